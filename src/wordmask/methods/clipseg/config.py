@@ -1,0 +1,94 @@
+"""What a CLIPSeg checkpoint says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from wordmask.errors import CheckpointError, quote, sentence
+
+VISION_DEFAULTS: Mapping[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "patch_size": 32, "image_size": 224}
+"""Values that transformers leaves out of a saved `vision_config` because they are its defaults."""
+
+
+@dataclass(frozen=True)
+class ClipSegConfig:
+    """Sizes of a CLIPSeg network; the defaults are those of transformers' `CLIPSegConfig`.
+
+    Attributes:
+        vision: The vision tower's settings, in transformers' names.
+        text: The text tower's settings, in transformers' names.
+        projection_dim: Channels C of the condition.
+        reduce_dim: Channels D of the decoder.
+        extract_layers: Encoder blocks (counted from 0) whose outputs are read, shallow to deep. The published weights
+            use (3, 6, 9), the paper trains with (3, 7, 9) (arXiv 2112.10003, section 4).
+        heads: Attention heads of the decoder.
+        feedforward: Hidden width of the decoder's feed-forward layers.
+        conditional_layer: The decoder block before which FiLM is applied.
+        refined: Whether the head is the refined one (3x3 convolution and two transposed convolutions).
+    """
+
+    vision: Mapping[str, Any] = field(default_factory=dict)
+    text: Mapping[str, Any] = field(default_factory=dict)
+    projection_dim: int = 512
+    reduce_dim: int = 64
+    extract_layers: tuple[int, ...] = (3, 6, 9)
+    heads: int = 4
+    feedforward: int = 2048
+    conditional_layer: int = 0
+    refined: bool = False
+
+    def __post_init__(self) -> None:
+        blocks = int(self.of_vision("num_hidden_layers"))
+        if not self.extract_layers or not all(0 <= layer < blocks for layer in self.extract_layers):
+            got, expected = f"extract_layers {list(self.extract_layers)}", f"block numbers from 0 to {blocks - 1}"
+            raise CheckpointError(sentence(got, expected, "correct the checkpoint's config.json"))
+        if self.refined and (self.patch // 4) ** 2 != self.patch:
+            got = f"the refined head with patches of {self.patch} px"
+            raise CheckpointError(sentence(got, "patches of 16 px", "use the plain head for this encoder"))
+
+    def of_vision(self, key: str) -> Any:
+        """One setting of the vision tower, or its default."""
+        return self.vision.get(key, VISION_DEFAULTS[key])
+
+    @property
+    def patch(self) -> int:
+        """Side of a patch in pixels."""
+        size = self.of_vision("patch_size")
+        return int(size if isinstance(size, int) else size[0])
+
+    @property
+    def width(self) -> int:
+        """Channels of the vision tower."""
+        return int(self.of_vision("hidden_size"))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> ClipSegConfig:
+        """Read a transformers `config.json` of model type clipseg.
+
+        Raises:
+            CheckpointError: If it describes another kind of model or impossible sizes.
+        """
+        if values.get("model_type") != "clipseg":
+            got = f"a config of model type {quote(values.get('model_type'))}"
+            raise CheckpointError(sentence(got, "'clipseg'", "choose a CLIPSeg checkpoint"))
+        if values.get("conditional_layer", 0) >= len(values.get("extract_layers", (3, 6, 9))):
+            got = f"conditional_layer {values['conditional_layer']}"
+            raise CheckpointError(sentence(got, "a decoder block's number", "correct the checkpoint's config.json"))
+        return cls(
+            vision=_tower(values, "vision_config"),
+            text=_tower(values, "text_config"),
+            projection_dim=int(values.get("projection_dim", 512)),
+            reduce_dim=int(values.get("reduce_dim", 64)),
+            extract_layers=tuple(int(layer) for layer in values.get("extract_layers", (3, 6, 9))),
+            heads=int(values.get("decoder_num_attention_heads", 4)),
+            feedforward=int(values.get("decoder_intermediate_size", 2048)),
+            conditional_layer=int(values.get("conditional_layer", 0)),
+            refined=bool(values.get("use_complex_transposed_convolution", False)),
+        )
+
+
+def _tower(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """One tower's settings; older files carry a second dictionary that overrides the first."""
+    return {**(values.get(key) or {}), **(values.get(f"{key}_dict") or {})}

@@ -1,0 +1,68 @@
+"""The two heads that turn a grid of tokens into one logit a pixel.
+
+A transposed convolution whose kernel is as large as its stride maps every cell to its own square of pixels and
+nothing overlaps, so it is a matrix product followed by a rearrangement; that is how both heads compute it.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PlainHead(nn.ConvTranspose2d):
+    """A linear map from a token to its square of logits.
+
+    Args:
+        channels: Channels D of a token.
+        patch: Side of the square in pixels.
+    """
+
+    def __init__(self, channels: int, patch: int) -> None:
+        super().__init__(channels, 1, patch, stride=patch)
+
+    def forward(self, cells: Tensor) -> Tensor:  # type: ignore[override]
+        """Cells (P, h, w, D) -> logits (P, h * patch, w * patch)."""
+        return unfold_squares(spread(cells, self)[..., 0, :, :])
+
+
+class RefinedHead(nn.Sequential):
+    """A 3x3 convolution between neighbours, then two transposed convolutions with ReLU.
+
+    Args:
+        channels: Channels D of a token.
+        patch: Side of a cell in pixels; must be the square of `patch // 4`.
+    """
+
+    def __init__(self, channels: int, patch: int) -> None:
+        side = patch // 4
+        super().__init__(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(channels, channels // 2, side, stride=side),
+            nn.ReLU(),
+            nn.ConvTranspose2d(channels // 2, 1, side, stride=side),
+        )
+
+    def forward(self, cells: Tensor) -> Tensor:  # type: ignore[override]
+        """Cells (P, h, w, D) -> logits (P, h * patch, w * patch)."""
+        mixed = F.relu(self[0](cells.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+        coarse = F.relu(spread(mixed, self[2]))  # (P, h, w, D / 2, side, side)
+        fine = spread(coarse.permute(0, 1, 2, 4, 5, 3), self[4])[..., 0, :, :]  # (P, h, w, side, side, side, side)
+        squares = fine.transpose(4, 5).flatten(5, 6).flatten(3, 4)
+        return unfold_squares(squares)
+
+
+def spread(cells: Tensor, convolution: nn.Module) -> Tensor:
+    """Apply a transposed convolution (kernel = stride) to cells (..., D): (..., out channels, kernel, kernel)."""
+    weight, bias = convolution.weight, convolution.bias
+    assert isinstance(weight, Tensor)
+    assert isinstance(bias, Tensor)
+    _, channels, height, width = weight.shape
+    flat = F.linear(cells, weight.flatten(1).t(), bias.repeat_interleave(height * width))
+    return flat.unflatten(-1, (channels, height, width))
+
+
+def unfold_squares(squares: Tensor) -> Tensor:
+    """Lay squares (P, h, w, a, b) out as one map (P, h * a, w * b)."""
+    return squares.transpose(2, 3).flatten(3, 4).flatten(1, 2)
