@@ -1,0 +1,217 @@
+"""The two functions most people need: `load` a segmenter, `segment` a picture. Importing this module loads no torch."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+
+    from wordmask.contracts import Segmenter
+    from wordmask.prompts import PromptInput
+    from wordmask.results import Segmentation
+
+WEIGHTS = Path(__file__).with_name("weights")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published idea that `load` knows by name.
+
+    Attributes:
+        name: what the user types.
+        summary: one line for people.
+        weights: the folder of its embedded weights; None while the method is planned.
+    """
+
+    name: str
+    summary: str
+    weights: Path | None
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method("clipseg", "text, visual or mixed prompt; FiLM-conditioned decoder, dense mask", WEIGHTS / "compact"),
+        Method("pmp", "text; mask proposals guided by the prompt in every decoder layer", None),
+        Method("tas", "referring expression; proposals scored by image, caption and negative phrases", None),
+        Method("imss", "text; boxes first, then high-resolution masks of small targets", None),
+    )
+}
+DEFAULT_METHOD = "clipseg"
+
+HUB_CHECKPOINTS: dict[str, str] = {
+    "CIDAS/clipseg-rd64-refined": "CLIPSeg with the refined head: the best of the three",
+    "CIDAS/clipseg-rd64": "CLIPSeg, plain head, decoder width 64",
+    "CIDAS/clipseg-rd16": "CLIPSeg, plain head, decoder width 16: the smallest",
+}
+"""Published checkpoints on the hub that are known to fit, and what each is."""
+
+
+def load(
+    model: str | os.PathLike[str] | None = None,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    revision: str | None = None,
+) -> Segmenter:
+    """Load a segmenter.
+
+    Args:
+        model: None for the embedded weights (no download), a method's name (`"clipseg"`) for the embedded weights of
+            that method, a local folder with a `config.json`, or a hub id such as `"CIDAS/clipseg-rd64-refined"`.
+        device: `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`; None takes CUDA where there is one, otherwise the CPU.
+        dtype: `"float32"`, `"bfloat16"` or `"float16"`; None takes what the device is fast at.
+        revision: branch, tag or commit of a hub id. Name a commit where results must be repeatable.
+
+    Raises:
+        ModelNotFoundError: nothing has that name; `OfflineError` when it may be on the hub, which does not answer.
+        CheckpointError: the files are there but damaged, or of a kind that wordmask does not read.
+        DeviceError: this machine lacks the device or the type.
+    """
+    from wordmask.device import choose_device, choose_dtype
+
+    chosen = choose_device(device)
+    folder = find_model(model, revision=revision)
+    return _loader(folder)(folder, device=chosen, dtype=choose_dtype(dtype, chosen))
+
+
+def segment(
+    image: Any, prompts: PromptInput, *, model: str | os.PathLike[str] | Segmenter | None = None
+) -> Segmentation:
+    """Segment one picture with a segmenter that is loaded at the first call and kept.
+
+    Args:
+        image: path, `"sample:astronaut"`, PIL image, numpy array, torch tensor, bytes or file object.
+        prompts: a phrase, a prompt, or a list of them.
+        model: as for `load`, or a segmenter that is loaded already.
+
+    Raises:
+        WordmaskError: see `load`, `ImageError` and `PromptError`.
+    """
+    if model is None or isinstance(model, str | os.PathLike):
+        return _kept(None if model is None else os.fspath(model)).segment(image, prompts)
+    return model.segment(image, prompts)
+
+
+def find_model(model: str | os.PathLike[str] | None = None, *, revision: str | None = None) -> Path:
+    """Return the local folder (or single weight file) that `model` stands for, fetching it from the hub if it must.
+
+    Raises:
+        ModelNotFoundError: nothing has that name.
+    """
+    name = DEFAULT_METHOD if model is None else os.fspath(model)
+    local = Path(name).expanduser()
+    is_hub_id = name not in METHODS and not local.exists() and _looks_like_hub_id(name)
+    if revision is not None and not is_hub_id:
+        got = f"revision {quote(revision)} for {quote(name)}"
+        raise ModelNotFoundError(sentence(got, "a hub id such as 'CIDAS/clipseg-rd64-refined'", "leave revision out"))
+    if name in METHODS:
+        return _embedded(METHODS[name])
+    if local.exists():
+        return local
+    if is_hub_id:
+        from wordmask.backbones.hub import fetch_checkpoint
+
+        return fetch_checkpoint(name, revision=revision)
+    raise ModelNotFoundError(_unknown(name))
+
+
+@lru_cache(maxsize=1)
+def _kept(model: str | None) -> Segmenter:
+    return load(model)
+
+
+def _embedded(method: Method) -> Path:
+    if method.weights is not None and method.weights.is_dir():
+        return method.weights
+    ready = ", ".join(repr(m.name) for m in METHODS.values() if m.weights is not None)
+    raise ModelNotFoundError(
+        sentence(
+            f"the method {quote(method.name)}, which is planned and not built yet",
+            f"one that is there ({ready})",
+            "use that, a local folder or a hub id; `wordmask models` lists them",
+        )
+        if method.weights is None
+        else sentence(
+            f"no embedded weights at {quote(method.weights)}",
+            "the folder that comes with the package",
+            "install wordmask again, or give a local folder or a hub id",
+        )
+    )
+
+
+def _looks_like_hub_id(name: str) -> bool:
+    owner, _, rest = name.partition("/")
+    return bool(owner.strip(".~") and rest) and "/" not in rest and "\\" not in name
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name.lower(), [*METHODS, *HUB_CHECKPOINTS], n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    ready = ", ".join(repr(m.name) for m in METHODS.values() if m.weights is not None)
+    return sentence(
+        f"the model {quote(name)}",
+        f"a method ({ready}), an existing local folder or a hub id such as 'CIDAS/clipseg-rd64-refined'",
+        f"{hint}`wordmask models` lists what there is",
+    )
+
+
+def _load_clipseg(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
+    from wordmask.methods.clipseg import load_clipseg
+
+    return load_clipseg(folder, device=device, dtype=dtype)
+
+
+def _load_compact(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
+    from wordmask.methods.compact import load_compact
+
+    return load_compact(folder, device=device, dtype=dtype)
+
+
+_LOADERS: dict[str, Callable[..., Segmenter]] = {"clipseg": _load_clipseg, "wordmask-compact": _load_compact}
+"""The `model_type` of a folder's config.json, and who reads such a folder."""
+
+
+def _loader(path: Path) -> Callable[..., Segmenter]:
+    """Choose the reader by the folder's own statement; a single weight file is an original CLIPSeg decoder."""
+    if path.is_file():
+        return _load_clipseg
+    kind = read_config(path).get("model_type")
+    if kind in _LOADERS:
+        return _LOADERS[kind]
+    got = f"model_type {quote(kind)} in {quote(path / 'config.json')}"
+    known = " or ".join(repr(name) for name in _LOADERS)
+    raise CheckpointError(sentence(got, known, "give the folder of a model that wordmask reads"))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the content of a model folder's `config.json`.
+
+    Raises:
+        ModelNotFoundError: the folder has none.
+        CheckpointError: it is not a JSON object.
+    """
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        remedy = "give the folder that holds config.json and model.safetensors"
+        raise ModelNotFoundError(sentence(f"the folder {quote(folder)}", "a config.json in it", remedy)) from error
+    except ValueError as error:
+        remedy = "fetch or save the model again"
+        raise CheckpointError(sentence(f"a damaged {quote(path)} ({error})", "valid JSON", remedy)) from error
+    if not isinstance(content, dict):
+        remedy = "fetch or save the model again"
+        raise CheckpointError(sentence(f"a JSON {type(content).__name__} in {quote(path)}", "an object", remedy))
+    return content

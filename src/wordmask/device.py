@@ -1,0 +1,91 @@
+"""Where a network runs and in which precision: what the user asked for, or what this machine is good at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wordmask.errors import DeviceError, quote, sentence
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def choose_device(device: str | torch.device | None = None) -> torch.device:
+    """Turn the user's wish into a device that exists.
+
+    Args:
+        device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, a `torch.device`, or None / `"auto"`: CUDA where there is one,
+            otherwise the CPU.
+
+    Raises:
+        DeviceError: the name is unknown, or this machine has no such device.
+    """
+    import torch
+
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        expected = "'auto', 'cpu', 'cuda', 'cuda:0' or 'mps'"
+        raise DeviceError(sentence(f"device {quote(device)}", expected, "use one of them")) from error
+    if not _exists(chosen):
+        raise DeviceError(sentence(f"device {quote(chosen)}", "one that this machine has", f"use {_existing()}"))
+    return chosen
+
+
+def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
+    """Turn the user's wish into a floating-point type the device can run.
+
+    Automatic means: on CUDA bfloat16, or float16 where the card has no bfloat16; on the CPU bfloat16 only where it has
+    instructions for it (AMX or AVX512-BF16: elsewhere it is hundreds of times slower), otherwise float32.
+
+    Args:
+        dtype: `"float32"`, `"bfloat16"`, `"float16"` (CUDA only), the torch type of that name, or None / `"auto"`.
+        device: where the network will run.
+
+    Raises:
+        DeviceError: the type is unknown or of no use on that device.
+    """
+    import torch
+
+    name = "auto" if dtype is None else str(dtype).removeprefix("torch.")
+    if name not in DTYPES:
+        raise DeviceError(sentence(f"dtype {quote(dtype)}", f"one of {', '.join(DTYPES)}", "use one of them"))
+    if name == "float16" and device.type == "cpu":
+        raise DeviceError(
+            sentence("dtype 'float16' on the CPU", "one that it computes fast", "use 'float32' or 'auto'")
+        )
+    if name == "auto":
+        name = _fast_dtype(device)
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+
+
+def _fast_dtype(device: torch.device) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+    if device.type == "cpu":
+        probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private: absent from some torch versions
+        return "bfloat16" if any(getattr(torch.cpu, probe, bool)() for probe in probes) else "float32"
+    return "float32"
+
+
+def _exists(device: torch.device) -> bool:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()
+    if device.type == "mps":
+        return torch.backends.mps.is_available()
+    return device.type == "cpu"
+
+
+def _existing() -> str:
+    import torch
+
+    cards = [f"'cuda:{index}'" for index in range(torch.cuda.device_count())]
+    return " or ".join(["'cpu'", *cards, *(["'mps'"] if torch.backends.mps.is_available() else [])])
