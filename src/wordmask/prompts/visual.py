@@ -1,0 +1,84 @@
+"""An example picture as a prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+
+from wordmask.errors import ImageError, PromptError, sentence
+from wordmask.images import ImageInput, Picture, load_image
+from wordmask.prompts.text import checked_phrase
+
+if TYPE_CHECKING:
+    import torch
+    from numpy.typing import NDArray
+    from PIL import Image
+
+MaskInput: TypeAlias = "NDArray[Any] | Image.Image | torch.Tensor"
+
+
+@dataclass(frozen=True, eq=False)
+class VisualPrompt:
+    """An example picture of what to find, with a mask of the thing meant when there is more than one in it.
+
+    The picture is read when the prompt is made, so that a bad one fails there; afterwards `image` holds a `Picture`
+    and `mask` a boolean array. Two visual prompts are equal only if they are the same object.
+
+    Attributes:
+        image: Any picture that `wordmask` reads. `picture` is the same, typed as what it has become.
+        mask: `(H, W)` of the example picture as it is displayed: True (or nonzero) on the thing; None means all of it.
+        name: What the result is called and found by.
+        mode: How the example is prepared for the encoder; the model says which names it knows.
+
+    Raises:
+        ImageError: If the picture cannot be read.
+        PromptError: If the mask is empty, not two-dimensional or of another size than the picture.
+    """
+
+    image: ImageInput
+    mask: MaskInput | None = None
+    name: str = field(default="visual prompt", kw_only=True)
+    mode: str = field(default="crop_blur_highlight352", kw_only=True)
+
+    def __post_init__(self) -> None:
+        picture = load_image(self.image)
+        object.__setattr__(self, "image", picture)
+        object.__setattr__(self, "mask", None if self.mask is None else _checked_mask(self.mask, picture.size))
+        object.__setattr__(self, "name", checked_phrase(self.name))
+        object.__setattr__(self, "mode", checked_phrase(self.mode))
+
+    @property
+    def picture(self) -> Picture:
+        """The example, read: RGB uint8."""
+        return cast("Picture", self.image)
+
+    @property
+    def region(self) -> NDArray[np.bool_]:
+        """Bool `(H, W)`: where the thing is in the example; all True without a mask."""
+        if self.mask is None:
+            return np.ones(self.picture.size, dtype=np.bool_)
+        return cast("NDArray[np.bool_]", self.mask)
+
+
+def _checked_mask(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return `mask` as a read-only bool array of the picture's size, or raise PromptError."""
+    try:
+        values = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
+    except (TypeError, ValueError, ImageError) as error:
+        got = f"a mask of type {type(mask).__name__}"
+        raise PromptError(sentence(got, "a boolean array (height, width)", "convert it with numpy.asarray")) from error
+    if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
+        values = values[0] if values.shape[0] == 1 else values[:, :, 0]
+    if values.dtype.kind not in "buif":
+        got = f"a mask of type {type(mask).__name__}"
+        raise PromptError(sentence(got, "a boolean array (height, width)", "convert it with numpy.asarray"))
+    if values.shape != size:
+        expected = f"the example's size {size} (height, width)"
+        raise PromptError(sentence(f"a mask of shape {values.shape}", expected, "pass the mask of this very picture"))
+    chosen = np.nan_to_num(values) != 0 if values.dtype.kind == "f" else values != 0
+    if not chosen.any():
+        raise PromptError(sentence("an empty mask", "a mask that marks something", "mark the thing, or leave mask out"))
+    chosen.flags.writeable = False
+    return cast("NDArray[np.bool_]", chosen)
