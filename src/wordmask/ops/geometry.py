@@ -1,0 +1,162 @@
+"""Where a picture lies on a network's canvas, and the way back from feature cells to input pixels.
+
+Pixels are areas: pixel `i` of `n` covers `[i, i + 1)` and has its centre at `i + 0.5` (torch's
+`align_corners=False`). All interpolation here is bilinear with clamped borders.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+Size: TypeAlias = "tuple[int, int]"
+"""`(height, width)`."""
+Window: TypeAlias = "tuple[int, int, int, int]"
+"""`(x0, y0, x1, y1)` in whole pixels, the end exclusive."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How an input picture was put on a network's canvas.
+
+    Attributes:
+        size: `(H, W)` of the input picture.
+        canvas: `(height, width)` of what the network sees.
+        content: `(top, left, height, width)`: the rectangle of the canvas that the picture fills; the rest is padding.
+    """
+
+    size: Size
+    canvas: Size
+    content: tuple[int, int, int, int]
+
+
+def squash(size: Size, canvas: Size) -> Placement:
+    """Fill the whole canvas with the picture and let the aspect ratio go."""
+    return Placement(size, canvas, (0, 0, *canvas))
+
+
+def letterbox(size: Size, canvas: Size) -> Placement:
+    """Scale the picture to fit the canvas at its own aspect ratio, at the top left; the rest is padding."""
+    scale = min(canvas[0] / size[0], canvas[1] / size[1])
+    height = min(canvas[0], max(1, round(size[0] * scale)))
+    width = min(canvas[1], max(1, round(size[1] * scale)))
+    return Placement(size, canvas, (0, 0, height, width))
+
+
+def restore(values: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+    """Bring a map of the canvas back to the input picture.
+
+    Args:
+        values: float32 `(h, w)`, covering the whole canvas at any stride.
+        placement: How the picture lies on the canvas.
+
+    Returns:
+        float32 `(H, W)`: the content region, bilinearly interpolated. For a squashed picture this equals torch's
+        `interpolate(..., mode="bilinear", align_corners=False)`. Cells that hold nothing but padding are never read.
+    """
+    height, width = placement.size
+    return restore_window(values, placement, (0, 0, width, height))
+
+
+def restore_window(values: NDArray[np.float32], placement: Placement, window: Window) -> NDArray[np.float32]:
+    """Return `restore(values, placement)[y0:y1, x0:x1]` without making the rest."""
+    x0, y0, x1, y1 = window
+    result = np.empty((y1 - y0, x1 - x0), dtype=np.float32)
+    for top, strip in restored_strips(values, placement, window):
+        result[top - y0 : top - y0 + len(strip)] = strip
+    return result
+
+
+def restored_strips(
+    values: NDArray[np.float32], placement: Placement, window: Window
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield `(y, rows)` that make up a window from top to bottom, each small enough to stay in the cache.
+
+    All rows of a strip lie between the same two rows of cells, so a strip is one multiplication and one addition.
+    Every way of looking at a map goes through here: a window's values equal the whole's bit for bit.
+    """
+    x0, y0, x1, y1 = window
+    rows, columns = axes(placement, np.shape(values))
+    columns = columns.part(x0, x1)
+    left = values[:, columns.first].astype(np.float32, copy=False)
+    wide = left + (values[:, columns.second] - left) * columns.share  # (h, x1 - x0)
+    for start, stop in rows.runs(y0, y1):
+        base = wide[rows.first[start]]
+        step = wide[rows.second[start]] - base
+        yield start, base + rows.share[start:stop, None] * step
+
+
+def reach(cells: NDArray[np.bool_], placement: Placement) -> Window | None:
+    """Return the smallest window of the input outside which no pixel is interpolated from any of `cells`, or None.
+
+    Bilinear values lie between those of their four cells, so with `cells = values > t` every input pixel above `t`
+    is inside.
+
+    Args:
+        cells: bool `(h, w)` over the whole canvas.
+        placement: How the picture lies on the canvas.
+    """
+    rows, columns = axes(placement, cells.shape)
+    vertical = rows.touched(np.asarray(cells.any(axis=1)))
+    horizontal = columns.touched(np.asarray(cells.any(axis=0)))
+    if vertical is None or horizontal is None:
+        return None
+    return horizontal[0], vertical[0], horizontal[1], vertical[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """Linear interpolation along one axis: pixel `i` is `v[first] + share * (v[second] - v[first])`.
+
+    Attributes:
+        first, second: int `(n,)`, indices of neighbouring cells; equal at the clamped borders.
+        share: float32 `(n,)` in [0, 1).
+    """
+
+    first: NDArray[np.intp]
+    second: NDArray[np.intp]
+    share: NDArray[np.float32]
+
+    def part(self, start: int, stop: int) -> Axis:
+        """Return the pixels `[start, stop)`."""
+        return Axis(self.first[start:stop], self.second[start:stop], self.share[start:stop])
+
+    def runs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield the pixel ranges in `[start, stop)` that lie between the same two cells."""
+        changes = np.flatnonzero(np.diff(self.first[start:stop]) | np.diff(self.second[start:stop])) + start + 1
+        edges = [start, *changes.tolist(), stop]
+        yield from itertools.pairwise(edges)
+
+    def touched(self, cells: NDArray[np.bool_]) -> tuple[int, int] | None:
+        """Return the pixel range that reads from any of the `cells` (bool over the axis), or None."""
+        pixels = np.flatnonzero(cells[self.first] | cells[self.second])
+        return (int(pixels[0]), int(pixels[-1]) + 1) if len(pixels) else None
+
+
+def axes(placement: Placement, cells: Size) -> tuple[Axis, Axis]:
+    """Return how rows and columns of the input read from a map of `cells = (h, w)` over the canvas."""
+    top, left, height, width = placement.content
+    rows = _axis(placement.size[0], top, height, cells[0], placement.canvas[0])
+    columns = _axis(placement.size[1], left, width, cells[1], placement.canvas[1])
+    return rows, columns
+
+
+def _axis(pixels: int, offset: int, length: int, cells: int, canvas: int) -> Axis:
+    """Map `pixels` input pixels over `[offset, offset + length)` of `canvas` units held by `cells` cells."""
+    stride = canvas / cells
+    start, end = offset / stride, (offset + length) / stride  # in cells, fractional
+    lowest = min(int(start + 1e-9), cells - 1)
+    highest = max(lowest, min(int(np.ceil(end - 1e-9)), cells) - 1)
+    centres = start + (np.arange(pixels) + 0.5) * ((end - start) / pixels) - 0.5
+    centres = centres.clip(lowest, highest)
+    first = centres.astype(np.intp)
+    second = np.minimum(first + 1, highest)
+    return Axis(first, second, (centres - first).astype(np.float32))
