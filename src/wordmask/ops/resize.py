@@ -1,0 +1,65 @@
+"""Pictures brought to a network's size: uint8 in, uint8 out, antialiased when they shrink."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wordmask.ops.geometry import Placement, Size
+
+Filter: TypeAlias = Literal["nearest", "bilinear", "bicubic"]
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+def resize(pixels: NDArray[np.uint8], size: Size, *, resample: Filter = "bilinear") -> NDArray[np.uint8]:
+    """Scale a picture to `size = (height, width)`.
+
+    Pillow's filters, which widen with the reduction and so do not alias; they are what the published CLIP and
+    CLIPSeg preprocessing uses, so pixels agree with it exactly.
+
+    Args:
+        pixels: uint8 `(H, W, 3)` or `(H, W)`.
+        size: `(height, width)` of the result.
+        resample: Which filter.
+    """
+    if pixels.shape[:2] == tuple(size):
+        return pixels
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    return np.asarray(image.resize((size[1], size[0]), _FILTERS[resample]))
+
+
+def place(
+    pixels: NDArray[np.uint8],
+    placement: Placement,
+    *,
+    fill: tuple[int, int, int] = (0, 0, 0),
+    resample: Filter = "bilinear",
+) -> NDArray[np.uint8]:
+    """Put a picture on a network's canvas.
+
+    Args:
+        pixels: uint8 `(H, W, 3)`, as large as `placement.size`.
+        placement: Where it goes.
+        fill: Colour of the padding; the network's mean colour becomes zero after normalising.
+        resample: Which filter.
+
+    Returns:
+        uint8 `(ch, cw, 3)`.
+    """
+    top, left, height, width = placement.content
+    content = resize(pixels, (height, width), resample=resample)
+    if (height, width) == tuple(placement.canvas):
+        return content
+    canvas = np.empty((*placement.canvas, 3), dtype=np.uint8)
+    canvas[:] = fill
+    canvas[top : top + height, left : left + width] = content
+    return canvas
