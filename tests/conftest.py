@@ -8,7 +8,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loa
 os.environ["HF_HUB_OFFLINE"] = "1"  # before huggingface_hub is imported; tests marked hub undo it themselves
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
+
+from tests.fakes import BrightnessSegmenter
 
 pytest.register_assert_rewrite("tests.methods.contract")
 
@@ -19,3 +25,19 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def brightness() -> BrightnessSegmenter:
+    """A segmenter that finds "bright" and "dark" and nothing else."""
+    return BrightnessSegmenter()
+
+
+@pytest.fixture
+def half_bright(tmp_path: Path) -> Path:
+    """A picture file, 40 high and 60 wide: the left half black, the right half white."""
+    pixels = np.zeros((40, 60, 3), dtype=np.uint8)
+    pixels[:, 30:] = 255
+    path = tmp_path / "half.png"
+    Image.fromarray(pixels).save(path)
+    return path

@@ -1,0 +1,13 @@
+"""The command line: a file per command, and nothing but parsing and printing."""
+
+from __future__ import annotations
+
+import os
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 success, 1 some pictures failed, 2 bad usage or bad input."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must be there before torch loads
+    from wordmask.cli.app import app
+
+    app()

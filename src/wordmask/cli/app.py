@@ -1,0 +1,39 @@
+"""The table of commands. Importing this loads Typer and no network library."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from wordmask import __version__
+from wordmask.cli.models import models
+from wordmask.cli.segment import segment
+
+COMMANDS = (segment, models)
+
+app = typer.Typer(
+    name="wordmask",
+    help="Say it, get the mask: segment what a phrase names.",
+    epilog="Exit codes: 0 success, also when nothing was found; 1 some pictures failed; 2 bad usage or bad input.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for _command in COMMANDS:
+    app.command()(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wordmask {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,36 @@
+"""How a command ends when the user's input is at fault: one sentence, no traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, TypeAlias
+
+import typer
+
+from wordmask.errors import WordmaskError
+
+BAD_INPUT = 2
+SOME_FAILED = 1
+
+Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@contextmanager
+def one_sentence(debug: bool) -> Iterator[None]:
+    """Turn a `WordmaskError` into its sentence on standard error and exit code 2, unless `debug`.
+
+    Errors of any other kind are faults of wordmask and keep their traceback.
+    """
+    try:
+        yield
+    except WordmaskError as error:
+        if debug:
+            raise
+        complain(error)
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def complain(error: WordmaskError) -> None:
+    """Print the error's sentence on standard error."""
+    typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)

@@ -1,0 +1,122 @@
+"""`wordmask segment`: pictures and phrases in, masks out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wordmask.cli.failures import SOME_FAILED, Debug, complain, one_sentence
+from wordmask.cli.sources import Source, expand, label, split_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from wordmask.cli.output import Destination
+    from wordmask.contracts import Segmenter
+    from wordmask.prompts import Prompt
+
+_WORDS = (
+    "A picture, then the phrases to find in it. A picture is a path, a folder, a quoted glob, sample:astronaut "
+    "(chelsea, coffee), or - for standard input. With -p, every word here is a picture."
+)
+_MODEL = (
+    "A method (clipseg), a local folder, or a hub id such as CIDAS/clipseg-rd64-refined. Default: the embedded weights."
+)
+_OUT = (
+    "A folder for everything, a .png file for the overlay only, or a .json file for the COCO annotations only. "
+    "Default: the folder 'segmented'; with --json, no files."
+)
+
+
+def segment(
+    words: Annotated[list[str], typer.Argument(metavar="IMAGE PROMPT...", help=_WORDS, show_default=False)],
+    *,
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", "-p", help="A phrase; repeat it for more.", show_default=False)
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help=_MODEL, show_default=False)] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.", show_default=False)] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 (CUDA), or auto.")] = "auto",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help=_OUT, show_default=False)] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Probability above which a pixel belongs to a mask. Default: the model's."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per picture, nothing else.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Find what phrases name in one picture or many, and write overlays, masks and COCO annotations.
+
+    wordmask segment photo.jpg "left eye" "hair"
+
+    wordmask segment *.jpg -p "left eye" -p "hair" --out found
+    """
+    from wordmask.prompts import as_prompts
+
+    with one_sentence(debug):
+        pictures, phrases = split_words(words, prompt or [])
+        prompts = as_prompts(phrases)
+        sources = expand(pictures)
+        from wordmask.cli.output import Destination
+
+        destination = Destination.choose(out, pictures=len(sources), write_nothing=as_json)
+        from wordmask.api import load
+
+        segmenter = load(model, device=device, dtype=dtype, revision=revision)
+        failed = _run(segmenter, sources, prompts, threshold, destination, as_json=as_json, quiet=quiet)
+        destination.close()
+    if not (quiet or as_json):
+        typer.echo(destination.summary())
+    if failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _run(
+    segmenter: Segmenter,
+    sources: Sequence[Source],
+    prompts: tuple[Prompt, ...],
+    threshold: float | None,
+    destination: Destination,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Segment every picture and return how many failed; the only picture's error goes to the caller."""
+    from wordmask.cli.output import json_line, text_lines
+    from wordmask.errors import ImageError
+    from wordmask.images import load_image
+
+    failed = 0
+    for source in _with_progress(sources, hidden=quiet):
+        try:
+            picture = load_image(source)
+        except ImageError as error:
+            if len(sources) == 1:
+                raise
+            complain(error)
+            failed += 1
+            continue
+        result = segmenter.segment(picture, prompts, threshold=threshold)
+        files = destination.write(result, label(source))
+        if as_json:
+            typer.echo(json_line(result, label(source), files))
+        elif not quiet:
+            typer.echo(text_lines(result, label(source)))
+    return failed
+
+
+def _with_progress(sources: Sequence[Source], *, hidden: bool) -> Iterator[Source]:
+    """Yield the sources under a progress bar on standard error when there are several and somebody watches."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    if hidden or len(sources) < 2 or not console.is_terminal:
+        yield from sources
+        return
+    with Progress(console=console, transient=True) as progress:
+        yield from progress.track(sources, description="Segmenting")

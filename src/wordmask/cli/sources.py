@@ -1,0 +1,88 @@
+"""From what was typed to pictures: paths, globs, folders, `sample:NAME` and `-`."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from pathlib import Path
+from typing import TypeAlias
+
+from wordmask.errors import ImageError, PromptError, quote, sentence
+
+SUFFIXES = frozenset(".avif .bmp .gif .jfif .jp2 .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp".split())
+"""What counts as a picture when a folder is given; a file that is named itself may have any suffix."""
+
+Source: TypeAlias = "str | bytes"
+
+
+def split_words(words: list[str], phrases: list[str]) -> tuple[list[str], list[str]]:
+    """Tell pictures from phrases among the positional words.
+
+    Without `-p`, the first word is the picture and the rest are phrases. With `-p`, all words are pictures.
+
+    Raises:
+        PromptError: there is no phrase, or a phrase is the name of a picture file (an unquoted glob).
+    """
+    if phrases:
+        return words, phrases
+    pictures, phrases = words[:1], words[1:]
+    if not phrases:
+        got = f"the picture {quote(pictures[0])} and no phrase"
+        raise PromptError(sentence(got, "at least one phrase", 'name what to segment, such as "left eye"'))
+    for phrase in phrases:
+        if Path(phrase).suffix.lower() in SUFFIXES and os.path.isfile(phrase):
+            got = f"the picture file {quote(phrase)} in a phrase's place"
+            remedy = 'quote a glob ("*.jpg"), or put the phrases behind -p: wordmask segment *.jpg -p "left eye"'
+            raise PromptError(sentence(got, "phrases after the first word", remedy))
+    return pictures, phrases
+
+
+def expand(words: list[str]) -> list[Source]:
+    """Return the pictures that the words stand for, in order, each as `load_image` accepts it.
+
+    Raises:
+        ImageError: a folder or a glob holds no picture, or standard input is empty.
+    """
+    return [source for word in words for source in _expand_one(word)]
+
+
+def label(source: Source) -> str:
+    """What a picture is called in messages."""
+    return "standard input" if isinstance(source, bytes) else source
+
+
+def _expand_one(word: str) -> list[Source]:
+    if word == "-":
+        return [_standard_input()]
+    if word.startswith("sample:") or os.path.isfile(word):  # a file whose name looks like a glob is a file
+        return [word]
+    if os.path.isdir(word):
+        return list(_pictures_in(Path(word)))
+    if glob.has_magic(word):
+        return list(_matches(word))
+    return [word]  # load_image says what is wrong with it
+
+
+def _standard_input() -> bytes:
+    data = sys.stdin.buffer.read()
+    if not data:
+        remedy = "pipe a file in: wordmask segment - hair < photo.jpg"
+        raise ImageError(sentence("nothing on standard input", "the bytes of a picture", remedy))
+    return data
+
+
+def _pictures_in(folder: Path) -> list[str]:
+    found = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        expected = f"at least one picture in it ({', '.join(sorted(SUFFIXES))})"
+        raise ImageError(sentence(f"the folder {quote(folder)}", expected, "give another folder or a file"))
+    return found
+
+
+def _matches(pattern: str) -> list[str]:
+    found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    if not found:
+        got = f"the pattern {quote(pattern)}, which matches no file here"
+        raise ImageError(sentence(got, "at least one match", "check the folder and the spelling"))
+    return found

@@ -1,0 +1,274 @@
+"""`wordmask segment`, run in this process with a segmenter whose answers are known by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from tests.fakes import BrightnessSegmenter
+from wordmask.cli.app import app
+from wordmask.ops.rle import decode
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, dict[str, object]]]:
+    """Put the fake in the place of every model, and keep how it was asked for."""
+    calls: list[tuple[object, dict[str, object]]] = []
+
+    def load(model: object, **wishes: object) -> BrightnessSegmenter:
+        calls.append((model, wishes))
+        return BrightnessSegmenter()
+
+    monkeypatch.setattr("wordmask.api.load", load)
+    return calls
+
+
+def run(*words: str, data: bytes | None = None) -> Result:
+    return CliRunner().invoke(app, ["segment", *words], input=data)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path)) > 0
+
+
+class TestFiles:
+    def test_a_run_writes_overlay_masks_and_annotations(self, half_bright: Path) -> None:
+        done = run("half.png", "bright", "dark", "elephant")
+
+        assert done.exit_code == 0
+        assert sorted(path.name for path in Path("segmented").iterdir()) == [
+            "coco.json",
+            "half.mask-1-bright.png",
+            "half.mask-2-dark.png",
+            "half.mask-3-elephant.png",
+            "half.overlay.png",
+        ]
+        bright, dark = (
+            read_mask(Path("segmented/half.mask-1-bright.png")),
+            read_mask(Path("segmented/half.mask-2-dark.png")),
+        )
+        assert bright.shape == dark.shape == (40, 60)
+        assert bright[:, 31:].all()
+        assert not bright[:, :29].any()
+        assert (bright ^ dark).all()
+        assert not read_mask(Path("segmented/half.mask-3-elephant.png")).any()
+        assert Image.open("segmented/half.overlay.png").size == (60, 40)
+
+    def test_the_annotations_hold_every_picture_of_the_run(self, half_bright: Path) -> None:
+        Image.open(half_bright).transpose(Image.Transpose.ROTATE_90).save("turned.png")
+
+        assert run("*.png", "bright").exit_code == 0
+
+        coco = json.loads(Path("segmented/coco.json").read_text(encoding="utf-8"))
+        assert [(i["file_name"], i["height"], i["width"]) for i in coco["images"]] == [
+            ("half.png", 40, 60),
+            ("turned.png", 60, 40),
+        ]
+        assert [c["name"] for c in coco["categories"]] == ["bright"]
+        assert len({a["image_id"] for a in coco["annotations"]}) == 2
+        mask = decode(coco["annotations"][0]["segmentation"])
+        assert np.array_equal(mask, read_mask(Path("segmented/half.mask-1-bright.png")))
+
+    def test_out_may_be_one_overlay_or_one_annotation_file(self, half_bright: Path) -> None:
+        assert run("half.png", "bright", "--out", "new/folder/overlay.png").exit_code == 0
+        assert [path.name for path in Path("new/folder").iterdir()] == ["overlay.png"]
+
+        assert run("half.png", "bright", "--out", "found.json").exit_code == 0
+        assert len(json.loads(Path("found.json").read_text(encoding="utf-8"))["annotations"]) == 1
+        assert not Path("segmented").exists()
+
+    def test_pictures_of_one_name_do_not_overwrite_each_other(self, half_bright: Path) -> None:
+        for folder in ("a", "b"):
+            Path(folder).mkdir()
+            Image.open(half_bright).save(f"{folder}/same.png")
+
+        assert run("a/same.png", "b/same.png", "-p", "bright").exit_code == 0
+
+        assert {"same.overlay.png", "same-2.overlay.png"} <= {path.name for path in Path("segmented").iterdir()}
+
+    def test_a_phrase_becomes_a_harmless_file_name(self, half_bright: Path) -> None:
+        assert run("half.png", "../etc: the *left* eye?", "\N{CAT FACE}", "\u00c4ugl\u00e4in").exit_code == 0
+
+        names = {path.name for path in Path("segmented").glob("*.mask-*")}
+        assert names == {
+            "half.mask-1-etc-the-left-eye.png",
+            "half.mask-2-prompt.png",
+            "half.mask-3-\u00e4ugl\u00e4in.png",
+        }
+
+    def test_the_threshold_moves_the_border(self, half_bright: Path) -> None:
+        run("half.png", "bright", "--out", "low", "--threshold", "0.001")
+        run("half.png", "bright", "--out", "high", "--threshold", "0.999")
+
+        low, high = (read_mask(Path(f"{out}/half.mask-1-bright.png")) for out in ("low", "high"))
+        assert low.sum() > high.sum() > 0
+        assert not (high & ~low).any()
+
+
+class TestWords:
+    def test_with_p_every_word_is_a_picture(self, half_bright: Path) -> None:
+        Image.open(half_bright).save("second.png")
+
+        done = run("half.png", "second.png", "-p", "bright", "--prompt", "dark", "--json")
+
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [line["image"] for line in lines] == ["half.png", "second.png"]
+        assert [p["prompt"] for p in lines[0]["prompts"]] == ["bright", "dark"]
+
+    def test_a_folder_means_its_pictures_in_order(self, half_bright: Path) -> None:
+        Path("photos/sub").mkdir(parents=True)
+        for name in ("b.PNG", "a.jpg", "sub/c.png"):
+            Image.open(half_bright).save(f"photos/{name}")
+        Path("photos/notes.txt").write_text("no picture", encoding="utf-8")
+
+        done = run("photos", "bright", "--json")
+
+        names = [Path(json.loads(line)["image"]).name for line in done.stdout.splitlines()]
+        assert names == ["a.jpg", "b.PNG"]
+
+    def test_a_glob_may_descend(self, half_bright: Path) -> None:
+        Path("photos/sub").mkdir(parents=True)
+        Image.open(half_bright).save("photos/sub/c.png")
+
+        assert '"photos/sub/c.png"' in run("photos/**/*.png", "bright", "--json").stdout
+
+    def test_a_file_whose_name_looks_like_a_glob_is_a_file(self, half_bright: Path) -> None:
+        Image.open(half_bright).save("odd[1].png")
+
+        assert json.loads(run("odd[1].png", "bright", "--json").stdout)["image"] == "odd[1].png"
+
+    def test_standard_input(self, half_bright: Path) -> None:
+        done = run("-", "bright", "--json", data=half_bright.read_bytes())
+
+        assert (done.exit_code, json.loads(done.stdout)["image"]) == (0, "standard input")
+
+    def test_a_sample_picture(self) -> None:
+        line = json.loads(run("sample:chelsea", "bright", "--json").stdout)
+
+        assert (line["image"], line["height"], line["width"]) == ("sample:chelsea", 300, 451)
+
+    def test_the_model_is_asked_for_as_typed(
+        self, half_bright: Path, loaded: list[tuple[object, dict[str, object]]]
+    ) -> None:
+        run("half.png", "bright", "-m", "owner/name", "--revision", "abc", "--device", "cpu", "--dtype", "bfloat16")
+
+        assert loaded == [("owner/name", {"device": "cpu", "dtype": "bfloat16", "revision": "abc"})]
+
+
+class TestPrinted:
+    def test_json_is_all_there_is_and_lossless(self, half_bright: Path) -> None:
+        done = run("half.png", "bright", "elephant", "--json")
+
+        assert (done.exit_code, done.stderr) == (0, "")
+        line = json.loads(done.stdout)
+        bright, elephant = line.pop("prompts")
+        assert line == {"image": "half.png", "height": 40, "width": 60, "model": "brightness", "files": []}
+        mask = decode(bright["mask"])
+        assert mask.sum() == bright["area"] == bright["instances"][0]["area"]
+        assert mask[:, 31:].all()
+        assert bright["box"] == [30.0, 0.0, 60.0, 40.0]
+        assert (elephant["present"], elephant["area"], elephant["box"], elephant["instances"]) == (False, 0, None, [])
+        assert elephant["presence"] == 0.02
+        assert not Path("segmented").exists()
+
+    def test_json_names_the_files_when_some_are_written(self, half_bright: Path) -> None:
+        files = json.loads(run("half.png", "bright", "--json", "--out", "found").stdout)["files"]
+
+        assert len(files) == 2
+        assert all(Path(file).is_file() for file in files)
+
+    def test_people_get_a_line_a_phrase(self, half_bright: Path) -> None:
+        done = run("half.png", "bright", "elephant")
+
+        assert done.stdout.splitlines() == [
+            "half.png (60 x 40)",
+            "  bright: 1 instance, 50.0% of the picture (presence 97%)",
+            "  elephant: nothing found (presence 2%)",
+            "Written to segmented",
+        ]
+        assert done.stderr == ""
+
+    def test_nothing_found_is_a_success(self, half_bright: Path) -> None:
+        assert run("half.png", "elephant").exit_code == 0
+
+    def test_quiet_prints_nothing(self, half_bright: Path) -> None:
+        done = run("half.png", "bright", "--quiet")
+
+        assert (done.exit_code, done.output) == (0, "")
+        assert Path("segmented/half.overlay.png").is_file()
+
+
+class TestFaults:
+    def test_one_bad_picture_among_many_is_reported_and_the_rest_goes_on(self, half_bright: Path) -> None:
+        Path("broken.png").write_bytes(half_bright.read_bytes()[:60])
+        Image.open(half_bright).save("last.png")
+
+        done = run("broken.png", "half.png", "missing.png", "last.png", "-p", "bright")
+
+        assert done.exit_code == 1
+        complaints = done.stderr.splitlines()
+        assert len(complaints) == 2
+        assert complaints[0].startswith("Error: Got 'broken.png'")
+        assert "missing.png" in complaints[1]
+        coco = json.loads(Path("segmented/coco.json").read_text(encoding="utf-8"))
+        assert [image["file_name"] for image in coco["images"]] == ["half.png", "last.png"]
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["missing.png", "bright"], "missing.png"),
+            (["half.png"], "no phrase"),
+            (["half.png", "  "], "blank prompt"),
+            (["half.png", "x" * 10_000], "10000 characters"),
+            (["half.png", "second.png"], "in a phrase's place"),
+            (["nothing*.png", "bright"], "matches no file"),
+            (["empty", "bright"], "at least one picture in it"),
+            (["notes.txt", "bright"], "notes.txt"),
+            (["sample:nobody", "bright"], "sample:astronaut"),
+            (["-", "bright"], "nothing on standard input"),
+            (["half.png", "second.png", "-p", "bright", "--out", "one.png"], "the overlays of 2 pictures"),
+            (["half.png", "bright", "--out", "half.png/folder"], "folder"),
+        ],
+    )
+    def test_bad_input_is_one_sentence_and_exit_code_2(self, half_bright: Path, words: list[str], said: str) -> None:
+        Image.open(half_bright).save("second.png")
+        Path("empty").mkdir()
+        Path("notes.txt").write_text("no picture", encoding="utf-8")
+
+        done = run(*words)
+
+        assert done.exit_code == 2
+        assert done.stdout == ""
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("Error: Got ")
+        assert ", expected " in line
+        assert said in line
+
+    def test_debug_shows_the_traceback(self) -> None:
+        done = run("missing.png", "bright", "--debug")
+
+        assert type(done.exception).__name__ == "ImageError"
+
+    @pytest.mark.parametrize(
+        "words", [["half.png", "bright", "--threshold", "1.5"], ["half.png", "bright", "--nonsense"], []]
+    )
+    def test_bad_usage_is_exit_code_2(self, half_bright: Path, words: list[str]) -> None:
+        assert run(*words).exit_code == 2
+
+    def test_a_fault_of_ours_keeps_its_traceback(self, half_bright: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("a bug")
+
+        monkeypatch.setattr(BrightnessSegmenter, "segment", fail)
+
+        assert isinstance(run("half.png", "bright").exception, RuntimeError)

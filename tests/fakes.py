@@ -1,0 +1,56 @@
+"""A segmenter that needs no weights and whose answers can be worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from wordmask.contracts import Encoded
+from wordmask.images import load_image
+from wordmask.ops.geometry import letterbox
+from wordmask.prompts import TextPrompt, as_prompts
+from wordmask.results import Found, Segmentation
+
+CANVAS = (64, 64)
+
+
+class BrightnessSegmenter:
+    """Finds the "bright" or the "dark" half of the grey values; nothing else is ever there."""
+
+    name = "brightness"
+    accepts = frozenset({TextPrompt})
+    trainable = False
+    exportable = False
+
+    def encode(self, image: Any) -> Encoded:
+        import cv2
+
+        picture = load_image(image)
+        placement = letterbox(picture.size, CANVAS)
+        _, _, height, width = placement.content
+        grey = np.full(CANVAS, 127.5, dtype=np.float32)
+        small = cv2.resize(
+            picture.pixels.mean(axis=2).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
+        )
+        grey[:height, :width] = small
+        return Encoded(picture.size, placement, grey, picture, self.name)
+
+    def segment(self, image: Any, prompts: Any, *, threshold: float | None = None) -> Segmentation:
+        encoded = image if isinstance(image, Encoded) else self.encode(image)
+        founds = tuple(
+            self._find(encoded, prompt, 0.5 if threshold is None else threshold) for prompt in as_prompts(prompts)
+        )
+        return Segmentation(encoded.size, founds, encoded.picture, self.name)
+
+    def segment_many(
+        self, images: Iterable[Any], prompts: Any, *, batch_size: int = 8, threshold: float | None = None
+    ) -> Iterator[Segmentation]:
+        return (self.segment(image, prompts, threshold=threshold) for image in images)
+
+    def _find(self, encoded: Encoded, prompt: Any, threshold: float) -> Found:
+        sign = {"bright": 1.0, "dark": -1.0}.get(prompt.name, 0.0)
+        logits = (sign * (encoded.features - 127.5) / 16).astype(np.float32)
+        presence = 0.97 if sign else 0.02
+        return Found(prompt, logits, encoded.placement, presence, threshold, 0.5)

@@ -1,0 +1,55 @@
+"""The one public door: exactly these names, each importable, nothing else promised."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import pytest
+
+import wordmask
+
+DOOR = [
+    "CheckpointError",
+    "DeviceError",
+    "Found",
+    "ImageError",
+    "Instance",
+    "MissingExtraError",
+    "MixedPrompt",
+    "ModelNotFoundError",
+    "OfflineError",
+    "OutputError",
+    "PromptError",
+    "Segmentation",
+    "TextPrompt",
+    "UnsupportedPromptError",
+    "VisualPrompt",
+    "WordmaskError",
+    "__version__",
+    "load",
+    "segment",
+]
+
+
+def test_the_door_is_exactly_this() -> None:
+    assert wordmask.__all__ == DOOR
+    assert sorted(DOOR) == DOOR
+
+
+@pytest.mark.parametrize("name", DOOR)
+def test_each_name_is_the_one_its_room_defines(name: str) -> None:
+    value = getattr(wordmask, name)
+    if name == "__version__":
+        assert value == importlib.metadata.version("wordmask")
+    else:
+        assert value.__name__ == name
+        assert value.__module__.startswith("wordmask.")
+
+
+def test_dir_shows_the_door() -> None:
+    assert set(DOOR) <= set(dir(wordmask))
+
+
+def test_a_wrong_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Segmenter'"):
+        _ = wordmask.Segmenter  # type: ignore[attr-defined]
