@@ -63,8 +63,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--batch", type=int, default=160)
     parser.add_argument("--tokens", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -88,9 +88,11 @@ def main() -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.5e-3, total_steps=args.steps, pct_start=0.08)
     start = time.time()
     for step in range(args.steps):
-        chosen = rng.choices(words, k=int(args.batch * 0.6)) + rng.choices(ours, k=int(args.batch * 0.3)) + rng.choices(definitions, k=args.batch - int(args.batch * 0.6) - int(args.batch * 0.3))
-        wanted = torch.tensor([row[c] for c in chosen])
-        vectors = model(*encode(tokenizer, [vary(c, rng) for c in chosen], model.length))
+        phrases = rng.choices(words, k=2 * args.batch // 3) + rng.choices(ours, k=args.batch - 2 * args.batch // 3)
+        longer = rng.choices(definitions, k=args.batch // 8)  # apart from the short ones: less padding
+        parts = ([vary(p, rng) for p in phrases], longer)
+        wanted = torch.tensor([row[c] for c in phrases + longer])
+        vectors = torch.cat([model(*encode(tokenizer, part, model.length)) for part in parts])
         logits = vectors @ matrix.T / 0.05
         loss = F.cross_entropy(logits, wanted) * 0.5 + (1 - (vectors * matrix[wanted]).sum(1)).mean() * 4
         optimiser.zero_grad()

@@ -136,16 +136,28 @@ WORDS_ALIKE: dict[str, list[str]] = {
     "person": ["human", "human being", "somebody", "man", "woman", "guy", "lady", "boy", "girl", "child", "kid", "people"],
 }
 
+# Names without a CLIP vector that are near others in meaning: their vector leans towards these.
+KIN: dict[str, list[str]] = {
+    "pedestrian": ["person"], "cyclist": ["person", "bicycle"], "hoodie": ["sweatshirt"], "sneakers": ["shoe"],
+    "loafers": ["shoe"], "pumps": ["shoe"], "flats": ["shoe"], "heels": ["shoe"], "wedges": ["shoe"], "clogs": ["shoe"],
+    "leggings": ["trousers"], "tights": ["stockings"], "panties": ["underwear"], "intimate": ["underwear"], "romper": ["dress"],
+    "bodysuit": ["swimsuit"], "street": ["road"], "facade": ["building"], "house": ["building"], "shop": ["building"],
+    "river": ["water"], "sea": ["water"], "vegetation": ["tree", "flower"], "grass": ["vegetation"], "fruit": ["apple", "banana"],
+    "food": ["sandwich", "cake"], "windshield": ["front glass"], "head": ["face", "hair"], "lips": ["mouth"], "clothing": ["shirt", "jacket"],
+    "light": ["lamp"], "rug": ["carpet"], "trunk": ["tailgate"], "playingfield": ["grass"], "railroad": ["train"], "roof": ["building"],
+    "stairs": ["ladder"], "flower": ["flower arrangement"], "accessories": ["handbag", "bracelet"], "jumper": ["sweater"],
+}
+
 # Several words stand for one part of the vector: "rear" is "back", "brow" is "eyebrow".
 ROTATIONS = ("left", "right", "front", "back", "upper", "lower")
 PREFERRED = {  # plain word -> the noun meant, where nouns of several meanings share it
     "car": "car_(automobile)", "bus": "bus_(vehicle)", "train": "train_(railroad_vehicle)", "orange": "orange_(fruit)",
     "mouse": "mouse_(computer_equipment)", "keyboard": "computer_keyboard", "laptop": "laptop_computer",
     "remote": "remote_control", "cell phone": "cellular_telephone", "microwave": "microwave_oven", "sports ball": "ball",
-    "wine glass": "wineglass", "potted plant": "flowerpot", "hot dog": "hotdog", "hair drier": "hair_dryer",
-    "tie": "necktie", "bag": "handbag", "sneakers": "sneaker", "sandals": "sandal_(type_of_shoe)", "pants": "trousers",
-    "shorts": "short_pants", "leggings": "leg_covering", "tights": "tights_(clothing)", "suit": "suit_(clothing)",
-    "jumper": "sweater", "stockings": "stocking", "heels": "heel", "traffic sign": "street_sign", "top": "shirt",
+    "wine glass": "wineglass", "potted plant": "flowerpot", "hair drier": "hair_dryer",
+    "tie": "necktie", "bag": "handbag", "sandals": "sandal_(type_of_shoe)", "pants": "trousers",
+    "shorts": "short_pants", "tights": "tights_(clothing)", "suit": "suit_(clothing)",
+    "jumper": "sweater", "traffic sign": "street_sign", "top": "shirt",
     "glasses": "spectacles", "boots": "boot", "eyeglasses": "spectacles", "footwear": "shoe", "dining table": "dining_table",
     "clock": "clock", "headlight": "headlight", "tail light": "taillight", "wing mirror": "rearview_mirror", "pole": "pole",
     "couch": "sofa", "sofa": "sofa", "boat": "boat", "bowl": "bowl", "fork": "fork", "knife": "knife", "light": "lamp",
@@ -191,18 +203,23 @@ class Targets:
                 self.words[word] = self.lvis[by_name[name]]
         self.names = set_names(data)
         for name in sorted({n for names in self.names.values() for n in names}):
-            self.words.setdefault(name, self._compose(name))
+            self.words[name] = self.of(name)
         for name, alike in WORDS_ALIKE.items():
             for word in alike:
                 self.words[word] = self.words[name]
 
-    def _compose(self, name: str) -> np.ndarray:
-        parts = name.replace("-", " ").split()
-        if len(parts) == 1:
-            return self.words.get(name, _random_unit(name, self.channels))
-        weights = [0.6 if p in ROTATIONS else 1.0 for p in parts]
-        vectors = [_random_unit(p, self.channels) if p in ROTATIONS else self.words.get(p, _random_unit(p, self.channels)) for p in parts]
-        total = sum(w * v for w, v in zip(weights, vectors, strict=True)) + 0.3 * _random_unit(name, self.channels)
+    def of(self, name: str) -> np.ndarray:
+        """A noun's CLIP vector; otherwise the sum of its words' and its kin's, with a direction of its own."""
+        plain = clean(name)
+        for known in (name, plain, plain.removesuffix("s"), plain.removesuffix("es")):
+            if known in self.words:
+                return self.words[known]
+        parts = plain.split() if len(plain.split()) > 1 else []
+        total = 0.7 * _random_unit(plain, self.channels)
+        for part in parts:
+            total = total + (0.6 * _random_unit(part, self.channels) if part in ROTATIONS else self.of(part))
+        for kin in KIN.get(name, []):
+            total = total + self.of(kin)
         return (total / np.linalg.norm(total)).astype(np.float32)
 
 

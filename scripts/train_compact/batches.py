@@ -1,0 +1,229 @@
+"""Shots -> training batches: crops, colours, mirrored words, pasted objects, prompts with what is known about each pixel."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from pictures import IGNORE, Shot
+from vocabulary import ROTATIONS, Targets
+
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+STD = np.array([0.229, 0.224, 0.225], np.float32)
+REAL_GROUND = {"celebamask", "camvid", "clothing", "carparts", "objects", "facade"}  # label 0 is known to be none of the names
+SHARE = {  # share of each set in a batch
+    "celebamask": 0.20, "carparts": 0.16, "camvid": 0.13, "pascal": 0.19, "coco": 0.14, "clothing": 0.07,
+    "people": 0.03, "facade": 0.04, "windows": 0.02, "objects": 0.02,
+}
+SCALES = {"celebamask": (0.4, 1.05), "camvid": (0.3, 1.0), "facade": (0.3, 1.0), "carparts": (0.42, 1.1)}
+FAR = 0.25  # a noun whose vector is nearer than this (cosine) to a name of the set is no safe negative
+
+
+def mirror_name(name: str) -> str:
+    """The name in the mirror: left and right trade places."""
+    swap = {"left": "right", "right": "left"}
+    return " ".join(swap.get(w, w) for w in name.split())
+
+
+def mirror(shot: Shot) -> Shot:
+    """The mirrored picture with its names mirrored too."""
+    atoms = {v: mirror_name(n) for v, n in shot.atoms.items()}
+    return replace(shot, pixels=shot.pixels[:, ::-1], labels=shot.labels[:, ::-1], atoms=atoms)
+
+
+def warp(shot: Shot, size: int, rng: random.Random) -> Shot:
+    """Random scale, aspect, turn and place onto a square canvas; what lies outside the picture is unknown."""
+    height, width = shot.labels.shape
+    low, high = SCALES.get(shot.source, (0.35, 1.15))
+    extent = max(height, width) * np.exp(rng.uniform(np.log(low), np.log(high)))
+    aspect = np.exp(rng.uniform(-0.2, 0.2))
+    turn = np.deg2rad(rng.gauss(0, 8 if shot.source in ("celebamask", "carparts", "pascal", "coco") else 3))
+    known = np.argwhere((shot.labels != 0) & (shot.labels != IGNORE)) if rng.random() < 0.7 else []
+    if len(known):
+        y, x = known[rng.randrange(len(known))]
+        spread = 0.3 * extent
+        x, y = x + rng.uniform(-spread, spread), y + rng.uniform(-spread, spread)
+    else:
+        x, y = rng.uniform(0, width), rng.uniform(0, height)
+    half = extent / 2  # keep the window over the picture where it fits
+    x = min(max(x, half), width - half) if width > extent else width / 2 + rng.uniform(-0.1, 0.1) * extent
+    y = min(max(y, half), height - half) if height > extent else height / 2 + rng.uniform(-0.1, 0.1) * extent
+    scale = size / extent
+    c, s = np.cos(turn) * scale, np.sin(turn) * scale
+    matrix = np.array([[c * aspect, -s, 0], [s, c / aspect, 0]], np.float32)
+    matrix[:, 2] = size / 2 - matrix[:, :2] @ np.array([x, y])
+    grey = tuple(int(v) for v in MEAN * 255)
+    interpolation = cv2.INTER_AREA if scale < 0.6 else cv2.INTER_LINEAR
+    pixels = cv2.warpAffine(np.ascontiguousarray(shot.pixels), matrix, (size, size), flags=interpolation, borderValue=grey)
+    labels = cv2.warpAffine(np.ascontiguousarray(shot.labels), matrix, (size, size), flags=cv2.INTER_NEAREST, borderValue=IGNORE)
+    present = set(map(int, np.unique(labels)))
+    return replace(shot, pixels=pixels, labels=labels, atoms={v: n for v, n in shot.atoms.items() if v in present})
+
+
+def colour(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    """uint8 (H, W, 3) -> normalised float32, with brightness, contrast, saturation, gamma, grey and blur changed at random."""
+    x = pixels.astype(np.float32) / 255
+    if rng.random() < 0.8:
+        x = x ** np.exp(rng.uniform(-0.35, 0.35))
+        grey = x.mean(2, keepdims=True)
+        x = grey + (x - grey) * rng.uniform(0.5, 1.5)
+        x = (x - x.mean()) * rng.uniform(0.7, 1.3) + x.mean() + rng.uniform(-0.1, 0.1)
+        x = x * np.array([rng.uniform(0.9, 1.1) for _ in range(3)], np.float32)
+    if rng.random() < 0.05:
+        x = np.repeat(x.mean(2, keepdims=True), 3, 2)
+    if rng.random() < 0.1:
+        x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.5, 1.5))
+    if rng.random() < 0.1:
+        x = x + np.random.default_rng(rng.randrange(1 << 30)).normal(0, 0.03, x.shape).astype(np.float32)
+    return ((x - MEAN) / STD).astype(np.float32)
+
+
+def paste(toy: Shot, ground: Shot, rng: random.Random) -> Shot:
+    """A cut-out object on another picture; only the object is labelled."""
+    ys, xs = np.nonzero(toy.labels)
+    cut = slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1)
+    height, width = ground.labels.shape
+    scale = rng.uniform(0.25, 0.8) * min(height, width) / max(toy.pixels[cut].shape[:2])
+    small = cv2.resize(toy.pixels[cut], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    mask = cv2.resize((toy.labels[cut] > 0).astype(np.float32), (small.shape[1], small.shape[0]))
+    mask = cv2.erode(mask, np.ones((3, 3)))[..., None]
+    y, x = rng.randint(0, max(height - small.shape[0], 0)), rng.randint(0, max(width - small.shape[1], 0))
+    pixels, labels = ground.pixels.copy(), np.zeros_like(ground.labels)
+    place = pixels[y : y + small.shape[0], x : x + small.shape[1]]
+    small, mask = small[: place.shape[0], : place.shape[1]], mask[: place.shape[0], : place.shape[1]]
+    place[:] = (mask * small + (1 - mask) * place).astype(np.uint8)
+    value = next(iter(toy.atoms))
+    labels[y : y + place.shape[0], x : x + place.shape[1]] = np.where(mask[..., 0] > 0.5, value, 0)
+    return replace(toy, pixels=pixels, labels=labels, exhaustive=False, source="objects")
+
+
+@dataclass
+class Batch:
+    """B pictures with K prompts each; all at the mask logits' stride.
+
+    Attributes:
+        pixels: float (B, 3, S, S).
+        vectors: float (B, K, C) condition of each prompt.
+        targets: float (B, K, s, s) share of each cell that the prompt covers.
+        weights: float (B, K, s, s) how sure that is; 0 = unknown.
+        presence: float (B, K) 1 where the thing is there.
+        presence_weights: float (B, K).
+        classes: int64 (B, s, s) index into the set's names + 1, 0 = none of them, -1 = unknown.
+        sources: the set of each picture.
+    """
+
+    pixels: torch.Tensor
+    vectors: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+    presence: torch.Tensor
+    presence_weights: torch.Tensor
+    classes: torch.Tensor
+    sources: list[str]
+
+
+class BatchMaker:
+    """Draws pictures by their set's share and prompts by their rarity."""
+
+    def __init__(self, shots: dict[str, list[Shot]], targets: Targets, *, prompts: int = 4) -> None:
+        self.shots, self.targets, self.prompts = shots, targets, prompts
+        self.atoms = {s: sorted({n for shot in rows for n in shot.atoms.values()}) for s, rows in shots.items()}
+        for source, names in self.atoms.items():  # a mirrored name is a name too
+            self.atoms[source] = sorted({*names, *(mirror_name(n) for n in names)})
+        self.merged = {s: [n for n in targets.names[s] if n not in self.atoms[s]] for s in shots}
+        self.frequency = {s: {n: sum(n in shot.atoms.values() for shot in rows) / len(rows) for n in self.atoms[s]} for s, rows in shots.items()}
+        self.far = {s: self._far_nouns(s) for s in shots}
+
+    def _far_nouns(self, source: str) -> list[str]:
+        known = [*self.atoms[source], *self.merged[source]]
+        if source in ("celebamask", "clothing", "people"):  # people wear things that are not labelled
+            known += self.atoms["clothing"] + self.merged["celebamask"] + self.atoms["celebamask"]
+        if source in ("camvid", "facade", "windows", "carparts", "coco", "pascal"):
+            known += ["car", "person", "building", "window", "road", "traffic sign", "wheel", "truck", "bus", "headlight", "street light"]
+        if source in ("coco", "pascal", "people", "windows", "facade"):
+            known += self.atoms["clothing"] + self.atoms["celebamask"]
+        matrix = np.stack([self.targets.words[n] for n in known if n in self.targets.words])
+        near = (self.targets.lvis @ matrix.T).max(1)
+        return [n for n, c in zip(self.targets.lvis_names, near, strict=True) if c < FAR]
+
+    def make(self, count: int, size: int, rng: random.Random) -> Batch:
+        sources = rng.choices(list(SHARE), weights=list(SHARE.values()), k=count)
+        rows = [self._picture(source, size, rng) for source in sources]
+        columns = [torch.from_numpy(np.stack(c)) for c in zip(*(r for r in rows), strict=True)]
+        return Batch(*columns, sources)
+
+    def _picture(self, source: str, size: int, rng: random.Random) -> tuple[np.ndarray, ...]:
+        shot = rng.choice(self.shots[source])
+        if source == "objects":
+            shot = paste(shot, rng.choice(self.shots[rng.choice(["coco", "pascal", "facade", "camvid"])]), rng)
+        if rng.random() < 0.5:
+            shot = mirror(shot)
+        shot = warp(shot, size, rng)
+        pixels = colour(shot.pixels, rng).transpose(2, 0, 1)
+        prompts = [self._prompt(shot, name, rng) for name in self._positives(shot, rng)]
+        return (pixels, *(np.stack(c) for c in zip(*prompts, strict=True)), self._classes(shot))
+
+    def _classes(self, shot: Shot) -> np.ndarray:
+        table = np.full(256, -1, np.int64)
+        if shot.source in REAL_GROUND or shot.exhaustive:
+            table[0] = 0
+        for value, name in shot.atoms.items():
+            table[value] = self.atoms[shot.source].index(name) + 1
+        return table[shot.labels[2::4, 2::4]]
+
+    def _prompt(self, shot: Shot, wanted: str | None, rng: random.Random) -> tuple[np.ndarray, ...]:
+        name, sure, there = (wanted, 1.0, True) if wanted else self._negative(shot, rng)
+        covered = np.isin(shot.labels, shot.values(name)) if there else np.zeros(shot.labels.shape, bool)
+        weight = np.ones(shot.labels.shape, np.float32)
+        if there and shot.source == "people":
+            weight[~covered] = 0.2  # other people are not labelled
+        if not there:
+            weight[shot.labels == 0] = sure
+        unclear = [v for v in shot.unclear(name) if v not in shot.values(name)]
+        weight[(shot.labels == IGNORE) | np.isin(shot.labels, unclear)] = 0
+        small = (shot.labels.shape[1] // 4, shot.labels.shape[0] // 4)
+        target = cv2.resize((covered * weight).astype(np.float32), small, interpolation=cv2.INTER_AREA)
+        weight = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
+        target = np.divide(target, weight, out=np.zeros_like(target), where=weight > 0).clip(0, 1)
+        enough = covered.sum() > 12
+        presence_weight = sure if not there else float(enough)
+        return self._vector(name, rng), target, weight, np.float32(there), np.float32(presence_weight)
+
+    def _positives(self, shot: Shot, rng: random.Random) -> list[str | None]:
+        """Different names that are there, rare ones more often; None asks for an absent one. At least one is None."""
+        names = sorted(set(shot.atoms.values()))
+        weights = {n: self.frequency[shot.source].get(n, 0.05) ** -0.5 for n in names}
+        weights |= {n: 1.0 for n in self.merged[shot.source] if shot.values(n)}
+        order = sorted(weights, key=lambda n: -rng.random() ** (1 / weights[n]))
+        return [*order[: self.prompts - 1], *[None] * self.prompts][: self.prompts]
+
+    def _negative(self, shot: Shot, rng: random.Random) -> tuple[str, float, bool]:
+        absent = [n for n in (*self.atoms[shot.source], *self.merged[shot.source]) if not shot.values(n)]
+        absent = [n for n in absent if not any(n == v for v in shot.atoms.values())]
+        if absent and rng.random() < 0.5 and shot.source != "people":
+            name = rng.choice(absent)
+            if shot.unclear(name) and not shot.exhaustive:
+                return name, 0.0, False
+            sure = 1.0 if shot.exhaustive else 0.5 if shot.source in ("carparts", "facade", "clothing") else 0.15
+            return name, sure, False
+        if shot.source == "celebamask" and rng.random() < 0.3:
+            return rng.choice([n for n in self.atoms["coco"] if n in self.far_coco]), 1.0, False
+        return rng.choice(self.far[shot.source]), 1.0 if shot.source in ("celebamask", "camvid", "carparts", "facade") else 0.4, False
+
+    far_coco = frozenset(
+        "bicycle car motorcycle airplane bus train truck boat bird cat dog horse sheep cow elephant bear zebra giraffe "
+        "skis kite skateboard surfboard bottle fork banana pizza donut cake couch bed toilet tv laptop refrigerator".split()
+    ) | {"traffic light", "fire hydrant", "stop sign", "potted plant", "dining table", "teddy bear"}
+
+    def _vector(self, name: str, rng: random.Random) -> np.ndarray:
+        """The phrase's vector, moved a little: neighbours in meaning should be read alike."""
+        vector = self.targets.words[name if name in self.targets.words else mirror_name(name)]
+        noise = np.random.default_rng(rng.randrange(1 << 30)).standard_normal(len(vector)).astype(np.float32)
+        vector = vector + rng.choice([0.0, 0.2, 0.45]) * noise / np.linalg.norm(noise)
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+__all__ = ["Batch", "BatchMaker", "MEAN", "ROTATIONS", "STD"]

@@ -1,0 +1,166 @@
+"""Measure a segmenter on the validation splits, through the public interface, at the pictures' own resolution.
+
+    python scripts/train_compact/evaluate.py --data ../shared/data --cache runs/cache --out results.json [--model FOLDER]
+
+For every picture each name of its set that is there is asked for; where the set is exhaustive, absent names too.
+    mIoU           mean over names of sum(intersection) / sum(union) over the pictures that contain the name
+    picture IoU    mean over (picture, name) of the IoU
+    presence       AUROC and false-positive rate at 95 % recall over (picture, name), exhaustive pictures only
+    synonyms       the same masks asked for by words that were never names in training on pictures
+    mirror         the mirrored picture with left and right swapped in the words, masks compared
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import json
+import platform
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from batches import mirror, mirror_name
+from pictures import IGNORE, Shot, load_pictures
+from sklearn.metrics import roc_auc_score, roc_curve
+from vocabulary import MERGED, SETS, set_names
+
+import wordmask
+
+SYNONYMS = {  # labelled name -> words of the same meaning that were never a name in training on pictures
+    "car": "automobile", "person": "human", "bicycle": "bike", "airplane": "aeroplane", "motorcycle": "motorbike",
+    "couch": "settee", "tv": "television set", "horse": "stallion", "dog": "hound", "cat": "kitty", "sheep": "lamb",
+    "cow": "cattle", "train": "railway train", "boat": "vessel", "bus": "autobus", "potted plant": "plant in a pot",
+    "dining table": "dinner table", "pavement": "sidewalk", "road": "roadway", "eyeglasses": "specs", "hair": "hairdo",
+    "left eyebrow": "left brow", "right eyebrow": "right brow", "upper lip": "top lip", "lower lip": "bottom lip",
+    "hood": "bonnet", "front glass": "front windshield", "back bumper": "rear bumper", "vegetation": "greenery",
+    "clothing": "apparel", "pants": "slacks", "tree": "trees", "front left light": "left headlight",
+}
+ABSENT = ["elephant", "bicycle", "airplane", "bus", "train", "giraffe", "pizza", "toilet", "laptop", "boat", "sheep", "keyboard"]
+
+
+class Tally:
+    """Intersections and unions by set and name."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, source: str, name: str, mask: np.ndarray, truth: np.ndarray, known: np.ndarray) -> float:
+        inter, union = int((mask & truth & known).sum()), int(((mask | truth) & known).sum())
+        self.rows[source][name].append((inter, union))
+        return inter / max(union, 1)
+
+    def report(self) -> dict:
+        result = {}
+        for source, names in self.rows.items():
+            by_name = {n: sum(i for i, _ in r) / max(sum(u for _, u in r), 1) for n, r in sorted(names.items())}
+            each = [i / max(u, 1) for r in names.values() for i, u in r]
+            result[source] = {"mIoU": float(np.mean(list(by_name.values()))), "picture IoU": float(np.mean(each)), "pairs": len(each), "names": by_name}
+        return result
+
+
+def truth_of(shot: Shot, name: str) -> np.ndarray:
+    return np.isin(shot.labels, shot.values(name))
+
+
+def evaluate(segmenter, shots: dict[str, list[Shot]], names: dict[str, list[str]], limit: int | None) -> dict:
+    tally, merged, presence, trained, other = Tally(), Tally(), defaultdict(list), defaultdict(list), defaultdict(list)
+    for source, rows in shots.items():
+        start = time.time()
+        for shot in rows[:limit]:
+            encoded = segmenter.encode(shot.pixels)
+            known = shot.labels != IGNORE
+            there = sorted(set(shot.atoms.values()))
+            unions = [n for n in MERGED.get(source, {}) if shot.values(n) and n not in there]
+            absent = []
+            if shot.exhaustive and source != "objects":
+                absent = [n for n in names[source] if not shot.values(n)] + (ABSENT if source in ("celebamask", "camvid") else [])
+                absent = [n for n in absent if not (source == "camvid" and n in ("bicycle", "bus", "train"))]
+            result = segmenter.segment(encoded, [*there, *unions, *absent])
+            for found, name in zip(result, [*there, *unions, *absent], strict=True):
+                if name in absent:
+                    presence[source].append((0, found.presence, name))
+                    continue
+                truth = truth_of(shot, name)
+                if shot.exhaustive:
+                    presence[source].append((1, found.presence, name))
+                iou = (merged if name in unions else tally).add(source, name, found.mask, truth, known)
+                if name in SYNONYMS:
+                    trained[f"{name} -> {SYNONYMS[name]}"].append(iou)
+            asked = [n for n in (*there, *unions) if n in SYNONYMS]
+            if asked:
+                scratch = Tally()
+                for found, name in zip(segmenter.segment(encoded, [SYNONYMS[n] for n in asked]), asked, strict=True):
+                    other[f"{name} -> {SYNONYMS[name]}"].append(scratch.add(source, name, found.mask, truth_of(shot, name), known))
+        print(f"{source}: {len(rows[:limit])} pictures, {time.time() - start:.0f} s", file=sys.stderr, flush=True)
+    pairs = {k: {"name": float(np.mean(trained[k])), "synonym": float(np.mean(other[k])), "pairs": len(other[k])} for k in sorted(other)}
+    ratios = [v["synonym"] / v["name"] for v in pairs.values() if v["name"] > 0.05 and v["pairs"] >= 3]
+    return {
+        "sets": tally.report(),
+        "merged": merged.report(),
+        "presence": {s: presence_report(rows) for s, rows in presence.items() if any(r[0] == 0 for r in rows)},
+        "synonyms": {"mean ratio": float(np.mean(ratios)) if ratios else None, "share at 0.8 or more": float(np.mean([r >= 0.8 for r in ratios])) if ratios else None, "pairs": pairs},
+    }
+
+
+def presence_report(rows: list[tuple[int, float, str]]) -> dict:
+    truth, score = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
+    fpr, tpr, _ = roc_curve(truth, score)
+    return {"AUROC": float(roc_auc_score(truth, score)), "FPR at 95 % recall": float(fpr[np.searchsorted(tpr, 0.95)]), "pairs": len(rows), "absent": int((truth == 0).sum()), "Brier": float(((score - truth) ** 2).mean())}
+
+
+def mirror_consistency(segmenter, shots: dict[str, list[Shot]], limit: int | None) -> dict:
+    """IoU of the un-mirrored mask of the mirrored picture with the picture's own mask, for names with a side."""
+    tally, quality = Tally(), Tally()
+    for source in ("celebamask", "carparts"):
+        for shot in shots[source][:limit]:
+            names = sorted(n for n in set(shot.atoms.values()) if {"left", "right"} & set(n.split()))
+            if not names:
+                continue
+            plain = segmenter.segment(shot.pixels, names)
+            swapped = segmenter.segment(np.ascontiguousarray(mirror(shot).pixels), [mirror_name(n) for n in names])
+            everywhere = np.ones(shot.labels.shape, bool)
+            for a, b, name in zip(plain, swapped, names, strict=True):
+                if a.mask.any() or b.mask.any():
+                    tally.add(source, name, b.mask[:, ::-1], a.mask, everywhere)
+                quality.add(source, name, b.mask[:, ::-1], truth_of(shot, name), shot.labels != IGNORE)
+    mirrored = quality.report()
+    return {s: v | {"mIoU of the mirrored against the labels": mirrored[s]["mIoU"]} for s, v in tally.report().items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--model", default=None)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    shots = load_pictures(args.data, args.cache, "val", side=4096, sets=tuple(args.sets))
+    segmenter = wordmask.load(args.model)
+    report = evaluate(segmenter, shots, set_names(args.data), args.limit)
+    if {"celebamask", "carparts"} <= set(args.sets):
+        report["mirror"] = mirror_consistency(segmenter, shots, args.limit)
+    report["machine"] = {"cpu": platform.processor() or platform.machine(), "torch": torch.__version__, "python": platform.python_version()}
+    if args.out:
+        args.out.write_text(json.dumps(report, indent=1) + "\n")
+    for source, row in report["sets"].items():
+        print(f"{source:11s} mIoU {row['mIoU']:.3f}  picture IoU {row['picture IoU']:.3f}  ({row['pairs']} pairs)  merged {report['merged'].get(source, {}).get('mIoU', float('nan')):.3f}")
+    for source, row in report["presence"].items():
+        print(f"presence {source:11s} AUROC {row['AUROC']:.3f}  FPR95 {row['FPR at 95 % recall']:.3f}  Brier {row['Brier']:.3f}")
+    print("synonyms", report["synonyms"]["mean ratio"], report["synonyms"]["share at 0.8 or more"])
+    for source, row in report.get("mirror", {}).items():
+        print(f"mirror {source}: consistency {row['mIoU']:.3f}")
+
+
+if __name__ == "__main__":
+    main()

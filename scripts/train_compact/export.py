@@ -1,0 +1,43 @@
+"""Training checkpoint + phrase encoder -> a folder that `wordmask.load` reads.
+
+    python scripts/train_compact/export.py --run runs/compact --text runs/text --out src/wordmask/weights/compact
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from wordmask.methods.compact.method import CompactSettings
+from wordmask.methods.compact.network import CompactConfig, build_compact
+from wordmask.methods.compact.weights import fill, save_compact
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--name", default="wordmask-compact")
+    parser.add_argument("--raw", action="store_true", help="the last weights in place of their average")
+    parser.add_argument("--settings", type=json.loads, default={}, help="JSON of settings that differ from the default")
+    args = parser.parse_args()
+    stored = torch.load(args.run / "last.pt", weights_only=True)
+    config = CompactConfig()
+    network = build_compact(config)
+    text = {f"text.{k}": v for k, v in load_file(args.text / "text.safetensors").items()}
+    state = {k: v for k, v in stored["network" if args.raw else "average"].items() if "num_batches" not in k}
+    fill(network, state | text)
+    settings = dataclasses.replace(CompactSettings(), **args.settings)
+    save_compact(args.out, args.name, network, config, settings, Tokenizer.from_file(str(args.text / "tokenizer.json")))
+    print(f"step {stored['step']} -> {args.out}, {(args.out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Train the compact network on named masks. Resumes from its own checkpoint.
+
+    python scripts/train_compact/train.py --data ../shared/data --cache runs/cache --out runs/compact --steps 8000
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import json
+import queue
+import random
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from batches import Batch, BatchMaker
+from pictures import load_pictures
+from vocabulary import Targets
+
+from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+
+cv2.setNumThreads(1)
+
+
+def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Weighted binary cross-entropy, balanced between inside and outside, plus Dice where the thing is there."""
+    w, t = batch.weights, batch.targets
+    every = F.binary_cross_entropy_with_logits(logits, t, reduction="none") * w
+    inside, outside = (every * t).sum((2, 3)), (every * (1 - t)).sum((2, 3))
+    area, rest = (w * t).sum((2, 3)), (w * (1 - t)).sum((2, 3))
+    plain = (inside + outside) / (area + rest).clamp(min=1)
+    balanced = inside / (area + 4) + outside / rest.clamp(min=4)
+    p = logits.sigmoid() * w
+    dice = 1 - (2 * (p * t).sum((2, 3)) + 1) / ((p * p).sum((2, 3)) + (w * t * t).sum((2, 3)) + 1)
+    there = (area > 0.5).float()
+    return (plain + 0.25 * balanced + there * dice).mean()
+
+
+def class_loss(network: CompactNetwork, pixel: torch.Tensor, batch: Batch, names: dict[str, torch.Tensor], balance: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Cross-entropy of the dot path over all names of each picture's set (and 'none of them', logit 0)."""
+    total, count = pixel.new_zeros(()), 0
+    for source in set(batch.sources):
+        rows = [i for i, s in enumerate(batch.sources) if s == source]
+        logits = network.decoder.dot(pixel[rows], names[source].unsqueeze(0).expand(len(rows), -1, -1))
+        logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1)
+        classes = batch.classes[rows]
+        if (classes >= 0).any():
+            total = total + len(rows) * F.cross_entropy(logits, classes, weight=balance[source], ignore_index=-1)
+            count += len(rows)
+    return total / max(count, 1)
+
+
+def balance_of(maker: BatchMaker) -> dict[str, torch.Tensor]:
+    """Per set: weights of 'none' and of each name, rarer in pixels -> heavier (square root, at most 5)."""
+    result = {}
+    for source, shots in maker.shots.items():
+        area = np.zeros(len(maker.atoms[source]) + 1)
+        for shot in shots:
+            counts = np.bincount(shot.labels[::4, ::4].ravel(), minlength=256)
+            area[0] += counts[0]
+            for value, name in shot.atoms.items():
+                area[maker.atoms[source].index(name) + 1] += counts[value]
+        share = np.maximum(area, 1) / area.sum()
+        result[source] = torch.tensor(np.clip((np.median(share[1:]) / share) ** 0.5, 0.3, 4.0), dtype=torch.float32)
+    return result
+
+
+def example_loss(network: CompactNetwork, features, batch: Batch, bank: torch.Tensor) -> torch.Tensor:  # type: ignore[no-untyped-def]
+    """The vector read from a masked example should point at the phrase's own, against the batch's other phrases."""
+    areas = (batch.targets * batch.weights).sum((2, 3))
+    rows = torch.arange(len(areas))
+    pick = areas[:, 0] > 2
+    if pick.sum() < 2:
+        return areas.new_zeros(())
+    chosen = type(features)(*(f[rows[pick]] for f in features))
+    vectors = network.read_example(chosen, (batch.targets * (batch.weights > 0))[pick, 0])
+    wanted = batch.vectors[pick, 0]
+    logits = vectors @ torch.cat([wanted, bank]).T / 0.07
+    same = (wanted @ torch.cat([wanted, bank]).T) > 0.8
+    same[torch.arange(len(wanted)), torch.arange(len(wanted))] = True
+    return -(logits.log_softmax(1).masked_fill(~same, -1e9)).logsumexp(1).mean() + 2 * (1 - (vectors * wanted).sum(1)).mean()
+
+
+def producer(maker: BatchMaker, args: argparse.Namespace, start: int, stop: threading.Event) -> queue.Queue[Batch]:
+    batches: queue.Queue[Batch] = queue.Queue(maxsize=3)
+
+    def work() -> None:
+        for step in range(start, args.steps):
+            if stop.is_set():
+                return
+            batches.put(maker.make(args.batch, args.size, random.Random(args.seed * 1_000_003 + step)))
+
+    threading.Thread(target=work, daemon=True).start()
+    return batches
+
+
+def rate(step: int, args: argparse.Namespace) -> float:
+    """Warm up, stay, and from --decay on fall to zero: a run can be taken up again before its decay."""
+    if step < args.warm:
+        return (step + 1) / args.warm
+    if step < args.decay:
+        return 1.0
+    return max((args.steps - step) / max(args.steps - args.decay, 1), 0.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="checkpoint to begin from (weights and optimiser), e.g. of an earlier phase")
+    parser.add_argument("--steps", type=int, default=8000)
+    parser.add_argument("--warm", type=int, default=200)
+    parser.add_argument("--decay", type=int, default=6000)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", type=int, default=192)
+    parser.add_argument("--prompts", type=int, default=4)
+    parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--average", type=float, default=0.998)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--save-every", type=int, default=250)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    args.out.mkdir(parents=True, exist_ok=True)
+    targets = Targets(args.data)
+    maker = BatchMaker(load_pictures(args.data, args.cache, "train"), targets, prompts=args.prompts)
+    balance = balance_of(maker)
+    names = {s: torch.from_numpy(np.stack([targets.words[n] for n in maker.atoms[s]])) for s in maker.atoms}
+    bank = torch.cat(list(names.values()))
+    config = CompactConfig()
+    network = build_compact(config).to(memory_format=torch.channels_last)
+    trained = [(k, p) for k, p in network.named_parameters() if not k.startswith("text.")]
+    groups = [
+        {"params": [p for _, p in trained if p.ndim > 1], "weight_decay": 0.05},
+        {"params": [p for _, p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, args.rate, betas=(0.9, 0.99))
+    average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
+    begin, latest = 0, args.out / "last.pt"
+    source = latest if latest.exists() else args.start
+    if source:
+        stored = torch.load(source, weights_only=True)
+        network.load_state_dict(stored["network"], strict=False)
+        optimiser.load_state_dict(stored["optimiser"])
+        average, begin = stored["average"], stored["step"]
+        print(f"resumed {source} at step {begin}", flush=True)
+    stop = threading.Event()
+    batches = producer(maker, args, begin, stop)
+    sums, clock = np.zeros(4), time.time()
+    for step in range(begin, args.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = args.rate * rate(step, args)
+        batch = batches.get()
+        features = network.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
+        logits, presence = network.decoder(features, batch.vectors)
+        seen = F.binary_cross_entropy_with_logits(presence, batch.presence, weight=batch.presence_weights)
+        parts = torch.stack([mask_loss(logits, batch), class_loss(network, features.pixel, batch, names, balance), seen, example_loss(network, features, batch, bank)])
+        loss = parts @ torch.tensor([1.0, 0.7, 0.5, 0.1])
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_([p for _, p in trained], 2.0)
+        if not torch.isfinite(norm):
+            print(f"step {step}: gradient is not finite, step left out", flush=True)
+            continue
+        optimiser.step()
+        keep = min(args.average, (step + 1) / (step + 10))
+        with torch.no_grad():
+            for k, v in network.state_dict().items():
+                if k in average:
+                    average[k].lerp_(v, 1 - keep) if v.is_floating_point() else average[k].copy_(v)
+        sums += parts.detach().numpy()
+        if (step + 1) % 50 == 0:
+            speed = 50 * args.batch / (time.time() - clock)
+            print(json.dumps({"step": step + 1, "mask": round(sums[0] / 50, 4), "class": round(sums[1] / 50, 4), "presence": round(sums[2] / 50, 4), "example": round(sums[3] / 50, 4), "pictures/s": round(speed, 1)}), flush=True)
+            sums, clock = np.zeros(4), time.time()
+        if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
+            state = {k: v for k, v in network.state_dict().items() if not k.startswith("text.")}
+            temporary = latest.with_suffix(".tmp")
+            torch.save({"network": state, "average": average, "optimiser": optimiser.state_dict(), "step": step + 1}, temporary)
+            os.replace(temporary, latest)
+    stop.set()
+
+
+if __name__ == "__main__":
+    main()

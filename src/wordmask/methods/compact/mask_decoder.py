@@ -1,0 +1,135 @@
+"""Feature maps + condition -> mask logits and presence, modulated as CLIPSeg's decoder is (FiLM, arXiv 2112.10003 sec. 3).
+
+Two paths add up. The dot path is one product of pixel vectors with a vector made from the condition. The FiLM path
+scales and shifts a map at stride 8 by the condition, looks at it with a 3x3 convolution and refines it at stride 4; its
+pooled result tells whether the thing is there at all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wordmask.methods.compact.image_encoder import ConvNorm
+
+
+class ImageFeatures(NamedTuple):
+    """What the encoder keeps of B pictures; everything a prompt needs.
+
+    Attributes:
+        fine: (B, F, h, w) pixel map at stride 4 for the FiLM path.
+        coarse: (B, C, h / 2, w / 2) map at stride 8 for the FiLM path.
+        pixel: (B, D, h, w) pixel vectors of the dot path.
+        scene: (B, S) mean of the coarsest map.
+    """
+
+    fine: Tensor
+    coarse: Tensor
+    pixel: Tensor
+    scene: Tensor
+
+
+class Neck(nn.Module):
+    """Feature pyramid (Lin et al., arXiv 1612.03144): coarse maps are added to finer ones on the way down."""
+
+    def __init__(self, widths: tuple[int, ...], *, channels: int = 80, fine: int = 32, pixel: int = 64) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(nn.Conv2d(w, channels, 1) for w in widths[1:])
+        self.mix16 = ConvNorm(channels, channels)
+        self.mix8 = ConvNorm(channels, channels)
+        self.shallow = nn.Conv2d(widths[0], fine, 1)
+        self.down = nn.Conv2d(channels, fine, 1)
+        self.mix4 = ConvNorm(fine, fine)
+        self.pixel = nn.Conv2d(fine, pixel, 1)
+        self.pixel_coarse = nn.Conv2d(channels, pixel, 1)
+
+    def forward(self, maps: list[Tensor]) -> ImageFeatures:
+        at8, at16, at32 = (lateral(m) for lateral, m in zip(self.lateral, maps[1:], strict=True))
+        at16 = self.mix16(at16 + _grow(at32, at16))
+        at8 = self.mix8(at8 + _grow(at16, at8))
+        fine = self.mix4(self.shallow(maps[0]) + _grow(self.down(at8), maps[0]))
+        pixel = self.pixel(fine) + _grow(self.pixel_coarse(at8), fine)
+        return ImageFeatures(fine, at8, pixel, maps[-1].mean((2, 3)))
+
+
+def _grow(x: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+class MaskDecoder(nn.Module):
+    """B pictures' features and K conditions for each -> K mask logit maps at stride 4 and K presence logits."""
+
+    def __init__(
+        self,
+        condition: int = 512,
+        *,
+        channels: int = 80,
+        fine: int = 32,
+        pixel: int = 64,
+        scene: int = 288,
+        width: int = 48,
+        narrow: int = 16,
+    ) -> None:
+        super().__init__()
+        self.sizes = [width, width, narrow, narrow]
+        self.query = nn.Sequential(nn.Linear(condition, 256), nn.GELU(), nn.Linear(256, pixel + 1))
+        self.film = nn.Sequential(nn.Linear(condition, 256), nn.GELU(), nn.Linear(256, sum(self.sizes)))
+        self.reduce = nn.Conv2d(channels, width, 1)
+        self.look = nn.Conv2d(width, width, 3, padding=1)
+        self.narrow = nn.Conv2d(width, narrow, 1)
+        self.reduce_fine = nn.Conv2d(fine, narrow, 1)
+        self.out = nn.Conv2d(narrow, 1, 3, padding=1)
+        self.scene = nn.Linear(scene, 64)
+        self.words = nn.Linear(condition, 64)
+        self.presence = nn.Sequential(nn.Linear(2 * width + 2 + 64 + 64, 96), nn.GELU(), nn.Linear(96, 1))
+
+    def dot(self, pixel: Tensor, conditions: Tensor) -> Tensor:
+        """The dot path alone: (B, D, h, w) pixel vectors and (B, K, condition) -> (B, K, h, w) logits."""
+        query = self.query(conditions)
+        products = query[..., :-1] @ pixel.flatten(2) * pixel.shape[1] ** -0.5 + query[..., -1:]  # (B, K, h * w)
+        return products.unflatten(2, pixel.shape[-2:])
+
+    def forward(self, features: ImageFeatures, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Decode prompts.
+
+        Args:
+            features: maps of B pictures.
+            conditions: float (B, K, condition), or (1, K, condition) for one picture.
+
+        Returns:
+            Mask logits (B, K, h, w) at stride 4 and presence logits (B, K).
+        """
+        b, k = conditions.shape[:2]
+        scale, shift, scale_fine, shift_fine = self.film(conditions).split(self.sizes, -1)
+        coarse = _film(self.reduce(features.coarse), scale, shift)  # (B * K, width, h / 2, w / 2)
+        coarse = coarse + F.relu(self.look(coarse))
+        grown = _grow(self.narrow(coarse), features.fine)
+        fine = _film(self.reduce_fine(features.fine), scale_fine, shift_fine, grown)
+        logits = self.dot(features.pixel, conditions) + self.out(fine).view(b, k, *fine.shape[-2:])
+        return logits, self._presence(features, conditions, coarse.view(b, k, *coarse.shape[1:]), logits)
+
+    def _presence(self, features: ImageFeatures, conditions: Tensor, coarse: Tensor, logits: Tensor) -> Tensor:
+        flat = logits.detach().flatten(2)
+        evidence = torch.stack([flat.amax(2) / 5, flat.sigmoid().mean(2) * 5], 2)  # (B, K, 2)
+        scene = self.scene(features.scene).unsqueeze(1).expand(-1, conditions.shape[1], -1)
+        pooled = [coarse.amax((3, 4)), coarse.mean((3, 4)), evidence, scene, self.words(conditions)]
+        return self.presence(torch.cat(pooled, 2)).squeeze(2)
+
+
+def _film(x: Tensor, scale: Tensor, shift: Tensor, extra: Tensor | None = None) -> Tensor:
+    """ReLU((1 + scale) * x + shift [+ extra]): FiLM (Perez et al., arXiv 1709.07871) with scales around one.
+
+    Args:
+        x: (B, C, h, w), shared by the picture's K prompts.
+        scale: (B, K, C).
+        shift: (B, K, C).
+        extra: (B * K, C, h, w) or None.
+
+    Returns:
+        (B * K, C, h, w).
+    """
+    y = torch.addcmul(shift[..., None, None], x.unsqueeze(1), 1 + scale[..., None, None]).flatten(0, 1)
+    return F.relu(y if extra is None else y + extra)

@@ -1,0 +1,124 @@
+"""The compact network as a `DenseModel`: what `methods/dense.py` runs with the embedded weights."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wordmask.contracts import DenseOutput
+from wordmask.errors import UnsupportedPromptError, sentence
+from wordmask.methods.compact.mask_decoder import ImageFeatures
+from wordmask.ops.geometry import Placement, Size, squash
+from wordmask.ops.resize import place
+from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tokenizers import Tokenizer
+
+    from wordmask.methods.compact.network import CompactNetwork
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CELL = 32  # canvases are multiples of the coarsest stride
+
+
+@dataclass(frozen=True)
+class CompactSettings:
+    """How a trained compact network is run; `config.json` beside the weights holds it.
+
+    Attributes:
+        long_side: longer side of the canvas, in pixels.
+        threshold: probability from which a pixel belongs to the mask.
+        presence_scale: factor on presence logits, fitted on validation pictures (Platt scaling).
+        presence_shift: added after the factor.
+        presence_threshold: calibrated probability below which the mask is empty.
+    """
+
+    long_side: int = 352
+    threshold: float = 0.5
+    presence_scale: float = 1.0
+    presence_shift: float = 0.0
+    presence_threshold: float = 0.3
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plain values."""
+        return asdict(self)
+
+
+class CompactModel:
+    """A compact network, its tokenizer and its settings, as methods/dense.py wants them."""
+
+    accepts: frozenset[type] = frozenset({TextPrompt, VisualPrompt, MixedPrompt})
+    mean = IMAGENET_MEAN
+    std = IMAGENET_STD
+    chunk = 16
+
+    def __init__(
+        self, name: str, network: CompactNetwork, tokenizer: Tokenizer, settings: CompactSettings | None = None
+    ) -> None:
+        self.name = name
+        self.network = network
+        self.tokenizer = tokenizer
+        self.settings = settings or CompactSettings()
+        self.threshold = self.settings.threshold
+        self.presence_threshold = self.settings.presence_threshold
+
+    def canvas(self, size: Size) -> Placement:
+        """The canvas nearest to the picture's own shape whose sides are multiples of 32; filled without padding."""
+        scale = self.settings.long_side / max(size)
+        height, width = (max(CELL, CELL * round(side * scale / CELL)) for side in size)
+        return squash(size, (height, width))
+
+    def encode_pixels(self, pixels: Tensor) -> ImageFeatures:
+        """Normalised (B, 3, H, W) pixels -> features of B pictures."""
+        return self.network.encode(pixels.contiguous(memory_format=torch.channels_last))
+
+    def embed_prompt(self, prompt: Prompt) -> Tensor:
+        """Unit vector (C,) of a phrase, of an example, or of a mix of the two (`weight` is the text's share)."""
+        if isinstance(prompt, TextPrompt):
+            return self.embed_texts([prompt.text])[0]
+        if isinstance(prompt, VisualPrompt):
+            return self._embed_example(prompt)
+        if isinstance(prompt, MixedPrompt):
+            mixed = prompt.weight * self.embed_prompt(prompt.phrase)
+            return F.normalize(mixed + (1 - prompt.weight) * self._embed_example(prompt.visual), dim=0)
+        got = f"a prompt of type {type(prompt).__name__}"
+        raise UnsupportedPromptError(sentence(got, "text, visual or mixed", "use one of these"))
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit vectors (P, C); words beyond the encoder's length are not read."""
+        length = self.network.text.length
+        rows = [encoding.ids[:length] or [0] for encoding in self.tokenizer.encode_batch(list(texts))]
+        longest = max(map(len, rows))
+        ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+        padding = torch.tensor([[i >= len(row) for i in range(longest)] for row in rows])
+        device = self.network.text.position.device
+        vectors: Tensor = self.network.text(ids.to(device), padding.to(device))
+        return vectors
+
+    def decode(self, features: ImageFeatures, conditions: Tensor) -> DenseOutput:
+        """Features of one picture (B = 1) and conditions (P, C) -> logits (P, h, w) at stride 4, presence (P,)."""
+        logits, presence = self.network.decoder(features, conditions.unsqueeze(0))
+        return DenseOutput(logits[0], presence[0])
+
+    def calibrate_presence(self, logits: Tensor) -> Tensor:
+        """Presence logits -> probabilities, by the scale and shift fitted on validation pictures."""
+        return (self.settings.presence_scale * logits + self.settings.presence_shift).sigmoid()
+
+    def _embed_example(self, prompt: VisualPrompt) -> Tensor:
+        picture = prompt.picture
+        placement = self.canvas(picture.size)
+        weight = self.network.text.position
+        pixels = torch.from_numpy(place(picture.pixels, placement).astype(np.float32) / 255).permute(2, 0, 1)
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
+        features = self.encode_pixels(((pixels - mean) / std)[None].to(weight.device, weight.dtype))
+        mask = torch.from_numpy(prompt.region.astype(np.float32))[None, None].to(weight.device)
+        cells = F.interpolate(mask, size=features.fine.shape[-2:], mode="area")[0].to(weight.dtype)
+        return self.network.read_example(features, cells)[0]

@@ -1,0 +1,100 @@
+"""Compact networks on disk: config.json, model.safetensors (fp16) and tokenizer.json in one folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from wordmask.errors import CheckpointError, quote, sentence
+from wordmask.methods.compact.fold import fold_norms
+from wordmask.methods.compact.method import CompactModel, CompactSettings
+from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+from wordmask.methods.dense import DenseSegmenter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MODEL_TYPE = "wordmask-compact"
+
+
+def load_compact(
+    folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> DenseSegmenter:
+    """Read a folder that `save_compact` wrote.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the weights do not fit the config.
+    """
+    folder = Path(folder)
+    config = _read_config(folder)
+    network = build_compact(CompactConfig.from_json(config["network"]))
+    fill(network, _read_weights(folder / "model.safetensors"))
+    fold_norms(network.eval())
+    network.to(device, dtype, memory_format=torch.channels_last)
+    model = CompactModel(
+        config.get("name", folder.name), network, _read_tokenizer(folder), CompactSettings(**config["settings"])
+    )
+    return DenseSegmenter(model, device=torch.device(device), dtype=dtype)
+
+
+def save_compact(
+    folder: Path, name: str, network: CompactNetwork, config: CompactConfig, settings: CompactSettings, tokenizer: Tokenizer
+) -> None:
+    """Write config.json, model.safetensors in fp16 and tokenizer.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {k: _half(v).contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}
+    save_file(state, folder / "model.safetensors")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    content = {"model_type": MODEL_TYPE, "name": name, "network": config.to_json(), "settings": settings.to_json()}
+    (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _half(value: Tensor) -> Tensor:
+    return value.half() if value.is_floating_point() else value
+
+
+def fill(network: CompactNetwork, state: dict[str, Tensor]) -> None:
+    """Load weights, counters of batch norms aside.
+
+    Raises:
+        CheckpointError: keys are missing, unknown or of another shape.
+    """
+    wanted = {k: v.shape for k, v in network.state_dict().items() if "num_batches" not in k}
+    wrong = sorted(set(wanted) ^ set(state)) or [k for k, shape in wanted.items() if state[k].shape != shape]
+    if wrong:
+        got = f"weights that do not fit their config ({len(wrong)} keys, first {quote(wrong[0])})"
+        raise CheckpointError(sentence(got, f"the {len(wanted)} keys of a compact network", "save the model again"))
+    network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        CompactConfig.from_json(config["network"])
+        CompactSettings(**config["settings"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        got = f"no usable config.json in {quote(folder)} ({error})"
+        raise CheckpointError(sentence(got, "the config of a compact network", "save the model again")) from error
+    return dict(config)
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        got = f"no readable weights at {quote(path)} ({error})"
+        raise CheckpointError(sentence(got, "a safetensors file", "fetch or save the model again")) from error
+
+
+def _read_tokenizer(folder: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises bare Exception
+        got = f"no readable tokenizer.json in {quote(folder)} ({error})"
+        raise CheckpointError(sentence(got, "the tokenizer saved with the weights", "save the model again")) from error
