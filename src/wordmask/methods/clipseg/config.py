@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wordmask.errors import CheckpointError, quote, sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VISION_DEFAULTS: Mapping[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "patch_size": 32, "image_size": 224}
 """Values that transformers leaves out of a saved `vision_config` because they are its defaults."""

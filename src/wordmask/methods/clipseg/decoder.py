@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from wordmask.methods.clipseg.config import ClipSegConfig
 from wordmask.methods.clipseg.decoder_block import DecoderBlock
 from wordmask.methods.clipseg.head import PlainHead, RefinedHead
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wordmask.methods.clipseg.config import ClipSegConfig
 
 
 class Readouts(NamedTuple):
@@ -57,7 +60,8 @@ class MaskDecoder(nn.Module):
         """
         deepest_first = [reduce(tokens) for reduce, tokens in zip(self.reduces, reversed(readouts), strict=True)]
         tokens = torch.stack(deepest_first, dim=1)
-        return Readouts(tokens[:, :, 0], tokens[:, :, 1:].unflatten(2, grid))
+        batch, depth, _, channels = tokens.shape
+        return Readouts(tokens[:, :, 0], tokens[:, :, 1:].reshape(batch, depth, *grid, channels))
 
     def forward(self, readouts: Readouts, conditions: Tensor) -> Tensor:
         """Decode P prompts.
@@ -77,5 +81,5 @@ class MaskDecoder(nn.Module):
             if index == self.conditional_layer:
                 tokens = self.film_mul(conditions)[:, None] * tokens + self.film_add(conditions)[:, None]
             tokens = block(tokens)
-        logits: Tensor = self.trans_conv(tokens[:, 1:].unflatten(1, grid))
+        logits: Tensor = self.trans_conv(tokens[:, 1:].reshape(len(tokens), *grid, -1))
         return logits

@@ -40,5 +40,5 @@ class DeconvDecoder(nn.Module):
         tokens = self.reduce(readout[:, 1:])
         tokens = self.film_mul(conditions)[:, None] * tokens + self.film_add(conditions)[:, None]
         tokens = self.reduce2[2](F.relu(self.reduce2[0](tokens)))
-        logits: Tensor = self.trans_conv(tokens.unflatten(1, grid))
+        logits: Tensor = self.trans_conv(tokens.view(len(tokens), *grid, -1))
         return logits

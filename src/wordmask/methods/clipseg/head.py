@@ -44,7 +44,7 @@ class RefinedHead(nn.Sequential):
             nn.ConvTranspose2d(channels // 2, 1, side, stride=side),
         )
 
-    def forward(self, cells: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, cells: Tensor) -> Tensor:
         """Cells (P, h, w, D) -> logits (P, h * patch, w * patch)."""
         mixed = F.relu(self[0](cells.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         coarse = F.relu(spread(mixed, self[2]))  # (P, h, w, D / 2, side, side)
@@ -60,7 +60,7 @@ def spread(cells: Tensor, convolution: nn.Module) -> Tensor:
     assert isinstance(bias, Tensor)
     _, channels, height, width = weight.shape
     flat = F.linear(cells, weight.flatten(1).t(), bias.repeat_interleave(height * width))
-    return flat.unflatten(-1, (channels, height, width))
+    return flat.view(*cells.shape[:-1], channels, height, width)
 
 
 def unfold_squares(squares: Tensor) -> Tensor:

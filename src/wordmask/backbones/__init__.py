@@ -1,0 +1,1 @@
+"""Adapters to third-party networks and hubs; imported inside loaders only."""

@@ -1,0 +1,62 @@
+"""An example picture as CLIPSeg's encoder is shown it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wordmask.errors import PromptError, quote, sentence
+from wordmask.ops.highlight import MODES, engineer_prompt
+from wordmask.ops.resize import resize
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wordmask.ops.geometry import Size
+    from wordmask.prompts import VisualPrompt
+
+NOT_COLOUR = ("concat",)
+"""Modes whose result is no picture of three channels."""
+LONGEST = 4
+"""An example's longer side is brought to at most this many times the encoder's."""
+
+
+def prompt_pixels(
+    prompt: VisualPrompt, *, mean: tuple[float, ...], std: tuple[float, ...], size: int
+) -> NDArray[np.float32]:
+    """Return normalised pixels (3, h, w) of an example, the thing meant brought out as the prompt's mode says.
+
+    For modes that crop, the picture is first scaled to a shorter side of `size`, which is how large things were when
+    CLIPSeg was trained; for the others, and without a mask, it is squashed to a square of that side.
+
+    Raises:
+        PromptError: If the mode is unknown or makes no colour picture.
+    """
+    if prompt.mode not in MODES or prompt.mode in NOT_COLOUR:
+        known = ", ".join(mode for mode in MODES if mode not in NOT_COLOUR)
+        remedy = "use 'crop_blur_highlight352', the one CLIPSeg was trained with"
+        raise PromptError(sentence(f"the visual prompt mode {quote(prompt.mode)}", f"one of {known}", remedy))
+    crops = MODES[prompt.mode].context is not None and prompt.mask is not None
+    target = _scaled(prompt.picture.size, size) if crops else (size, size)
+    pixels = resize(prompt.picture.pixels, target).astype(np.float32) * np.float32(1 / 255)
+    pixels -= np.asarray(mean, np.float32)
+    pixels /= np.asarray(std, np.float32)
+    normalised = pixels.transpose(2, 0, 1)
+    if prompt.mask is None:
+        return normalised
+    return engineer_prompt(normalised, _resized_mask(prompt.region, target), prompt.mode, size=size)
+
+
+def _scaled(size: Size, shorter: int) -> Size:
+    """The picture's size after scaling, its aspect ratio kept."""
+    scale = min(shorter / min(size), LONGEST * shorter / max(size))
+    height, width = (max(1, round(side * scale)) for side in size)
+    return height, width
+
+
+def _resized_mask(mask: NDArray[np.bool_], size: Size) -> NDArray[np.bool_]:
+    """The mask at another size by nearest neighbour; a thing too small to survive that keeps what it touches."""
+    values = mask.astype(np.uint8) * np.uint8(255)
+    nearest = resize(values, size, resample="nearest") > 0
+    return nearest if nearest.any() else resize(values, size, resample="bilinear") > 0

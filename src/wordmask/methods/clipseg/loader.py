@@ -1,0 +1,157 @@
+"""Published and own CLIPSeg checkpoints, as segmenters."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from wordmask.backbones.clip import ClipTextEncoder, build_clip, fill_buffers, load_tokenizer
+from wordmask.backbones.hub import fetch_checkpoint
+from wordmask.device import choose_device, choose_dtype
+from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
+from wordmask.methods.clipseg import key_map
+from wordmask.methods.clipseg.checkpoint import (
+    TRAINED_WITH,
+    Statistics,
+    find_weights,
+    read_json,
+    read_statistics,
+    read_weights,
+)
+from wordmask.methods.clipseg.config import ClipSegConfig
+from wordmask.methods.clipseg.model import ClipSeg, Fit, build_decoder
+from wordmask.methods.clipseg.visual_tower import VisualTower
+from wordmask.methods.dense import DenseSegmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import torch
+    from torch import Tensor
+
+Location = str | os.PathLike[str]
+
+
+def load_clipseg(
+    location: Location,
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    revision: str | None = None,
+    towers: Location | None = None,
+    extract_layers: tuple[int, ...] | None = None,
+    size: int | None = None,
+    fit: Fit = "squash",
+) -> DenseSegmenter:
+    """Load CLIPSeg from a folder that transformers wrote, a hub id, or an original decoder file.
+
+    Args:
+        location: A local folder with config.json, weights and tokenizer; a hub id such as
+            "CIDAS/clipseg-rd64-refined"; or a decoder-only file (rd64-uni.pth, or the same as safetensors).
+        device: Where to run; None chooses.
+        dtype: In which precision; None chooses what the device is good at.
+        revision: Branch, tag or commit of a hub id.
+        towers: For a decoder-only file: the folder or hub id of the CLIP it belongs to, as transformers saves it
+            ("openai/clip-vit-base-patch16").
+        extract_layers: Encoder blocks to read out, in place of the checkpoint's own (see `ClipSegConfig`).
+        size: Longer side of the canvas in pixels, in place of the checkpoint's own.
+        fit: How pictures that are not square are placed, see `ClipSeg`.
+
+    Raises:
+        ModelNotFoundError: If files are not there; OfflineError if a hub cannot be asked.
+        CheckpointError: If files are damaged or do not fit together.
+        DeviceError: If this machine lacks the device or type.
+    """
+    chosen = choose_device(device)
+    kind = choose_dtype(dtype, chosen)
+    path = _local(location, revision)
+    checkpoint = _original(path, towers) if path.is_file() else _transformers(path)
+    if extract_layers is not None:
+        config = replace(checkpoint.config, extract_layers=tuple(extract_layers))
+        checkpoint = checkpoint._replace(config=config)
+    model = _assemble(checkpoint, size=size, fit=fit)
+    return DenseSegmenter(model.to(chosen, kind), device=chosen, dtype=kind)
+
+
+class Checkpoint(NamedTuple):
+    """What was read from disk.
+
+    Attributes:
+        folder: Where the tokenizer is.
+        config: The sizes.
+        clip: Weights of the towers, in transformers' names.
+        decoder: Weights of the decoder, in ours.
+        statistics: Mean, standard deviation and (height, width) of the pixels.
+    """
+
+    folder: Path
+    config: ClipSegConfig
+    clip: dict[str, Tensor]
+    decoder: dict[str, Tensor]
+    statistics: Statistics
+
+
+def _transformers(folder: Path) -> Checkpoint:
+    config = ClipSegConfig.from_json(read_json(folder / "config.json"))
+    weights = read_weights(find_weights(folder))
+    decoder = key_map.decoder_from_transformers(weights)
+    return Checkpoint(folder, config, key_map.clip_from_transformers(weights), decoder, read_statistics(folder))
+
+
+def _original(path: Path, towers: Location | None) -> Checkpoint:
+    """A decoder-only file and the CLIP that its owner names; what CLIP itself was normalised with does not matter."""
+    if towers is None:
+        got = f"the decoder-only file {quote(path)}"
+        remedy = 'pass towers="openai/clip-vit-base-patch16" or a local folder with that model'
+        raise ModelNotFoundError(sentence(got, "the CLIP towers beside it", remedy))
+    folder = _local(towers, None)
+    values = read_json(folder / "config.json")
+    decoder = {name: t for name, t in read_weights(path).items() if not name.startswith("clip_model.")}
+    clip = key_map.clip_from_transformers(read_weights(find_weights(folder)))
+    return Checkpoint(folder, _config_of(decoder, values, path), clip, decoder, TRAINED_WITH)
+
+
+def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: Path) -> ClipSegConfig:
+    """The sizes of an original decoder: its files say nothing, the shapes tell."""
+    blocks = {name.split(".")[1] for name in decoder if name.startswith("blocks.")}
+    try:
+        channels, condition = decoder["film_mul.weight"].shape
+        return ClipSegConfig(
+            vision=towers.get("vision_config") or {},
+            text=towers.get("text_config") or {},
+            projection_dim=condition,
+            reduce_dim=channels,
+            extract_layers={3: (3, 6, 9), 1: (9,)}[len(blocks)],
+            feedforward=len(decoder["blocks.0.linear1.weight"]),
+            refined="trans_conv.0.weight" in decoder,
+        )
+    except (KeyError, ValueError) as error:
+        expected = "one with film_mul, blocks and trans_conv"
+        remedy = "give a file of the original CLIPSeg release, such as rd64-uni.pth"
+        raise CheckpointError(sentence(f"no CLIPSeg decoder in {quote(path)}", expected, remedy)) from error
+
+
+def _assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
+    folder, config, _, _, (mean, std, saved) = checkpoint
+    tokenizer = load_tokenizer(folder)
+    clip = build_clip(config.vision, config.text, projection_dim=config.projection_dim)
+    decoder = build_decoder(config)
+    key_map.load_exactly(clip, checkpoint.clip, source=f"{folder.name} (CLIP)")
+    key_map.load_exactly(decoder, checkpoint.decoder, source=f"{folder.name} (decoder)")
+    fill_buffers(clip)
+    canvas = saved if size is None else (size, size)
+    if min(canvas) < config.patch or any(side % config.patch for side in canvas):
+        got, expected = f"a canvas of {canvas[0]} x {canvas[1]} px", f"multiples of the patch size, {config.patch} px"
+        raise CheckpointError(sentence(got, expected, "pass for example size=352"))
+    vision = VisualTower(clip, extract_layers=config.extract_layers)
+    text = ClipTextEncoder(clip, tokenizer)
+    model = ClipSeg(vision, text, decoder, mean=mean, std=std, size=canvas, fit=fit)
+    return model.eval().requires_grad_(False)
+
+
+def _local(location: Location, revision: str | None) -> Path:
+    """The folder or file a location stands for; a hub id is fetched."""
+    path = Path(location).expanduser()
+    return path if path.exists() else fetch_checkpoint(os.fspath(location), revision=revision)

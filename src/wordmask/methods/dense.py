@@ -1,0 +1,312 @@
+"""The segmenter of every method that turns one condition vector into one dense mask.
+
+It adds to a `DenseModel` all that is the same for CLIPSeg and the compact network: reading and placing pictures,
+encoding each once, keeping the conditions of phrases, decoding in chunks of bounded memory, negatives and results.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wordmask.contracts import DenseModel, Encoded
+from wordmask.errors import ImageError, PromptError, UnsupportedPromptError, quote, sentence
+from wordmask.images import ImageInput, Picture, load_image
+from wordmask.ops.resize import place
+from wordmask.prompts import MixedPrompt, Prompt, PromptInput, TextPrompt, VisualPrompt, as_prompts
+from wordmask.results import Found, Segmentation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from wordmask.ops.geometry import Placement
+
+PHRASES_KEPT = 4096
+"""Phrases whose condition is remembered (8 MiB at 512 channels); the one unused for longest goes first."""
+SMOOTHING = 1 / 22
+"""Side of the squares that a logit map is averaged over before its peak is taken for a presence, as a share of the
+map's shorter side: one token of CLIPSeg at 352 px."""
+
+
+@runtime_checkable
+class EmbedsTexts(Protocol):
+    """A dense model that is faster at many phrases together than at one after the other."""
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return the conditions `(P, C)` of phrases."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to decode for a list of prompts: each different condition once.
+
+    Attributes:
+        prompts: As asked.
+        conditions: (U, C), without repetition.
+        own: For each prompt, the row of its condition.
+        negatives: For each prompt, the rows of its negatives.
+    """
+
+    prompts: tuple[Prompt, ...]
+    conditions: Tensor
+    own: tuple[int, ...]
+    negatives: tuple[tuple[int, ...], ...]
+
+
+class DenseSegmenter:
+    """A `Segmenter` made from a `DenseModel`.
+
+    A text prompt's negatives are dense too: a pixel stays in the mask only where the prompt's logit is higher than
+    that of every negative. A model without a presence head answers, as an uncalibrated presence, the highest
+    probability of its heatmap after smoothing.
+
+    Calls leave no trace but remembered conditions of prompts, so a segmenter can serve several threads.
+
+    Args:
+        model: The network, in evaluation mode, on `device` and in `dtype`.
+        device: Where the pictures go.
+        dtype: In which precision; logits are float32 in any case.
+    """
+
+    trainable = False
+    exportable = False
+
+    def __init__(
+        self, model: DenseModel, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.model = model
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._phrases: dict[str, Tensor] = {}
+        self._examples: WeakKeyDictionary[Prompt, Tensor] = WeakKeyDictionary()
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    @property
+    def accepts(self) -> frozenset[type]:
+        """The prompt types the model follows."""
+        return self.model.accepts
+
+    def encode(self, image: ImageInput) -> Encoded:
+        """Return what the image encoder makes of a picture; `segment` takes it in the picture's place.
+
+        Raises:
+            ImageError: If the picture cannot be read.
+        """
+        return next(iter(self._encode_all([load_image(image)])))
+
+    def segment(
+        self, image: ImageInput | Encoded, prompts: PromptInput, *, threshold: float | None = None
+    ) -> Segmentation:
+        """Return one `Found` per prompt, in order.
+
+        Args:
+            image: A picture, or what `encode` made of one.
+            prompts: A phrase or prompt, or several.
+            threshold: Probability above which a pixel belongs to a mask; None takes the model's.
+
+        Raises:
+            ImageError: If the picture cannot be read, or was encoded by another model.
+            PromptError: If a prompt is blank or of a kind that the model does not follow, or the threshold is none.
+        """
+        level = self._level(threshold)
+        plan = self._plan(prompts)
+        if not isinstance(image, Encoded):
+            image = self.encode(image)
+        image.require(self.name)
+        return self._answer(image, plan, level)
+
+    def segment_many(
+        self,
+        images: Iterable[ImageInput],
+        prompts: PromptInput,
+        *,
+        batch_size: int = 8,
+        threshold: float | None = None,
+    ) -> Iterator[Segmentation]:
+        """Yield one `Segmentation` per picture, in order; `batch_size` pictures are read and encoded together.
+
+        Raises:
+            ImageError: If a picture cannot be read (when its turn comes), or `images` is a single one.
+            PromptError: As in `segment`, at once.
+        """
+        if isinstance(images, str | bytes | os.PathLike):
+            got = f"a single picture {quote(images)}"
+            raise ImageError(sentence(got, "several", "pass a list of pictures, or call segment for one"))
+        if batch_size < 1:
+            raise ImageError(sentence(f"a batch size of {batch_size}", "at least 1", "pass for example batch_size=8"))
+        return self._segment_all(iter(images), self._plan(prompts), batch_size, self._level(threshold))
+
+    def _segment_all(
+        self, images: Iterator[ImageInput], plan: Plan, batch_size: int, level: float
+    ) -> Iterator[Segmentation]:
+        while batch := [load_image(image) for image in itertools.islice(images, batch_size)]:
+            for encoded in self._encode_all(batch):
+                yield self._answer(encoded, plan, level)
+
+    def _encode_all(self, pictures: list[Picture]) -> list[Encoded]:
+        """Encode pictures; those of equal canvas go through the network together."""
+        placements = [self.model.canvas(picture.size) for picture in pictures]
+        features: dict[int, Any] = {}
+        for canvas in dict.fromkeys(placement.canvas for placement in placements):
+            chosen = [index for index, placement in enumerate(placements) if placement.canvas == canvas]
+            pixels = torch.stack([self._pixels(pictures[index], placements[index]) for index in chosen])
+            with torch.inference_mode():
+                together = self.model.encode_pixels(pixels)
+            features |= {index: _one(together, row) for row, index in enumerate(chosen)}
+        return [
+            Encoded(picture.size, placement, features[index], picture, self.name)
+            for index, (picture, placement) in enumerate(zip(pictures, placements, strict=True))
+        ]
+
+    def _pixels(self, picture: Picture, placement: Placement) -> Tensor:
+        """Normalised pixels (3, h, w) of a picture on its canvas, padded with the mean colour."""
+        mean, std = self.model.mean, self.model.std
+        red, green, blue = (round(255 * value) for value in mean)
+        canvas = place(picture.pixels, placement, fill=(red, green, blue))
+        values = (canvas * np.float32(1 / 255) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+        return torch.from_numpy(values).permute(2, 0, 1).to(self.device, self.dtype)
+
+    def _plan(self, prompts: PromptInput) -> Plan:
+        asked = as_prompts(prompts)
+        for prompt in asked:
+            if type(prompt) not in self.accepts:
+                known = " or ".join(sorted(kind.__name__ for kind in self.accepts))
+                got = f"the {type(prompt).__name__} {quote(prompt.name)} for {self.name}"
+                raise UnsupportedPromptError(
+                    sentence(got, known, "ask in another way, or load a model that follows it")
+                )
+        sources = [(_source(prompt), tuple(_negatives(prompt))) for prompt in asked]
+        unique = {_key(source): source for own, others in sources for source in (own, *others)}
+        rows = {key: row for row, key in enumerate(unique)}
+        return Plan(
+            asked,
+            self._conditions(list(unique.values())),
+            tuple(rows[_key(own)] for own, _ in sources),
+            tuple(tuple(rows[_key(other)] for other in others) for _, others in sources),
+        )
+
+    @torch.inference_mode()
+    def _conditions(self, sources: list[str | Prompt]) -> Tensor:
+        """Conditions (U, C) of phrases and examples, remembered ones as they are."""
+        texts = [source for source in sources if isinstance(source, str)]
+        found = {text: condition for text in texts if (condition := self._phrases.pop(text, None)) is not None}
+        fresh = [text for text in texts if text not in found]
+        found |= dict(zip(fresh, self._embed_texts(fresh), strict=True))
+        self._phrases |= found
+        for oldest in list(itertools.islice(self._phrases, max(0, len(self._phrases) - PHRASES_KEPT))):
+            self._phrases.pop(oldest, None)
+        return torch.stack([found[s] if isinstance(s, str) else self._example(s) for s in sources])
+
+    def _embed_texts(self, texts: list[str]) -> Sequence[Tensor]:
+        if isinstance(self.model, EmbedsTexts) and texts:
+            return self.model.embed_texts(texts).clone().unbind(0)
+        return [self.model.embed_prompt(TextPrompt(text)) for text in texts]
+
+    def _example(self, prompt: Prompt) -> Tensor:
+        condition = self._examples.get(prompt)
+        if condition is None:
+            condition = self._examples[prompt] = self.model.embed_prompt(prompt)
+        return condition
+
+    @torch.inference_mode()
+    def _answer(self, encoded: Encoded, plan: Plan, level: float) -> Segmentation:
+        """Decode, chunk by chunk, and put the results together."""
+        logits, presences = self._decode(encoded.features, plan.conditions)
+        founds = []
+        for prompt, own, negatives in zip(plan.prompts, plan.own, plan.negatives, strict=True):
+            values = _without(logits[own], [logits[row] for row in negatives], level)
+            presence = _peak(values, encoded.placement) if presences is None else float(presences[own])
+            limit = self.model.presence_threshold
+            founds.append(Found(prompt, values, encoded.placement, presence, level, limit))
+        return Segmentation(encoded.size, tuple(founds), encoded.picture, self.name)
+
+    def _decode(self, features: Any, conditions: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Logits (U, h, w) and, where the model has them, presences (U,) of one picture."""
+        logits: NDArray[np.float32] | None = None
+        presences: list[Tensor] = []
+        for start in range(0, len(conditions), self.model.chunk):
+            rows = slice(start, start + self.model.chunk)
+            output = self.model.decode(features, conditions[rows])
+            if logits is None:
+                logits = np.empty((len(conditions), *output.logits.shape[1:]), dtype=np.float32)
+            torch.from_numpy(logits[rows]).copy_(output.logits)
+            if output.presence is not None:
+                presences.append(self.model.calibrate_presence(output.presence.float()).cpu())
+        assert logits is not None
+        return logits, torch.cat(presences).numpy() if presences else None
+
+    def _level(self, threshold: float | None) -> float:
+        level = self.model.threshold if threshold is None else threshold
+        if not 0 <= level <= 1:
+            raise PromptError(
+                sentence(f"the threshold {quote(level)}", "a probability from 0 to 1", "pass such as 0.5")
+            )
+        return float(level)
+
+
+def _source(prompt: Prompt) -> str | Prompt:
+    """What a prompt's condition depends on: the phrase, or the very object of an example."""
+    return prompt.text if isinstance(prompt, TextPrompt) else prompt
+
+
+def _negatives(prompt: Prompt) -> tuple[str, ...]:
+    if isinstance(prompt, VisualPrompt):
+        return ()
+    return (prompt.phrase if isinstance(prompt, MixedPrompt) else prompt).negatives
+
+
+def _key(source: str | Prompt) -> object:
+    return source if isinstance(source, str) else id(source)
+
+
+def _one(features: Any, row: int) -> Any:
+    """One picture's part of a tree of tensors; the leading dimension stays, with length 1."""
+    if isinstance(features, Tensor):
+        return features[row : row + 1]
+    if isinstance(features, dict):
+        return {key: _one(value, row) for key, value in features.items()}
+    parts = [_one(value, row) for value in features]
+    build: Callable[..., Any] = type(features)
+    return build(*parts) if hasattr(features, "_fields") else build(parts)
+
+
+def _without(logits: NDArray[np.float32], negatives: list[NDArray[np.float32]], level: float) -> NDArray[np.float32]:
+    """Lower the logits where a negative's are higher, so that exactly those pixels fall below the threshold.
+
+    With t the threshold's logit, min(own, own - highest negative + t) exceeds t where own exceeds both t and the
+    negatives, and it changes smoothly across the border between them, so it can be interpolated.
+    """
+    if not negatives:
+        return logits
+    limit = math.log(level / (1 - level)) if 0 < level < 1 else 0.0
+    rival = np.maximum.reduce(negatives)
+    lowered: NDArray[np.float32] = np.minimum(logits, logits - rival + np.float32(limit))
+    return lowered
+
+
+def _peak(logits: NDArray[np.float32], placement: Placement) -> float:
+    """Highest probability of a smoothed map, inside the picture."""
+    (top, left, height, width), canvas = placement.content, placement.canvas
+    down, across = logits.shape[0] / canvas[0], logits.shape[1] / canvas[1]
+    rows = slice(int(top * down), max(int(top * down) + 1, math.ceil((top + height) * down)))
+    columns = slice(int(left * across), max(int(left * across) + 1, math.ceil((left + width) * across)))
+    inside = torch.from_numpy(logits[rows, columns])
+    side = max(1, round(min(inside.shape) * SMOOTHING))
+    smooth = F.avg_pool2d(inside[None, None], side, stride=max(1, side // 2))
+    return float(smooth.amax().sigmoid())
