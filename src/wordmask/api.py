@@ -112,13 +112,14 @@ def find_model(model: str | os.PathLike[str] | None = None, *, revision: str | N
     """
     name = DEFAULT_METHOD if model is None else os.fspath(model)
     local = Path(name).expanduser()
-    is_hub_id = name not in METHODS and not local.exists() and _looks_like_hub_id(name)
+    is_local = bool(name) and local.exists()
+    is_hub_id = name not in METHODS and not is_local and _looks_like_hub_id(name)
     if revision is not None and not is_hub_id:
         got = f"revision {quote(revision)} for {quote(name)}"
         raise ModelNotFoundError(sentence(got, "a hub id such as 'CIDAS/clipseg-rd64-refined'", "leave revision out"))
     if name in METHODS:
         return _embedded(METHODS[name])
-    if local.exists():
+    if is_local:
         return local
     if is_hub_id:
         from wordmask.backbones.hub import fetch_checkpoint
@@ -188,7 +189,7 @@ def _loader(path: Path) -> Callable[..., Segmenter]:
     if path.is_file():
         return _load_clipseg
     kind = read_config(path).get("model_type")
-    if kind in _LOADERS:
+    if isinstance(kind, str) and kind in _LOADERS:
         return _LOADERS[kind]
     got = f"model_type {quote(kind)} in {quote(path / 'config.json')}"
     known = " or ".join(repr(name) for name in _LOADERS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from wordmask.errors import OutputError, quote, sentence
 from wordmask.results import Found, Segmentation
 
 DEFAULT_FOLDER = Path("segmented")
-LONGEST_SLUG = 40
 
 
 @dataclass
@@ -21,15 +20,14 @@ class Destination:
     """Writes what a run finds.
 
     Attributes:
-        folder: Everything goes here: `NAME.overlay.png`, `NAME.mask-1-PHRASE.png`, and one `coco.json` for the run.
-        overlay: Only the overlay, to this PNG.
-        coco: Only the annotations, to this JSON.
+        overlay: The overlay of the one picture goes here.
+        folder: `NAME.overlay.png` and `NAME.mask-PHRASE.png` of every picture go here.
+        coco: The annotations of the whole run go here.
     """
 
-    folder: Path | None = None
     overlay: Path | None = None
+    folder: Path | None = None
     coco: Path | None = None
-    _results: list[Segmentation] = field(default_factory=list)
     _stems: set[str] = field(default_factory=set)
 
     @classmethod
@@ -49,46 +47,42 @@ class Destination:
             return cls(overlay=_writable(out))
         if out.suffix.lower() == ".json" and not out.is_dir():
             return cls(coco=_writable(out))
-        return cls(folder=_writable(out / "coco.json").parent)
+        return cls(folder=out, coco=_writable(out / "coco.json"))
 
     def write(self, result: Segmentation, name: str) -> list[Path]:
-        """Write one picture's files and return their paths; the annotations wait for `close`."""
-        if self.folder or self.coco:
-            self._results.append(result)
+        """Write one picture's files and return their paths."""
         if self.overlay:
             result.save(self.overlay)
             return [self.overlay]
-        return self._write_folder(self.folder, result, name) if self.folder else []
+        if not self.folder:
+            return []
+        from wordmask.formats.png import save_masks
 
-    def close(self) -> None:
-        """Write the annotations of the whole run."""
-        path = self.coco or (self.folder / "coco.json" if self.folder else None)
-        if path is not None and self._results:
+        stem = self._new_stem(name)
+        overlay = self.folder / f"{stem}.overlay.png"
+        result.save(overlay)
+        return [overlay, *save_masks(result, self.folder, prefix=f"{stem}.mask-")]
+
+    def finish(self, results: Iterator[Segmentation]) -> None:
+        """Take the results one by one, so that one is held at a time, and write the annotations of all."""
+        if self.coco:
             from wordmask.formats.coco import save_coco
 
-            save_coco(self._results, path)
+            save_coco(results, self.coco)
+        else:
+            for _ in results:
+                pass
 
     def summary(self) -> str:
         """Say where the files are."""
         return f"Written to {self.folder or self.overlay or self.coco}"
 
-    def _write_folder(self, folder: Path, result: Segmentation, name: str) -> list[Path]:
-        from wordmask.formats.masks import save_mask
-
-        stem = self._new_stem(name)
-        files = [folder / f"{stem}.overlay.png"]
-        result.save(files[0])
-        for number, found in enumerate(result, start=1):
-            files.append(folder / f"{stem}.mask-{number}-{_slug(found.name)}.png")
-            save_mask(found, files[-1])
-        return files
-
     def _new_stem(self, name: str) -> str:
         """Name the files after the picture; a number tells apart pictures of the same name from several folders."""
         stem = Path(name.removeprefix("sample:")).stem.replace(" ", "-")
         choices = (stem, *(f"{stem}-{number}" for number in range(2, len(self._stems) + 3)))
-        chosen = next(choice for choice in choices if choice not in self._stems)
-        self._stems.add(chosen)
+        chosen = next(choice for choice in choices if choice.casefold() not in self._stems)
+        self._stems.add(chosen.casefold())
         return chosen
 
 
@@ -135,11 +129,6 @@ def _found_text(found: Found, pixels: int) -> str:
     count = len(found.instances)
     things = f"{count} instance{'' if count == 1 else 's'}"
     return f"  {found.name}: {things}, {found.area / pixels:.1%} of the picture ({presence})"
-
-
-def _slug(phrase: str) -> str:
-    """Make a phrase fit for a file name on any system: letters and digits of any script, joined by hyphens."""
-    return re.sub(r"[\W_]+", "-", phrase).strip("-")[:LONGEST_SLUG].strip("-").lower() or "prompt"
 
 
 def _writable(path: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from wordmask.cli.output import Destination
     from wordmask.contracts import Segmenter
     from wordmask.prompts import Prompt
+    from wordmask.results import Segmentation
 
 _WORDS = (
     "A picture, then the phrases to find in it. A picture is a path, a folder, a quoted glob, sample:astronaut "
@@ -67,46 +70,50 @@ def segment(
         from wordmask.api import load
 
         segmenter = load(model, device=device, dtype=dtype, revision=revision)
-        failed = _run(segmenter, sources, prompts, threshold, destination, as_json=as_json, quiet=quiet)
-        destination.close()
+        run = _Run(segmenter, sources, prompts, threshold, destination, as_json=as_json, quiet=quiet)
+        destination.finish(run.results())
     if not (quiet or as_json):
         typer.echo(destination.summary())
-    if failed:
+    if run.failed:
         raise typer.Exit(SOME_FAILED)
 
 
-def _run(
-    segmenter: Segmenter,
-    sources: Sequence[Source],
-    prompts: tuple[Prompt, ...],
-    threshold: float | None,
-    destination: Destination,
-    *,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """Segment every picture and return how many failed; the only picture's error goes to the caller."""
-    from wordmask.cli.output import json_line, text_lines
-    from wordmask.errors import ImageError
-    from wordmask.images import load_image
+@dataclass
+class _Run:
+    """One pass over the pictures; `failed` counts those that could not be read."""
 
-    failed = 0
-    for source in _with_progress(sources, hidden=quiet):
-        try:
-            picture = load_image(source)
-        except ImageError as error:
-            if len(sources) == 1:
-                raise
-            complain(error)
-            failed += 1
-            continue
-        result = segmenter.segment(picture, prompts, threshold=threshold)
-        files = destination.write(result, label(source))
-        if as_json:
+    segmenter: Segmenter
+    sources: Sequence[Source]
+    prompts: tuple[Prompt, ...]
+    threshold: float | None
+    destination: Destination
+    as_json: bool
+    quiet: bool
+    failed: int = 0
+
+    def results(self) -> Iterator[Segmentation]:
+        """Segment, write and print picture by picture; the error of a picture that is alone goes to the caller."""
+        from wordmask.errors import ImageError
+
+        for source in _with_progress(self.sources, hidden=self.quiet):
+            try:
+                yield self._segment(source)
+            except ImageError as error:
+                if len(self.sources) == 1:
+                    raise
+                complain(error)
+                self.failed += 1
+
+    def _segment(self, source: Source) -> Segmentation:
+        from wordmask.cli.output import json_line, text_lines
+
+        result = self.segmenter.segment(source, self.prompts, threshold=self.threshold)
+        files = self.destination.write(result, label(source))
+        if self.as_json:
             typer.echo(json_line(result, label(source), files))
-        elif not quiet:
+        elif not self.quiet:
             typer.echo(text_lines(result, label(source)))
-    return failed
+        return result
 
 
 def _with_progress(sources: Sequence[Source], *, hidden: bool) -> Iterator[Source]:
@@ -118,5 +125,6 @@ def _with_progress(sources: Sequence[Source], *, hidden: bool) -> Iterator[Sourc
     if hidden or len(sources) < 2 or not console.is_terminal:
         yield from sources
         return
-    with Progress(console=console, transient=True) as progress:
+    # Redirected, standard output would end up above the bar, on standard error: right on a terminal, wrong in a pipe.
+    with Progress(console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         yield from progress.track(sources, description="Segmenting")

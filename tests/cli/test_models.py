@@ -1,0 +1,76 @@
+"""`wordmask models`, with and without embedded weights and a local cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from wordmask.api import METHODS
+from wordmask.cli.app import app
+
+
+def listed() -> dict[str, list[dict[str, object]]]:
+    done = CliRunner().invoke(app, ["models", "--json"])
+    assert done.exit_code == 0
+    content: dict[str, list[dict[str, object]]] = json.loads(done.stdout)
+    return content
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "compact"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"model_type": "wordmask-compact"}', encoding="utf-8")
+    (folder / "model.safetensors").write_bytes(bytes(1_500_000))
+    card = {"trained_on": ["faces", "cars"], "quality": {"faces mIoU": 0.61}}
+    (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    monkeypatch.setitem(METHODS, "clipseg", dataclasses.replace(METHODS["clipseg"], weights=folder))
+    return folder
+
+
+def test_methods_are_listed_with_what_is_embedded(embedded: Path) -> None:
+    methods = {method["name"]: method["embedded"] for method in listed()["methods"]}
+
+    assert methods["pmp"] is methods["tas"] is methods["imss"] is None
+    size = sum(path.stat().st_size for path in embedded.iterdir())
+    assert methods["clipseg"] == {
+        "bytes": size,
+        "trained_on": ["faces", "cars"],
+        "quality": {"faces mIoU": 0.61},
+        "folder": str(embedded),
+    }
+
+
+def test_the_tables_say_the_same(embedded: Path) -> None:
+    shown = CliRunner().invoke(app, ["models"], env={"COLUMNS": "200"}).stdout
+
+    for text in (
+        "clipseg",
+        "1.5 MB",
+        "planned",
+        "trained on: faces, cars",
+        "faces mIoU 0.61",
+        "CIDAS/clipseg-rd64-refined",
+    ):
+        assert text in shown
+
+
+def test_missing_weights_are_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(METHODS, "clipseg", dataclasses.replace(METHODS["clipseg"], weights=tmp_path / "none"))
+
+    assert listed()["methods"][0]["embedded"] is None
+    assert CliRunner().invoke(app, ["models"]).exit_code == 0
+
+
+def test_hub_checkpoints_say_whether_they_are_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wordmask.backbones.hub.is_cached", lambda name: name == "CIDAS/clipseg-rd64")
+
+    assert {checkpoint["name"]: checkpoint["cached"] for checkpoint in listed()["hub"]} == {
+        "CIDAS/clipseg-rd64-refined": False,
+        "CIDAS/clipseg-rd64": True,
+        "CIDAS/clipseg-rd16": False,
+    }

@@ -1,0 +1,187 @@
+"""`load` and `segment`: names to folders to methods, and every way a name can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import wordmask
+from tests.fakes import BrightnessSegmenter
+from wordmask import api
+from wordmask.errors import CheckpointError, DeviceError, ModelNotFoundError, OfflineError
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, dict[str, Any]]]:
+    """Replace every method's loader by the fake, and keep what each was called with."""
+    calls: list[tuple[str, Path, dict[str, Any]]] = []
+
+    def loader(kind: str) -> Any:
+        def make(folder: Path, **wishes: Any) -> BrightnessSegmenter:
+            calls.append((kind, folder, wishes))
+            return BrightnessSegmenter()
+
+        return make
+
+    monkeypatch.setattr(api, "_LOADERS", {kind: loader(kind) for kind in api._LOADERS})
+    monkeypatch.setattr(api, "_load_clipseg", loader("file"))
+    api._kept.cache_clear()
+    return calls
+
+
+def folder_of(kind: object, path: Path) -> Path:
+    path.mkdir(parents=True)
+    (path / "config.json").write_text(json.dumps({"model_type": kind}), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = folder_of("wordmask-compact", tmp_path / "embedded")
+    monkeypatch.setitem(api.METHODS, "clipseg", dataclasses.replace(api.METHODS["clipseg"], weights=folder))
+    return folder
+
+
+@pytest.mark.parametrize("name", [None, "clipseg"])
+def test_no_name_and_the_methods_name_mean_the_embedded_weights(
+    name: str | None, embedded: Path, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    assert isinstance(wordmask.load(name, device="cpu", dtype="float32"), BrightnessSegmenter)
+    assert made == [("wordmask-compact", embedded, {"device": torch.device("cpu"), "dtype": torch.float32})]
+
+
+@pytest.mark.parametrize("kind", ["clipseg", "wordmask-compact"])
+def test_a_folder_is_read_by_the_method_it_names(
+    kind: str, tmp_path: Path, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    folder = folder_of(kind, tmp_path / "model")
+
+    wordmask.load(folder, dtype="bfloat16")
+    wordmask.load(str(folder))
+
+    assert [(call[0], call[1]) for call in made] == [(kind, folder)] * 2
+    assert made[0][2]["dtype"] == torch.bfloat16
+
+
+def test_a_local_folder_that_looks_like_a_hub_id_is_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder_of("clipseg", Path("owner/name"))
+
+    wordmask.load("owner/name")
+
+    assert made[0][1] == Path("owner/name")
+
+
+def test_a_single_weight_file_is_an_original_decoder(
+    tmp_path: Path, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    file = tmp_path / "rd64-uni.safetensors"
+    file.write_bytes(b"weights")
+
+    wordmask.load(file)
+
+    assert made[0][:2] == ("file", file)
+
+
+def test_a_hub_id_is_fetched_at_its_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    folder = folder_of("clipseg", tmp_path / "snapshot")
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "wordmask.backbones.hub.fetch_checkpoint", lambda name, *, revision: asked.append((name, revision)) or folder
+    )
+
+    wordmask.load("CIDAS/clipseg-rd64-refined", revision="abc")
+
+    assert asked == [("CIDAS/clipseg-rd64-refined", "abc")]
+    assert made[0][:2] == ("clipseg", folder)
+
+
+@pytest.mark.parametrize("name", ["pmp", "tas", "imss"])
+def test_a_planned_method_says_so_and_names_what_is_there(name: str) -> None:
+    with pytest.raises(ModelNotFoundError, match=rf"'{name}'.*not built yet.*'clipseg'"):
+        wordmask.load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("clipsge", "did you mean 'clipseg'"),
+        ("sam", "'clipseg'"),
+        ("./missing", "local folder"),
+        ("", "''"),
+        ("a/b/c", "hub id"),
+    ],
+)
+def test_a_wrong_name_lists_the_right_ones(name: str, hint: str) -> None:
+    with pytest.raises(ModelNotFoundError) as caught:
+        wordmask.load(name)
+
+    message = str(caught.value)
+    assert hint in message
+    for right in ("'clipseg'", "CIDAS/clipseg-rd64-refined", "wordmask models"):
+        assert right in message
+
+
+def test_a_hub_id_without_a_network() -> None:
+    with pytest.raises(OfflineError, match="HF_HUB_OFFLINE"):
+        wordmask.load("nobody/has-this-model")
+
+
+@pytest.mark.parametrize("name", [None, "clipseg"])
+def test_a_revision_belongs_to_a_hub_id(name: str | None) -> None:
+    with pytest.raises(ModelNotFoundError, match="leave revision out"):
+        wordmask.load(name, revision="main")
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "said"),
+    [
+        (None, ModelNotFoundError, "a config.json in it"),
+        ("{", CheckpointError, "valid JSON"),
+        ("[]", CheckpointError, "a JSON list"),
+        ("{}", CheckpointError, "model_type 'None'"),
+        ('{"model_type": "bert"}', CheckpointError, "'clipseg' or 'wordmask-compact'"),
+        ('{"model_type": ["clipseg"]}', CheckpointError, "model_type"),
+    ],
+)
+def test_a_folder_that_is_no_model(tmp_path: Path, content: str | None, error: type[Exception], said: str) -> None:
+    if content is not None:
+        (tmp_path / "config.json").write_text(content, encoding="utf-8")
+
+    with pytest.raises(error) as caught:
+        wordmask.load(tmp_path)
+    assert said in str(caught.value)
+
+
+def test_a_wrong_device_is_said_before_anything_is_fetched() -> None:
+    with pytest.raises(DeviceError, match="Got device 'gpu'"):
+        wordmask.load("nobody/has-this-model", device="gpu")
+
+
+def test_segment_loads_once_and_keeps(
+    embedded: Path, half_bright: Path, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    first = wordmask.segment(half_bright, "bright")
+    second = wordmask.segment(half_bright, ["dark", "bright"])
+
+    assert len(made) == 1
+    assert second.names == ("dark", "bright")
+    assert np.array_equal(first["bright"].mask, second["bright"].mask)
+    assert first["bright"].mask[:, 31:].all()
+
+
+def test_segment_takes_a_loaded_segmenter(
+    half_bright: Path, brightness: BrightnessSegmenter, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    assert wordmask.segment(half_bright, "bright", model=brightness).model == "brightness"
+    assert made == []
