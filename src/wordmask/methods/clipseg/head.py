@@ -23,7 +23,7 @@ class PlainHead(nn.ConvTranspose2d):
 
     def forward(self, cells: Tensor) -> Tensor:  # type: ignore[override]
         """Cells (P, h, w, D) -> logits (P, h * patch, w * patch)."""
-        return unfold_squares(spread(cells, self)[..., 0, :, :])
+        return unfold_squares(spread(cells, self)[..., 0])
 
 
 class RefinedHead(nn.Sequential):
@@ -47,20 +47,20 @@ class RefinedHead(nn.Sequential):
     def forward(self, cells: Tensor) -> Tensor:
         """Cells (P, h, w, D) -> logits (P, h * patch, w * patch)."""
         mixed = F.relu(self[0](cells.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        coarse = F.relu(spread(mixed, self[2]))  # (P, h, w, D / 2, side, side)
-        fine = spread(coarse.permute(0, 1, 2, 4, 5, 3), self[4])[..., 0, :, :]  # (P, h, w, side, side, side, side)
+        coarse = F.relu(spread(mixed, self[2]))  # (P, h, w, side, side, D / 2)
+        fine = spread(coarse, self[4])[..., 0]  # (P, h, w, side, side, side, side)
         squares = fine.transpose(4, 5).flatten(5, 6).flatten(3, 4)
         return unfold_squares(squares)
 
 
 def spread(cells: Tensor, convolution: nn.Module) -> Tensor:
-    """Apply a transposed convolution (kernel = stride) to cells (..., D): (..., out channels, kernel, kernel)."""
+    """Apply a transposed convolution (kernel = stride) to cells (..., D): (..., kernel, kernel, out channels)."""
     weight, bias = convolution.weight, convolution.bias
     assert isinstance(weight, Tensor)
     assert isinstance(bias, Tensor)
     _, channels, height, width = weight.shape
-    flat = F.linear(cells, weight.flatten(1).t(), bias.repeat_interleave(height * width))
-    return flat.view(*cells.shape[:-1], channels, height, width)
+    flat = F.linear(cells, weight.permute(2, 3, 1, 0).flatten(0, 2), bias.repeat(height * width))
+    return flat.view(*cells.shape[:-1], height, width, channels)
 
 
 def unfold_squares(squares: Tensor) -> Tensor:
