@@ -30,7 +30,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, dict[str, Any
         return make
 
     monkeypatch.setattr(api, "_LOADERS", {kind: loader(kind) for kind in api._LOADERS})
-    monkeypatch.setattr(api, "_load_clipseg", loader("file"))
+    monkeypatch.setattr("wordmask.methods.clipseg.load_clipseg", loader("file"))
     api._kept.cache_clear()
     return calls
 
@@ -87,8 +87,13 @@ def test_a_single_weight_file_is_an_original_decoder(
     file.write_bytes(b"weights")
 
     wordmask.load(file)
+    folder_of("clip", tmp_path / "clip")
+    beside = tmp_path / "clip" / "rd64-uni.pth"
+    beside.write_bytes(b"weights")
+    wordmask.load(beside)
 
-    assert made[0][:2] == ("file", file)
+    assert [call[:2] for call in made] == [("file", file), ("file", beside)]
+    assert [call[2]["towers"] for call in made] == ["openai/clip-vit-base-patch16", tmp_path / "clip"]
 
 
 def test_a_hub_id_is_fetched_at_its_revision(

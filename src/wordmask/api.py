@@ -57,6 +57,9 @@ HUB_CHECKPOINTS: dict[str, str] = {
 }
 """Published checkpoints on the hub that are known to fit, and what each is."""
 
+CLIP_TOWERS = "openai/clip-vit-base-patch16"
+"""The CLIP that the original CLIPSeg decoders read out."""
+
 
 def load(
     model: str | os.PathLike[str] | None = None,
@@ -69,7 +72,8 @@ def load(
 
     Args:
         model: None for the embedded weights (no download), a method's name (`"clipseg"`) for the embedded weights of
-            that method, a local folder with a `config.json`, or a hub id such as `"CIDAS/clipseg-rd64-refined"`.
+            that method, a local folder with a `config.json`, an original decoder file (`rd64-uni.pth`), or a hub id
+            such as `"CIDAS/clipseg-rd64-refined"`.
         device: `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`; None takes CUDA where there is one, otherwise the CPU.
         dtype: `"float32"`, `"bfloat16"` or `"float16"`; None takes what the device is fast at.
         revision: branch, tag or commit of a hub id. Name a commit where results must be repeatable.
@@ -174,6 +178,15 @@ def _load_clipseg(folder: Path, *, device: torch.device, dtype: torch.dtype) -> 
     return load_clipseg(folder, device=device, dtype=dtype)
 
 
+def _load_decoder(file: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
+    """An original decoder file brings no CLIP: take the one that lies beside it, or the published one."""
+    from wordmask.methods.clipseg import load_clipseg
+
+    beside = file.parent
+    towers = beside if (beside / "config.json").is_file() else CLIP_TOWERS
+    return load_clipseg(file, device=device, dtype=dtype, towers=towers)
+
+
 def _load_compact(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
     from wordmask.methods.compact import load_compact
 
@@ -187,7 +200,7 @@ _LOADERS: dict[str, Callable[..., Segmenter]] = {"clipseg": _load_clipseg, "word
 def _loader(path: Path) -> Callable[..., Segmenter]:
     """Choose the reader by the folder's own statement; a single weight file is an original CLIPSeg decoder."""
     if path.is_file():
-        return _load_clipseg
+        return _load_decoder
     kind = read_config(path).get("model_type")
     if isinstance(kind, str) and kind in _LOADERS:
         return _LOADERS[kind]

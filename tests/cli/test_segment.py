@@ -37,8 +37,9 @@ def run(*words: str, data: bytes | None = None) -> Result:
     return CliRunner().invoke(app, ["segment", *words], input=data)
 
 
-def read_mask(path: Path) -> np.ndarray:
-    return np.asarray(Image.open(path)) > 0
+def read_mask(path: str) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image) > 0
 
 
 class TestFiles:
@@ -54,15 +55,16 @@ class TestFiles:
             "half.overlay.png",
         ]
         bright, dark = (
-            read_mask(Path("segmented/half.mask-bright.png")),
-            read_mask(Path("segmented/half.mask-dark.png")),
+            read_mask("segmented/half.mask-bright.png"),
+            read_mask("segmented/half.mask-dark.png"),
         )
         assert bright.shape == dark.shape == (40, 60)
         assert bright[:, 31:].all()
         assert not bright[:, :29].any()
         assert (bright ^ dark).all()
-        assert not read_mask(Path("segmented/half.mask-elephant.png")).any()
-        assert Image.open("segmented/half.overlay.png").size == (60, 40)
+        assert not read_mask("segmented/half.mask-elephant.png").any()
+        with Image.open("segmented/half.overlay.png") as overlay:
+            assert overlay.size == (60, 40)
 
     def test_the_annotations_hold_every_picture_of_the_run(self, half_bright: Path) -> None:
         Image.open(half_bright).transpose(Image.Transpose.ROTATE_90).save("turned.png")
@@ -77,7 +79,7 @@ class TestFiles:
         assert [c["name"] for c in coco["categories"]] == ["bright"]
         assert len({a["image_id"] for a in coco["annotations"]}) == 2
         mask = decode(coco["annotations"][0]["segmentation"])
-        assert np.array_equal(mask, read_mask(Path("segmented/half.mask-bright.png")))
+        assert np.array_equal(mask, read_mask("segmented/half.mask-bright.png"))
 
     def test_out_may_be_one_overlay_or_one_annotation_file(self, half_bright: Path) -> None:
         assert run("half.png", "bright", "--out", "new/folder/overlay.png").exit_code == 0
@@ -106,11 +108,13 @@ class TestFiles:
             "half.mask-\u00c4ugl\u00e4in.png",
         }
 
-    def test_the_threshold_moves_the_border(self, half_bright: Path) -> None:
+    def test_the_threshold_moves_the_border(self) -> None:
+        ramp = np.tile(np.arange(256, dtype=np.uint8), (64, 1))
+        Image.fromarray(ramp).save("half.png")
         run("half.png", "bright", "--out", "low", "--threshold", "0.001")
         run("half.png", "bright", "--out", "high", "--threshold", "0.999")
 
-        low, high = (read_mask(Path(f"{out}/half.mask-bright.png")) for out in ("low", "high"))
+        low, high = (read_mask(f"{out}/half.mask-bright.png") for out in ("low", "high"))
         assert low.sum() > high.sum() > 0
         assert not (high & ~low).any()
 

@@ -1,0 +1,26 @@
+"""Encode a picture once and ask about it many times: the second question costs a fraction of the first.
+
+Usage: python examples/ask_again.py sample:coffee cup table spoon
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import wordmask
+
+
+def main(image: str, *phrases: str) -> None:
+    segmenter = wordmask.load()
+    start = time.perf_counter()
+    encoded = segmenter.encode(image)
+    print(f"encode: {1000 * (time.perf_counter() - start):.0f} ms")
+    for phrase in phrases:
+        start = time.perf_counter()
+        (found,) = segmenter.segment(encoded, phrase)
+        print(f"{phrase}: {found.area} pixels, {1000 * (time.perf_counter() - start):.0f} ms")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
