@@ -1,0 +1,182 @@
+"""Name plates on a picture, each tied to what it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw
+
+from wordmask.formats.colours import INK
+from wordmask.formats.labels import Request, place_labels
+from wordmask.formats.lettering import lettered, shortened, width_of
+from wordmask.formats.strokes import pointer
+from wordmask.ops import masks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from wordmask.formats.colours import Colour
+    from wordmask.formats.labels import Rectangle
+    from wordmask.formats.lettering import Font
+    from wordmask.formats.style import Style
+    from wordmask.ops.masks import PackedMask
+    from wordmask.results import Found
+
+_GREY: Colour = (206, 210, 216)  # for prompts that found nothing
+_OPACITY = 0.94
+_DETAIL = 160  # longest side of the map that says what labels should not cover
+_SMALL = 0.02  # things with less than this share of the picture are not covered if it can be helped
+_CROWDED = 0.4  # share of the picture that plates may take together
+_FINE = 4  # plates are drawn this much larger and brought down, for smooth corners
+
+
+@dataclass(frozen=True, eq=False)
+class Tag:
+    """What one plate says.
+
+    Attributes:
+        name: The prompt's name.
+        note: A number or word behind it.
+        colour: Of the plate.
+        mask: All that was found; None for a prompt that found nothing.
+        part: The instance that the plate is put at.
+    """
+
+    name: str
+    note: str
+    colour: Colour
+    mask: PackedMask | None = None
+    part: PackedMask | None = None
+
+    @classmethod
+    def of(cls, found: Found, colour: Colour) -> Tag:
+        """Return the tag of an answer: its presence in percent, or that there is none."""
+        if not found.area:
+            return cls(found.name, "not found", _GREY)
+        count = len(found.instances)
+        note = f"{found.presence:.0%}" if count == 1 else f"({count}) {found.presence:.0%}"
+        largest = max((instance.packed for instance in found.instances), key=lambda part: part.area)
+        return cls(found.name, note, colour, found.packed, largest)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plate:
+    """A tag, lettered: its text is cut so that the plate fits into the picture."""
+
+    tag: Tag
+    name: str
+    font: Font
+    width: int
+    note_at: int
+
+    @classmethod
+    def of(cls, tag: Tag, position: int, style: Style, room: int) -> _Plate:
+        name, font = lettered(tag.name, style.font)
+        note = width_of(tag.note, font) + round(0.45 * style.font)
+        name = shortened(name or f"prompt {position}", font, max(min(room - 2 * style.pad - note, 22 * style.font), 0))
+        note_at = style.pad + (width_of(name, font) if name else 0) + round(0.45 * style.font)
+        return cls(tag, name, font, note_at + width_of(tag.note, font) + style.pad, note_at)
+
+
+def draw_tags(canvas: NDArray[np.uint8], tags: Sequence[Tag], style: Style) -> Image.Image:
+    """Return the canvas `(H, W, 3)` as an image with a plate for every tag that fits into it.
+
+    On a small picture the first plates that together take 40 % of it are drawn, and the rest left out.
+    """
+    height, width = canvas.shape[:2]
+    plates = [_Plate.of(tag, position, style, width) for position, tag in enumerate(tags, start=1)]
+    taken = np.cumsum([plate.width * style.height for plate in plates])
+    plates = [plate for plate, area in zip(plates, taken, strict=True) if area <= _CROWDED * height * width]
+    requests = [_request(plate, style, (height, width)) for plate in plates]
+    places = place_labels(requests, (height, width), detail=_detail(tags, (height, width)), gap=style.gap)
+    placed = [(plate, place) for plate, place in zip(plates, places, strict=True) if place is not None]
+    for plate, place in placed:
+        if plate.tag.part is not None and not _touches(plate.tag.part, place, style.gap):
+            pointer(canvas, *_tie(plate.tag.part, place, style), plate.tag.colour, style.line)
+    image = Image.fromarray(canvas)
+    for plate, place in placed:
+        _draw_plate(image, plate, place, style)
+    return image
+
+
+def _request(plate: _Plate, style: Style, size: tuple[int, int]) -> Request:
+    """Return what a plate wants: to be at its thing, or in the bottom left corner when there is none."""
+    part, bottom = plate.tag.part, float(size[0])
+    if part is None:
+        return Request(plate.width, style.height, (0.0, bottom, 0.0, bottom))
+    box = part.box or (0.0, bottom, 0.0, bottom)
+    return Request(plate.width, style.height, box, _small(part, size) > 0)
+
+
+def _small(mask: PackedMask, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a map of at most 160 cells a side: the share of each cell that the mask covers."""
+    scale = min(1.0, _DETAIL / max(size))
+    height, width = (max(1, round(side * scale)) for side in size)
+    cells = np.zeros((height, width), dtype=np.float32)
+    if not mask.area:
+        return cells
+    left, top = min(int(mask.window[0] * scale), width - 1), min(int(mask.window[1] * scale), height - 1)
+    right, bottom = (max(low + 1, round(end * scale)) for low, end in zip((left, top), mask.window[2:], strict=True))
+    crop = mask.crop().astype(np.float32)
+    cells[top:bottom, left:right] = cv2.resize(crop, (right - left, bottom - top), interpolation=cv2.INTER_AREA)
+    return cells
+
+
+def _detail(tags: Sequence[Tag], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return a small map of what must not be covered: 1 on small things, next to nothing on large ones."""
+    detail = _small(masks.empty(size), size)
+    for tag in tags:
+        if tag.mask is not None:
+            share = tag.mask.area / (size[0] * size[1])
+            np.maximum(detail, _small(tag.mask, size) * np.float32(min(1.0, _SMALL / share)), out=detail)
+    return detail
+
+
+def _touches(mask: PackedMask, place: Rectangle, gap: int) -> bool:
+    """Whether a plate lies on the mask or within a gap of it."""
+    x0, y0, _, _ = mask.window
+    left, top, right, bottom = place
+    rows = slice(max(0, top - gap - y0), max(0, bottom + gap - y0))
+    columns = slice(max(0, left - gap - x0), max(0, right + gap - x0))
+    return bool(mask.crop()[rows, columns].any())
+
+
+def _tie(mask: PackedMask, place: Rectangle, style: Style) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the ends of the shortest line from a plate to a mask, the second a little inside the mask."""
+    crop = np.pad(mask.crop().view(np.uint8), 1)
+    border = np.flatnonzero(crop != cv2.erode(crop, np.ones((3, 3), dtype=np.uint8)))
+    y, x = np.divmod(border, crop.shape[1])
+    points = np.stack([x, y], axis=1) - 1 + np.array(mask.window[:2])
+    held = points.clip((place[0], place[1]), (place[2] - 1, place[3] - 1))
+    nearest = int(((points - held) ** 2).sum(axis=1).argmin())
+    *_, inner = cv2.minMaxLoc(cv2.distanceTransform(crop, cv2.DIST_L2, 3))
+    towards = np.array(inner) - 1 + np.array(mask.window[:2]) - points[nearest]
+    step = min(1.0, 2.5 * style.line / max(float(np.hypot(*towards)), 1e-9))
+    end = (points[nearest] + towards * step).round().astype(int)
+    return (int(held[nearest, 0]), int(held[nearest, 1])), (int(end[0]), int(end[1]))
+
+
+def _draw_plate(image: Image.Image, plate: _Plate, place: Rectangle, style: Style) -> None:
+    left, top, right, bottom = place
+    size = (right - left, bottom - top)
+    shape = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
+    corner = round(0.35 * style.font) * _FINE
+    opaque = round(255 * _OPACITY)
+    ImageDraw.Draw(shape).rounded_rectangle((0, 0, shape.width - 1, shape.height - 1), corner, fill=opaque)
+    image.paste(plate.tag.colour, (left, top), shape.resize(size, Image.Resampling.BOX))
+    draw = ImageDraw.Draw(image)
+    _, upper, _, lower = plate.font.getbbox("Hg")
+    y = top + (size[1] - upper - lower) / 2
+    draw.text((left + style.pad, y), plate.name, fill=INK, font=plate.font)
+    draw.text((left + plate.note_at, y), plate.tag.note, fill=_faded(plate.tag.colour), font=plate.font)
+
+
+def _faded(colour: Colour) -> Colour:
+    """Return ink a quarter of the way to the plate's colour: quieter than the name, still legible."""
+    red, green, blue = (round(0.75 * ink + 0.25 * value) for ink, value in zip(INK, colour, strict=True))
+    return red, green, blue

@@ -1,0 +1,46 @@
+"""One mask file per prompt."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from wordmask.formats.files import file_names, write
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from wordmask.results import Segmentation
+
+
+def save_masks(segmentation: Segmentation, folder: str | os.PathLike[str], *, prefix: str = "") -> tuple[Path, ...]:
+    """Write the mask of every prompt, empty ones too, as an 8-bit greyscale PNG: 255 on the thing, 0 elsewhere.
+
+    Args:
+        segmentation: What was found.
+        folder: Where to; made when it is missing.
+        prefix: Put before each name, for example `photo-` when several pictures share a folder.
+
+    Returns:
+        The files, one per prompt in order; names as in `files.file_names`.
+
+    Raises:
+        OutputError: If a file cannot be written.
+    """
+    names = file_names(segmentation.names, suffix=".png")
+    pairs = zip(names, segmentation, strict=True)
+    return tuple(write(Path(folder) / (prefix + name), encode_png(found.mask)) for name, found in pairs)
+
+
+def encode_png(mask: NDArray[np.bool_]) -> bytes:
+    """Return a mask `(H, W)` as the bytes of an 8-bit greyscale PNG."""
+    buffer = io.BytesIO()
+    # Masks are long runs: the fastest compression already makes them a few kilobytes.
+    Image.fromarray(mask.view(np.uint8) * np.uint8(255)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
