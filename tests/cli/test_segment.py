@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,8 @@ from typer.testing import CliRunner, Result
 from tests.fakes import BrightnessSegmenter
 from wordmask.cli.app import app
 from wordmask.ops.rle import decode
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -184,6 +189,36 @@ class TestPrinted:
         assert (elephant["present"], elephant["area"], elephant["box"], elephant["instances"]) == (False, 0, None, [])
         assert elephant["presence"] == 0.02
         assert not Path("segmented").exists()
+
+    @pytest.mark.skipif(os.name == "nt", reason="pseudo-terminals are a POSIX thing")
+    def test_a_progress_bar_on_a_terminal_leaves_standard_output_alone(self, half_bright: Path) -> None:
+        import pty
+
+        Image.open(half_bright).save("second.png")
+        program = (
+            "from tests.fakes import BrightnessSegmenter\n"
+            "import wordmask.api\n"
+            "wordmask.api.load = lambda *_, **__: BrightnessSegmenter()\n"
+            "from wordmask.cli import main\n"
+            "main()"
+        )
+        ours, theirs = pty.openpty()
+        done = subprocess.run(
+            [sys.executable, "-c", program, "segment", "*.png", "bright", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+        )
+        shown = os.read(ours, 100_000).decode()
+        os.close(ours)
+        os.close(theirs)
+
+        assert done.returncode == 0
+        assert [json.loads(line)["image"] for line in done.stdout.splitlines()] == ["half.png", "second.png"]
+        assert "Segmenting" in shown
+        assert '"image"' not in shown
 
     def test_json_names_the_files_when_some_are_written(self, half_bright: Path) -> None:
         files = json.loads(run("half.png", "bright", "--json", "--out", "found").stdout)["files"]

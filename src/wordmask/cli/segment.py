@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from wordmask.prompts import Prompt
     from wordmask.results import Segmentation
 
-_WORDS = (
-    "A picture, then the phrases to find in it. A picture is a path, a folder, a quoted glob, sample:astronaut "
-    "(chelsea, coffee), or - for standard input. With -p, every word here is a picture."
-)
+_IMAGE = "A path, a folder, a quoted glob, sample:astronaut (chelsea, coffee), or - for standard input."
+_PROMPTS = "The phrases to find. With -p, these are further pictures instead."
 _MODEL = (
     "A method (clipseg), a local folder, or a hub id such as CIDAS/clipseg-rd64-refined. Default: the embedded weights."
 )
@@ -34,7 +32,8 @@ _OUT = (
 
 
 def segment(
-    words: Annotated[list[str], typer.Argument(metavar="IMAGE PROMPT...", help=_WORDS, show_default=False)],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help=_IMAGE, show_default=False)],
+    words: Annotated[list[str] | None, typer.Argument(metavar="PROMPT", help=_PROMPTS, show_default=False)] = None,
     *,
     prompt: Annotated[
         list[str] | None, typer.Option("--prompt", "-p", help="A phrase; repeat it for more.", show_default=False)
@@ -61,7 +60,7 @@ def segment(
     from wordmask.prompts import as_prompts
 
     with one_sentence(debug):
-        pictures, phrases = split_words(words, prompt or [])
+        pictures, phrases = split_words([image, *(words or [])], prompt or [])
         prompts = as_prompts(phrases)
         sources = expand(pictures)
         from wordmask.cli.output import Destination
