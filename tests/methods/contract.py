@@ -1,0 +1,240 @@
+"""What every method promises, as tests that each method's own test class inherits.
+
+A method's test defines a class that inherits `MethodContract` and gives it a `segmenter` fixture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wordmask.contracts import Encoded, Segmenter
+from wordmask.errors import ImageError, PromptError, UnsupportedPromptError
+from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
+from wordmask.results import Segmentation
+
+SIZES = [(48, 64), (33, 17), (1, 1), (1, 5000), (700, 3), (301, 407)]
+"""(height, width): ordinary, odd, a single pixel, a line, a thin strip, and larger than a small canvas."""
+
+
+def picture(height: int = 48, width: int = 64, *, seed: int = 0) -> np.ndarray:
+    """A picture with areas and texture: uint8 (H, W, 3)."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width].astype(np.float64)
+    waves = [np.sin(columns / (3 + k + seed) + seed) + np.cos(rows / (5 + 2 * k + seed)) for k in range(3)]
+    values = 60 * np.stack(waves, axis=-1) + 128 + random.normal(0, 12, (height, width, 3))
+    return values.clip(0, 255).astype(np.uint8)
+
+
+def example(*, seed: int = 5) -> VisualPrompt:
+    """A visual prompt with a mask."""
+    mask = np.zeros((40, 50), dtype=bool)
+    mask[8:30, 12:40] = True
+    return VisualPrompt(picture(40, 50, seed=seed), mask)
+
+
+PROMPTS = {
+    TextPrompt: lambda: TextPrompt("hair"),
+    VisualPrompt: example,
+    MixedPrompt: lambda: MixedPrompt("hair", example(), weight=0.3),
+}
+
+
+def logits(result: Segmentation) -> np.ndarray:
+    return np.stack([found.logits for found in result])
+
+
+class MethodContract:
+    """Tests of one loaded method through its public interface only."""
+
+    phrases = ("a cat", "hair", "left eye")
+    tolerance = 1e-5
+    """Largest difference between logits that ought to be equal but were computed in another grouping."""
+
+    @pytest.fixture
+    def segmenter(self) -> Segmenter:
+        raise NotImplementedError("give the test class a segmenter")
+
+    def test_it_states_its_capabilities(self, segmenter: Segmenter) -> None:
+        assert isinstance(segmenter, Segmenter)
+        assert segmenter.name
+        assert TextPrompt in segmenter.accepts
+        assert segmenter.accepts <= PROMPTS.keys()
+        assert isinstance(segmenter.trainable, bool)
+        assert isinstance(segmenter.exportable, bool)
+
+    def test_it_answers_every_prompt_in_order(self, segmenter: Segmenter) -> None:
+        result = segmenter.segment(picture(), list(self.phrases))
+        assert result.names == self.phrases
+        assert result.size == (48, 64)
+        assert result.model == segmenter.name
+        assert result.picture is not None
+        np.testing.assert_array_equal(result.picture.pixels, picture())
+        for found in result:
+            assert found.mask.shape == (48, 64)
+            assert found.mask.dtype == np.bool_
+            assert found.logits.dtype == np.float32
+            assert np.isfinite(found.logits).all()
+            assert 0 <= found.presence <= 1
+
+    def test_prompts_and_pictures_make_a_difference(self, segmenter: Segmenter) -> None:
+        first = logits(segmenter.segment(picture(), list(self.phrases)))
+        other = logits(segmenter.segment(picture(seed=9), list(self.phrases)))
+        assert np.abs(first[0] - first[1]).max() > 1e-3
+        assert np.abs(first[1] - first[2]).max() > 1e-3
+        assert np.abs(first[0] - other[0]).max() > 1e-3
+
+    def test_a_single_prompt_needs_no_list(self, segmenter: Segmenter) -> None:
+        one = segmenter.segment(picture(), self.phrases[0])
+        np.testing.assert_array_equal(logits(one), logits(segmenter.segment(picture(), [self.phrases[0]])))
+
+    def test_an_encoded_picture_answers_as_the_picture_does(self, segmenter: Segmenter) -> None:
+        encoded = segmenter.encode(picture())
+        assert isinstance(encoded, Encoded)
+        assert (encoded.size, encoded.model) == ((48, 64), segmenter.name)
+        direct = segmenter.segment(picture(), list(self.phrases))
+        np.testing.assert_array_equal(logits(segmenter.segment(encoded, list(self.phrases))), logits(direct))
+
+    def test_calls_leave_nothing_behind(self, segmenter: Segmenter) -> None:
+        encoded = segmenter.encode(picture())
+        before = logits(segmenter.segment(encoded, self.phrases[0]))
+        segmenter.segment(picture(seed=3), list(self.phrases))
+        segmenter.encode(picture(30, 20, seed=4))
+        after = logits(segmenter.segment(encoded, self.phrases[0]))
+        np.testing.assert_array_equal(after, before)
+
+    def test_batches_equal_one_by_one(self, segmenter: Segmenter) -> None:
+        pictures = [picture(seed=1), picture(64, 48, seed=2), picture(seed=3), picture(20, 90, seed=4), picture(seed=5)]
+        together = list(segmenter.segment_many(pictures, list(self.phrases), batch_size=3))
+        assert [result.size for result in together] == [image.shape[:2] for image in pictures]
+        for image, result in zip(pictures, together, strict=True):
+            alone = segmenter.segment(image, list(self.phrases))
+            assert result.names == alone.names
+            np.testing.assert_allclose(logits(result), logits(alone), atol=self.tolerance)
+
+    def test_many_pictures_are_read_as_results_are_taken(self, segmenter: Segmenter) -> None:
+        read: list[int] = []
+
+        def pictures() -> Iterator[np.ndarray]:
+            for seed in range(6):
+                read.append(seed)
+                yield picture(seed=seed)
+
+        results = segmenter.segment_many(pictures(), self.phrases[0], batch_size=2)
+        assert read == []
+        next(results)
+        assert read == [0, 1]
+        assert len(list(results)) == 5
+
+    def test_a_bad_picture_among_many_fails_when_its_turn_comes(self, segmenter: Segmenter) -> None:
+        results = segmenter.segment_many([picture(), "no/such/picture.png"], self.phrases[0], batch_size=1)
+        assert next(results).size == (48, 64)
+        with pytest.raises(ImageError, match="no/such/picture"):
+            next(results)
+
+    def test_one_path_is_not_many_pictures(self, segmenter: Segmenter) -> None:
+        with pytest.raises(ImageError, match=r"photo\.jpg"):
+            segmenter.segment_many("photo.jpg", self.phrases[0])
+
+    def test_prompts_together_equal_prompts_alone(self, segmenter: Segmenter) -> None:
+        together = logits(segmenter.segment(picture(), list(self.phrases)))
+        for index, phrase in enumerate(self.phrases):
+            alone = logits(segmenter.segment(picture(), phrase))[0]
+            np.testing.assert_allclose(together[index], alone, atol=self.tolerance)
+
+    def test_many_prompts_equal_few(self, segmenter: Segmenter) -> None:
+        many = [f"thing {index}" for index in range(23)]
+        together = logits(segmenter.segment(picture(), many))
+        few = logits(segmenter.segment(picture(), [many[22], many[11]]))
+        np.testing.assert_allclose(together[[22, 11]], few, atol=self.tolerance)
+
+    def test_the_order_of_prompts_does_not_matter(self, segmenter: Segmenter) -> None:
+        forward = logits(segmenter.segment(picture(), list(self.phrases)))
+        backward = logits(segmenter.segment(picture(), list(self.phrases[::-1])))
+        np.testing.assert_allclose(backward[::-1], forward, atol=self.tolerance)
+
+    def test_duplicate_prompts_get_the_same_answer_twice(self, segmenter: Segmenter) -> None:
+        a, b = self.phrases[:2]
+        result = segmenter.segment(picture(), [a, b, a])
+        assert result.names == (a, b, a)
+        np.testing.assert_array_equal(result[0].logits, result[2].logits)
+        assert result[a] is result[0]
+
+    @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+    def test_any_size(self, segmenter: Segmenter, size: tuple[int, int]) -> None:
+        found = segmenter.segment(picture(*size), self.phrases[0])[0]
+        heat = found.heatmap
+        assert found.mask.shape == heat.shape == size
+        assert np.isfinite(heat).all()
+        assert 0 <= heat.min() <= heat.max() <= 1
+
+    def test_the_threshold_cuts_the_heatmap(self, segmenter: Segmenter) -> None:
+        encoded = segmenter.encode(picture())
+        middle = float(np.median(segmenter.segment(encoded, self.phrases[0])[0].heatmap))
+        found = segmenter.segment(encoded, self.phrases[0], threshold=middle)[0]
+        found = replace(found, presence_threshold=0.0)
+        clear = np.abs(found.heatmap - middle) > 1e-5
+        np.testing.assert_array_equal(found.mask[clear], (found.heatmap > middle)[clear])
+        assert 0 < found.mask.mean() < 1
+
+    def test_thresholds_nest(self, segmenter: Segmenter) -> None:
+        encoded = segmenter.encode(picture())
+        heat = segmenter.segment(encoded, self.phrases[0])[0].heatmap
+        low, high = (float(value) for value in np.quantile(heat, [0.3, 0.7]))
+        wide, narrow = (segmenter.segment(encoded, self.phrases[0], threshold=t)[0] for t in (low, high))
+        wide, narrow = (replace(found, presence_threshold=0.0) for found in (wide, narrow))
+        assert not (narrow.mask & ~wide.mask).any()
+        assert narrow.area < wide.area
+        assert segmenter.segment(encoded, self.phrases[0], threshold=1.0)[0].area == 0
+
+    @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+    def test_a_threshold_is_a_probability(self, segmenter: Segmenter, threshold: float) -> None:
+        with pytest.raises(PromptError, match="0 to 1"):
+            segmenter.segment(picture(), self.phrases[0], threshold=threshold)
+
+    def test_negatives_only_take_away(self, segmenter: Segmenter) -> None:
+        encoded, (a, b) = segmenter.encode(picture()), self.phrases[:2]
+        level = float(np.median(segmenter.segment(encoded, a)[0].heatmap))
+        asked = [TextPrompt(a), TextPrompt(a, negatives=(b,)), TextPrompt(b), TextPrompt(a, negatives=(a,))]
+        plain, without, rival, itself = (
+            replace(found, presence_threshold=0.0) for found in segmenter.segment(encoded, asked, threshold=level)
+        )
+        lost = plain.logits <= rival.logits
+        kept = (plain.logits > rival.logits) & (plain.logits > np.log(level / (1 - level)))
+        assert without.name == a
+        np.testing.assert_array_equal(without.logits > np.log(level / (1 - level)), kept)
+        assert not (kept & lost).any()
+        assert itself.area == 0
+
+    @pytest.mark.parametrize("kind", PROMPTS, ids=lambda kind: kind.__name__)
+    def test_it_follows_the_prompts_it_accepts_and_no_others(self, segmenter: Segmenter, kind: Any) -> None:
+        prompt = PROMPTS[kind]()
+        if kind in segmenter.accepts:
+            result = segmenter.segment(picture(), [prompt, self.phrases[0]])
+            assert result[0].prompt is prompt
+            assert np.abs(result[0].logits - result[1].logits).max() > 1e-4
+        else:
+            with pytest.raises(UnsupportedPromptError, match=kind.__name__):
+                segmenter.segment(picture(), [prompt])
+
+    @pytest.mark.parametrize("prompts", [[], "  ", ["hair", ""], [3], None], ids=repr)
+    def test_bad_prompts_are_refused(self, segmenter: Segmenter, prompts: Any) -> None:
+        with pytest.raises(PromptError):
+            segmenter.segment(picture(), prompts)
+        with pytest.raises(PromptError):
+            segmenter.segment_many([picture()], prompts)
+
+    @pytest.mark.parametrize("phrase", ["🐈", "x " * 999, "Ünïcödé 猫", "<|endoftext|>", "\u0301"], ids=range(5))
+    def test_odd_phrases_are_answered(self, segmenter: Segmenter, phrase: str) -> None:
+        found = segmenter.segment(picture(), phrase)[0]
+        assert found.name == phrase.strip()
+        assert np.isfinite(found.logits).all()
+
+    def test_a_picture_encoded_by_another_model_is_refused(self, segmenter: Segmenter) -> None:
+        foreign = replace(segmenter.encode(picture()), model="another")
+        with pytest.raises(ImageError, match="another"):
+            segmenter.segment(foreign, self.phrases[0])
