@@ -51,7 +51,7 @@ METHODS: dict[str, Method] = {
 DEFAULT_METHOD = "clipseg"
 
 HUB_CHECKPOINTS: dict[str, str] = {
-    "CIDAS/clipseg-rd64-refined": "CLIPSeg with the refined head: the best of the three",
+    "CIDAS/clipseg-rd64-refined": "CLIPSeg, refined head (finer borders), decoder width 64",
     "CIDAS/clipseg-rd64": "CLIPSeg, plain head, decoder width 64",
     "CIDAS/clipseg-rd16": "CLIPSeg, plain head, decoder width 16: the smallest",
 }

@@ -63,7 +63,12 @@ def test_missing_weights_are_no_reason_to_fail(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setitem(METHODS, "clipseg", dataclasses.replace(METHODS["clipseg"], weights=tmp_path / "none"))
 
     assert listed()["methods"][0]["embedded"] is None
-    assert CliRunner().invoke(app, ["models"]).exit_code == 0
+    done = CliRunner().invoke(app, ["models"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0
+    assert [line.split("│")[2].strip() for line in done.stdout.splitlines() if "│" in line][:2] == [
+        "missing",
+        "planned",
+    ]
 
 
 def test_hub_checkpoints_say_whether_they_are_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,12 @@ def models(
 
     with one_sentence(debug):
         methods = [
-            {"name": method.name, "summary": method.summary, "embedded": _embedded(method.weights)}
+            {
+                "name": method.name,
+                "summary": method.summary,
+                "planned": method.weights is None,
+                "embedded": _embedded(method.weights),
+            }
             for method in METHODS.values()
         ]
         hub = [
@@ -56,7 +61,7 @@ def _print_tables(methods: list[dict[str, Any]], hub: list[dict[str, Any]]) -> N
     console = Console(highlight=False)
     table = Table("method", "weights in the package", "prompt and idea", title="Methods", title_justify="left")
     for method in methods:
-        table.add_row(method["name"], _weights_text(method["embedded"]), method["summary"])
+        table.add_row(method["name"], _weights_text(method), method["summary"])
     console.print(table)
     for method in methods:
         if method["embedded"]:
@@ -68,8 +73,10 @@ def _print_tables(methods: list[dict[str, Any]], hub: list[dict[str, Any]]) -> N
     console.print('Use one: wordmask segment photo.jpg "left eye" --model NAME (or the path of a local folder)')
 
 
-def _weights_text(embedded: dict[str, Any] | None) -> str:
-    return f"{embedded['bytes'] / 1e6:.1f} MB" if embedded else "planned"
+def _weights_text(method: dict[str, Any]) -> str:
+    if method["planned"]:
+        return "planned"
+    return f"{method['embedded']['bytes'] / 1e6:.1f} MB" if method["embedded"] else "missing"
 
 
 def _print_card(console: Any, name: str, embedded: dict[str, Any]) -> None:
