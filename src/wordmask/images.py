@@ -209,7 +209,11 @@ def _decoded(image: Image.Image, shown: str) -> NDArray[np.uint8]:
     except _DAMAGE as error:
         got = f"{shown}, which is damaged or cut short ({quote(error, limit=60)})"
         raise ImageError(sentence(got, "a complete picture", "download or export it again")) from error
-    return _frozen(np.asarray(plain)) if plain.mode == "RGB" else _from_grey(plain, shown)
+    if plain.mode != "RGB":
+        return _from_grey(plain, shown)
+    pixels: NDArray[np.uint8] = np.asarray(plain)  # Pillow hands out a copy of its own: no second one is needed
+    pixels.flags.writeable = False
+    return pixels
 
 
 def _from_pil(image: Image.Image, max_pixels: int) -> Picture:
@@ -232,7 +236,7 @@ def _flattened(image: Image.Image) -> Image.Image:
     """Return an RGB image from any mode of 8 bits: palette looked up, transparency laid over white."""
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
-    layered = image.convert("RGBA")
+    layered = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")  # no direct way from La
     canvas = Image.new("RGB", layered.size, "white")
     canvas.paste(layered, mask=layered)
     return canvas
@@ -282,7 +286,7 @@ def _from_array(array: NDArray[Any], shown: str, remedy: str) -> NDArray[np.uint
         raise ImageError(sentence(got, "at least one pixel", "check how it was cut out or read"))
     values = _to_uint8(array, shown)
     if values.ndim == 3 and values.shape[2] == 4:
-        return _frozen(np.asarray(_flattened(Image.fromarray(np.ascontiguousarray(values), "RGBA"))))
+        return _frozen(np.asarray(_flattened(Image.fromarray(np.ascontiguousarray(values)))))
     grey = values.ndim == 2 or values.shape[2] == 1
     return _frozen(np.repeat(values.reshape(*values.shape[:2], 1), 3, axis=2) if grey else values)
 
