@@ -1,6 +1,6 @@
 """Measure a segmenter on the validation splits, through the public interface, at the pictures' own resolution.
 
-    python scripts/train_compact/evaluate.py --data ../shared/data --cache runs/cache --out results.json [--model FOLDER]
+    python scripts/train_compact/evaluate.py --data DATA --cache CACHE --out results.json [--model FOLDER]
 
 For every picture each name of its set that is there is asked for; where the set is exhaustive, absent names too.
     mIoU           mean over names of sum(intersection) / sum(union) over the pictures that contain the name
@@ -34,15 +34,54 @@ from vocabulary import MERGED, SETS, set_names
 import wordmask
 
 SYNONYMS = {  # labelled name -> words of the same meaning that were never a name in training on pictures
-    "car": "automobile", "person": "human", "bicycle": "bike", "airplane": "aeroplane", "motorcycle": "motorbike",
-    "couch": "settee", "tv": "television set", "horse": "stallion", "dog": "hound", "cat": "kitty", "sheep": "lamb",
-    "cow": "cattle", "train": "railway train", "boat": "vessel", "bus": "autobus", "potted plant": "plant in a pot",
-    "dining table": "dinner table", "pavement": "sidewalk", "road": "roadway", "eyeglasses": "specs", "hair": "hairdo",
-    "left eyebrow": "left brow", "right eyebrow": "right brow", "upper lip": "top lip", "lower lip": "bottom lip",
-    "hood": "bonnet", "front glass": "front windshield", "back bumper": "rear bumper", "vegetation": "greenery",
-    "clothing": "apparel", "pants": "slacks", "tree": "trees", "front left light": "left headlight",
+    "car": "automobile",
+    "person": "human",
+    "bicycle": "bike",
+    "airplane": "aeroplane",
+    "motorcycle": "motorbike",
+    "couch": "settee",
+    "tv": "television set",
+    "horse": "stallion",
+    "dog": "hound",
+    "cat": "kitty",
+    "sheep": "lamb",
+    "cow": "cattle",
+    "train": "railway train",
+    "boat": "vessel",
+    "bus": "autobus",
+    "potted plant": "plant in a pot",
+    "dining table": "dinner table",
+    "pavement": "sidewalk",
+    "road": "roadway",
+    "eyeglasses": "specs",
+    "hair": "hairdo",
+    "left eyebrow": "left brow",
+    "right eyebrow": "right brow",
+    "upper lip": "top lip",
+    "lower lip": "bottom lip",
+    "hood": "bonnet",
+    "front glass": "front windshield",
+    "back bumper": "rear bumper",
+    "vegetation": "greenery",
+    "clothing": "apparel",
+    "pants": "slacks",
+    "tree": "trees",
+    "front left light": "left headlight",
 }
-ABSENT = ["elephant", "bicycle", "airplane", "bus", "train", "giraffe", "pizza", "toilet", "laptop", "boat", "sheep", "keyboard"]
+ABSENT = [
+    "elephant",
+    "bicycle",
+    "airplane",
+    "bus",
+    "train",
+    "giraffe",
+    "pizza",
+    "toilet",
+    "laptop",
+    "boat",
+    "sheep",
+    "keyboard",
+]
 
 
 class Tally:
@@ -61,7 +100,12 @@ class Tally:
         for source, names in self.rows.items():
             by_name = {n: sum(i for i, _ in r) / max(sum(u for _, u in r), 1) for n, r in sorted(names.items())}
             each = [i / max(u, 1) for r in names.values() for i, u in r]
-            result[source] = {"mIoU": float(np.mean(list(by_name.values()))), "picture IoU": float(np.mean(each)), "pairs": len(each), "names": by_name}
+            result[source] = {
+                "mIoU": float(np.mean(list(by_name.values()))),
+                "picture IoU": float(np.mean(each)),
+                "pairs": len(each),
+                "names": by_name,
+            }
         return result
 
 
@@ -80,7 +124,9 @@ def evaluate(segmenter, shots: dict[str, list[Shot]], names: dict[str, list[str]
             unions = [n for n in MERGED.get(source, {}) if shot.values(n) and n not in there]
             absent = []
             if shot.exhaustive and source != "objects":
-                absent = [n for n in names[source] if not shot.values(n)] + (ABSENT if source in ("celebamask", "camvid") else [])
+                absent = [n for n in names[source] if not shot.values(n)] + (
+                    ABSENT if source in ("celebamask", "camvid") else []
+                )
                 absent = [n for n in absent if not (source == "camvid" and n in ("bicycle", "bus", "train"))]
             result = segmenter.segment(encoded, [*there, *unions, *absent])
             for found, name in zip(result, [*there, *unions, *absent], strict=True):
@@ -97,22 +143,37 @@ def evaluate(segmenter, shots: dict[str, list[Shot]], names: dict[str, list[str]
             if asked:
                 scratch = Tally()
                 for found, name in zip(segmenter.segment(encoded, [SYNONYMS[n] for n in asked]), asked, strict=True):
-                    other[f"{name} -> {SYNONYMS[name]}"].append(scratch.add(source, name, found.mask, truth_of(shot, name), known))
+                    other[f"{name} -> {SYNONYMS[name]}"].append(
+                        scratch.add(source, name, found.mask, truth_of(shot, name), known)
+                    )
         print(f"{source}: {len(rows[:limit])} pictures, {time.time() - start:.0f} s", file=sys.stderr, flush=True)
-    pairs = {k: {"name": float(np.mean(trained[k])), "synonym": float(np.mean(other[k])), "pairs": len(other[k])} for k in sorted(other)}
+    pairs = {
+        k: {"name": float(np.mean(trained[k])), "synonym": float(np.mean(other[k])), "pairs": len(other[k])}
+        for k in sorted(other)
+    }
     ratios = [v["synonym"] / v["name"] for v in pairs.values() if v["name"] > 0.05 and v["pairs"] >= 3]
     return {
         "sets": tally.report(),
         "merged": merged.report(),
         "presence": {s: presence_report(rows) for s, rows in presence.items() if any(r[0] == 0 for r in rows)},
-        "synonyms": {"mean ratio": float(np.mean(ratios)) if ratios else None, "share at 0.8 or more": float(np.mean([r >= 0.8 for r in ratios])) if ratios else None, "pairs": pairs},
+        "synonyms": {
+            "mean ratio": float(np.mean(ratios)) if ratios else None,
+            "share at 0.8 or more": float(np.mean([r >= 0.8 for r in ratios])) if ratios else None,
+            "pairs": pairs,
+        },
     }
 
 
 def presence_report(rows: list[tuple[int, float, str]]) -> dict:
     truth, score = np.array([r[0] for r in rows]), np.array([r[1] for r in rows])
     fpr, tpr, _ = roc_curve(truth, score)
-    return {"AUROC": float(roc_auc_score(truth, score)), "FPR at 95 % recall": float(fpr[np.searchsorted(tpr, 0.95)]), "pairs": len(rows), "absent": int((truth == 0).sum()), "Brier": float(((score - truth) ** 2).mean())}
+    return {
+        "AUROC": float(roc_auc_score(truth, score)),
+        "FPR at 95 % recall": float(fpr[np.searchsorted(tpr, 0.95)]),
+        "pairs": len(rows),
+        "absent": int((truth == 0).sum()),
+        "Brier": float(((score - truth) ** 2).mean()),
+    }
 
 
 def mirror_consistency(segmenter, shots: dict[str, list[Shot]], limit: int | None) -> dict:
@@ -150,13 +211,17 @@ def main() -> None:
     report = evaluate(segmenter, shots, set_names(args.data), args.limit)
     if {"celebamask", "carparts"} <= set(args.sets):
         report["mirror"] = mirror_consistency(segmenter, shots, args.limit)
-    report["machine"] = {"cpu": platform.processor() or platform.machine(), "torch": torch.__version__, "python": platform.python_version()}
+    report["machine"] = {
+        "cpu": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
     if args.out:
         args.out.write_text(json.dumps(report, indent=1) + "\n")
     for source, row in report["sets"].items():
-        print(f"{source:11s} mIoU {row['mIoU']:.3f}  picture IoU {row['picture IoU']:.3f}  ({row['pairs']} pairs)  merged {report['merged'].get(source, {}).get('mIoU', float('nan')):.3f}")
+        print(f"{source:11s} mIoU {row['mIoU']:.3f}  picture IoU {row['picture IoU']:.3f}  ({row['pairs']} pairs)")
     for source, row in report["presence"].items():
-        print(f"presence {source:11s} AUROC {row['AUROC']:.3f}  FPR95 {row['FPR at 95 % recall']:.3f}  Brier {row['Brier']:.3f}")
+        print(f"presence {source:11s} AUROC {row['AUROC']:.3f}  FPR95 {row['FPR at 95 % recall']:.3f}")
     print("synonyms", report["synonyms"]["mean ratio"], report["synonyms"]["share at 0.8 or more"])
     for source, row in report.get("mirror", {}).items():
         print(f"mirror {source}: consistency {row['mIoU']:.3f}")

@@ -1,6 +1,6 @@
 """Training checkpoint + phrase encoder -> a folder that `wordmask.load` reads.
 
-    python scripts/train_compact/export.py --run runs/compact --text runs/text --out src/wordmask/weights/compact
+python scripts/train_compact/export.py --run runs/compact --text runs/text --out src/wordmask/weights/compact
 """
 
 from __future__ import annotations

@@ -52,7 +52,9 @@ class Shot:
         return [v for v, n in self.atoms.items() if n != name and any(n in g for g in groups)]
 
 
-def _label_map_shot(folder: Path, source: str, key: str, classes: dict[int, str]) -> tuple[np.ndarray, np.ndarray, dict[int, str], bool]:
+def _label_map_shot(
+    folder: Path, source: str, key: str, classes: dict[int, str]
+) -> tuple[np.ndarray, np.ndarray, dict[int, str], bool]:
     pixels = cv2.cvtColor(cv2.imread(str(folder / "images" / f"{key}.jpg")), cv2.COLOR_BGR2RGB)
     raw = cv2.imread(str(folder / "labels" / f"{key}.png"), cv2.IMREAD_UNCHANGED)
     if source in ("camvid", "facade"):  # value 0 is a name there: shift by one
@@ -89,7 +91,13 @@ def _instance_shots(folder: Path, source: str):  # type: ignore[no-untyped-def]
             value = values[names[a["category_id"]]]
             labels[mask > 0] = IGNORE if a.get("iscrowd") and source != "coco" else value
             present[value] = names[a["category_id"]]
-        yield key, pixels, labels, {v: present[v] for v in map(int, np.unique(labels)) if v in present}, bool(image.get("exhaustive"))
+        yield (
+            key,
+            pixels,
+            labels,
+            {v: present[v] for v in map(int, np.unique(labels)) if v in present},
+            bool(image.get("exhaustive")),
+        )
 
 
 def _shrink(pixels: np.ndarray, labels: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -120,7 +128,9 @@ def read_set(data: Path, source: str, side: int) -> list[Shot]:
     return shots
 
 
-def load_pictures(data: Path, cache: Path, split: str, *, side: int = 384, sets: tuple[str, ...] = SETS) -> dict[str, list[Shot]]:
+def load_pictures(
+    data: Path, cache: Path, split: str, *, side: int = 384, sets: tuple[str, ...] = SETS
+) -> dict[str, list[Shot]]:
     """The pictures of a split, from the cache where it is there."""
     cache.mkdir(parents=True, exist_ok=True)
     result = {}
@@ -131,13 +141,30 @@ def load_pictures(data: Path, cache: Path, split: str, *, side: int = 384, sets:
             shots = [s for s in read_set(data, source, side) if s.key in chosen]
             shapes = np.array([s.labels.shape for s in shots])
             facts = [(s.key, {str(v): n for v, n in s.atoms.items()}, s.exhaustive) for s in shots]
-            np.savez(path, shapes=shapes, facts=json.dumps(facts), pixels=np.concatenate([s.pixels.ravel() for s in shots]), labels=np.concatenate([s.labels.ravel() for s in shots]))
+            np.savez(
+                path,
+                shapes=shapes,
+                facts=json.dumps(facts),
+                pixels=np.concatenate([s.pixels.ravel() for s in shots]),
+                labels=np.concatenate([s.labels.ravel() for s in shots]),
+            )
         stored = np.load(path)
         pixels, labels, at = stored["pixels"], stored["labels"], 0
         shots = []
-        for (height, width), (key, atoms, exhaustive) in zip(stored["shapes"], json.loads(str(stored["facts"])), strict=True):
+        for (height, width), (key, atoms, exhaustive) in zip(
+            stored["shapes"], json.loads(str(stored["facts"])), strict=True
+        ):
             count = int(height) * int(width)
-            shots.append(Shot(source, key, pixels[3 * at : 3 * (at + count)].reshape(height, width, 3), labels[at : at + count].reshape(height, width), {int(v): n for v, n in atoms.items()}, exhaustive))
+            shots.append(
+                Shot(
+                    source,
+                    key,
+                    pixels[3 * at : 3 * (at + count)].reshape(height, width, 3),
+                    labels[at : at + count].reshape(height, width),
+                    {int(v): n for v, n in atoms.items()},
+                    exhaustive,
+                )
+            )
             at += count
         result[source] = shots
     return result

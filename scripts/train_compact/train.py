@@ -1,6 +1,6 @@
 """Train the compact network on named masks. Resumes from its own checkpoint.
 
-    python scripts/train_compact/train.py --data ../shared/data --cache runs/cache --out runs/compact --steps 8000
+python scripts/train_compact/train.py --data ../shared/data --cache runs/cache --out runs/compact --steps 8000
 """
 
 from __future__ import annotations
@@ -44,7 +44,13 @@ def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     return (plain + 0.25 * balanced + there * dice).mean()
 
 
-def class_loss(network: CompactNetwork, pixel: torch.Tensor, batch: Batch, names: dict[str, torch.Tensor], balance: dict[str, torch.Tensor]) -> torch.Tensor:
+def class_loss(
+    network: CompactNetwork,
+    pixel: torch.Tensor,
+    batch: Batch,
+    names: dict[str, torch.Tensor],
+    balance: dict[str, torch.Tensor],
+) -> torch.Tensor:
     """Cross-entropy of the dot path over all names of each picture's set (and 'none of them', logit 0)."""
     total, count = pixel.new_zeros(()), 0
     for source in set(batch.sources):
@@ -86,7 +92,10 @@ def example_loss(network: CompactNetwork, features, batch: Batch, bank: torch.Te
     logits = vectors @ torch.cat([wanted, bank]).T / 0.07
     same = (wanted @ torch.cat([wanted, bank]).T) > 0.8
     same[torch.arange(len(wanted)), torch.arange(len(wanted))] = True
-    return -(logits.log_softmax(1).masked_fill(~same, -1e9)).logsumexp(1).mean() + 2 * (1 - (vectors * wanted).sum(1)).mean()
+    return (
+        -(logits.log_softmax(1).masked_fill(~same, -1e9)).logsumexp(1).mean()
+        + 2 * (1 - (vectors * wanted).sum(1)).mean()
+    )
 
 
 def producer(maker: BatchMaker, args: argparse.Namespace, start: int, stop: threading.Event) -> queue.Queue[Batch]:
@@ -116,7 +125,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="checkpoint to begin from (weights and optimiser), e.g. of an earlier phase")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint to begin from (weights and optimiser), e.g. of an earlier phase"
+    )
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--warm", type=int, default=200)
     parser.add_argument("--decay", type=int, default=6000)
@@ -164,7 +175,14 @@ def main() -> None:
         features = network.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
         logits, presence = network.decoder(features, batch.vectors)
         seen = F.binary_cross_entropy_with_logits(presence, batch.presence, weight=batch.presence_weights)
-        parts = torch.stack([mask_loss(logits, batch), class_loss(network, features.pixel, batch, names, balance), seen, example_loss(network, features, batch, bank)])
+        parts = torch.stack(
+            [
+                mask_loss(logits, batch),
+                class_loss(network, features.pixel, batch, names, balance),
+                seen,
+                example_loss(network, features, batch, bank),
+            ]
+        )
         loss = parts @ torch.tensor([1.0, 0.7, 0.5, 0.1])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -181,12 +199,26 @@ def main() -> None:
         sums += parts.detach().numpy()
         if (step + 1) % 50 == 0:
             speed = 50 * args.batch / (time.time() - clock)
-            print(json.dumps({"step": step + 1, "mask": round(sums[0] / 50, 4), "class": round(sums[1] / 50, 4), "presence": round(sums[2] / 50, 4), "example": round(sums[3] / 50, 4), "pictures/s": round(speed, 1)}), flush=True)
+            print(
+                json.dumps(
+                    {
+                        "step": step + 1,
+                        "mask": round(sums[0] / 50, 4),
+                        "class": round(sums[1] / 50, 4),
+                        "presence": round(sums[2] / 50, 4),
+                        "example": round(sums[3] / 50, 4),
+                        "pictures/s": round(speed, 1),
+                    }
+                ),
+                flush=True,
+            )
             sums, clock = np.zeros(4), time.time()
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
             state = {k: v for k, v in network.state_dict().items() if not k.startswith("text.")}
             temporary = latest.with_suffix(".tmp")
-            torch.save({"network": state, "average": average, "optimiser": optimiser.state_dict(), "step": step + 1}, temporary)
+            torch.save(
+                {"network": state, "average": average, "optimiser": optimiser.state_dict(), "step": step + 1}, temporary
+            )
             os.replace(temporary, latest)
     stop.set()
 

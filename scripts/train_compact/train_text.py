@@ -1,6 +1,6 @@
 """Train the phrase encoder and its tokenizer: phrase -> CLIP-like vector. Minutes on a CPU.
 
-    python scripts/train_compact/train_text.py --data ../shared/data --out runs/text
+python scripts/train_compact/train_text.py --data ../shared/data --out runs/text
 """
 
 from __future__ import annotations
@@ -24,8 +24,41 @@ from vocabulary import Targets
 
 from wordmask.methods.compact.text_encoder import TextEncoder
 
-TEMPLATES = ["a {}", "the {}", "a photo of a {}", "a photo of the {}", "an image of a {}", "one {}", "my {}", "this {}", "a picture of a {}", "{}s", "the {}s", "{} in the picture", "all {}s", "a photo of a {}.", "{}."]
-ADJECTIVES = ["red", "blue", "green", "black", "white", "yellow", "brown", "big", "small", "old", "new", "dark", "bright", "wooden", "shiny", "tall"]
+TEMPLATES = [
+    "a {}",
+    "the {}",
+    "a photo of a {}",
+    "a photo of the {}",
+    "an image of a {}",
+    "one {}",
+    "my {}",
+    "this {}",
+    "a picture of a {}",
+    "{}s",
+    "the {}s",
+    "{} in the picture",
+    "all {}s",
+    "a photo of a {}.",
+    "{}.",
+]
+ADJECTIVES = [
+    "red",
+    "blue",
+    "green",
+    "black",
+    "white",
+    "yellow",
+    "brown",
+    "big",
+    "small",
+    "old",
+    "new",
+    "dark",
+    "bright",
+    "wooden",
+    "shiny",
+    "tall",
+]
 
 
 def train_tokenizer(phrases: list[str], size: int) -> Tokenizer:
@@ -34,7 +67,12 @@ def train_tokenizer(phrases: list[str], size: int) -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=size, special_tokens=["[PAD]"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=["[PAD]"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
     tokenizer.train_from_iterator(phrases, trainer)
     return tokenizer
 
@@ -77,13 +115,18 @@ def main() -> None:
     bank = {v.tobytes(): v for v in targets.words.values()}
     index = {key: i for i, key in enumerate(bank)}
     matrix = torch.from_numpy(np.stack(list(bank.values())))
-    row = {w: index[v.tobytes()] for w, v in targets.words.items()} | {d: index.get(v.tobytes(), 0) for d, v in targets.definitions.items()}
+    row = {w: index[v.tobytes()] for w, v in targets.words.items()} | {
+        d: index.get(v.tobytes(), 0) for d, v in targets.definitions.items()
+    }
     ours = sorted({n for names in targets.names.values() for n in names})
     captions = [c["caption"] for c in json.loads((args.data / "coco/captions.json").read_text())]
     corpus = [vary(w, rng) for w in words for _ in range(6)] + definitions + captions + ours * 20
     tokenizer = train_tokenizer(corpus, args.tokens)
     model = TextEncoder(tokenizer.get_vocab_size())
-    print(f"{len(words)} phrases, {len(definitions)} definitions, {len(bank)} vectors, {tokenizer.get_vocab_size()} tokens, {sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
+    print(
+        f"{len(words)} phrases, {len(definitions)} definitions, {len(bank)} vectors, {tokenizer.get_vocab_size()} tokens",
+        flush=True,
+    )
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.5e-3, total_steps=args.steps, pct_start=0.08)
     start = time.time()
@@ -108,7 +151,11 @@ def main() -> None:
                 exact = np.mean([near[i].item() == row[w] for i, w in enumerate(words)])
                 cosine = (test * matrix[[row[w] for w in words]]).sum(1).mean()
             model.train()
-            print(f"step {step} loss {loss.item():.3f} nearest-is-right {exact:.3f} cosine {cosine:.3f} {time.time() - start:.0f} s", flush=True)
+            print(
+                f"step {step} loss {loss.item():.3f} nearest-is-right {exact:.3f} cosine {cosine:.3f}",
+                f"{time.time() - start:.0f} s",
+                flush=True,
+            )
     args.out.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, args.out / "text.safetensors")
     tokenizer.save(str(args.out / "tokenizer.json"))

@@ -1,18 +1,32 @@
-"""Names of the training sets, their merged names, words that mean the same, and the vector each phrase is trained towards."""
+"""Names of the training sets, merged names, words that mean the same, and the vector each phrase is trained towards."""
 
 from __future__ import annotations
 
 import json
 import re
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SETS = ("coco", "pascal", "people", "celebamask", "clothing", "carparts", "camvid", "facade", "windows", "objects")
 
 # Names that are unions of labelled ones: set -> merged name -> labelled names.
-FACE = ["skin", "nose", "eyeglasses", "left eye", "right eye", "left eyebrow", "right eyebrow", "mouth", "upper lip", "lower lip"]
+FACE = [
+    "skin",
+    "nose",
+    "eyeglasses",
+    "left eye",
+    "right eye",
+    "left eyebrow",
+    "right eyebrow",
+    "mouth",
+    "upper lip",
+    "lower lip",
+]
 MERGED: dict[str, dict[str, list[str]]] = {
     "celebamask": {
         "face": FACE,
@@ -33,9 +47,21 @@ MERGED: dict[str, dict[str, list[str]]] = {
         "wing mirror": ["left mirror", "right mirror"],
         "car": ["*"],
     },
-    "clothing": {"person": ["*"], "footwear": [
-        "boots", "clogs", "flats", "heels", "loafers", "pumps", "sandals", "shoes", "sneakers", "wedges",
-    ]},
+    "clothing": {
+        "person": ["*"],
+        "footwear": [
+            "boots",
+            "clogs",
+            "flats",
+            "heels",
+            "loafers",
+            "pumps",
+            "sandals",
+            "shoes",
+            "sneakers",
+            "wedges",
+        ],
+    },
     "camvid": {"person": ["pedestrian", "cyclist"]},
     "coco": {"wall": ["wall-brick", "wall-stone", "wall-tile", "wall-wood", "wall"]},
 }
@@ -65,7 +91,20 @@ ALIKE: dict[str, list[set[str]]] = {
         {"sand", "dirt", "gravel"},
         {"fence", "net", "railroad"},
         {"table", "dining table", "counter", "shelf"},
-        {"food", "fruit", "cake", "sandwich", "pizza", "donut", "hot dog", "banana", "apple", "orange", "broccoli", "carrot"},
+        {
+            "food",
+            "fruit",
+            "cake",
+            "sandwich",
+            "pizza",
+            "donut",
+            "hot dog",
+            "banana",
+            "apple",
+            "orange",
+            "broccoli",
+            "carrot",
+        },
         {"cup", "wine glass", "bottle", "bowl", "vase"},
         {"person", "tie", "backpack", "handbag"},
         {"window", "window-blind", "curtain"},
@@ -73,7 +112,11 @@ ALIKE: dict[str, list[set[str]]] = {
         {"paper", "cardboard", "book"},
         {"truck", "car", "bus"},
     ],
-    "windows": [{"facade", "window", "shop", "balcony fence"}, {"fence", "balcony fence"}, {"street", "traffic infrastructure"}],
+    "windows": [
+        {"facade", "window", "shop", "balcony fence"},
+        {"fence", "balcony fence"},
+        {"street", "traffic infrastructure"},
+    ],
     "facade": [],
     "camvid": [],
 }
@@ -133,35 +176,116 @@ WORDS_ALIKE: dict[str, list[str]] = {
     "dirt": ["soil", "bare ground"],
     "snow": ["snowy ground"],
     "mountain": ["hill", "mountains"],
-    "person": ["human", "human being", "somebody", "man", "woman", "guy", "lady", "boy", "girl", "child", "kid", "people"],
+    "person": [
+        "human",
+        "human being",
+        "somebody",
+        "man",
+        "woman",
+        "guy",
+        "lady",
+        "boy",
+        "girl",
+        "child",
+        "kid",
+        "people",
+    ],
 }
 
 # Names without a CLIP vector that are near others in meaning: their vector leans towards these.
 KIN: dict[str, list[str]] = {
-    "pedestrian": ["person"], "cyclist": ["person", "bicycle"], "hoodie": ["sweatshirt"], "sneakers": ["shoe"],
-    "loafers": ["shoe"], "pumps": ["shoe"], "flats": ["shoe"], "heels": ["shoe"], "wedges": ["shoe"], "clogs": ["shoe"],
-    "leggings": ["trousers"], "tights": ["stockings"], "panties": ["underwear"], "intimate": ["underwear"], "romper": ["dress"],
-    "bodysuit": ["swimsuit"], "street": ["road"], "facade": ["building"], "house": ["building"], "shop": ["building"],
-    "river": ["water"], "sea": ["water"], "vegetation": ["tree", "flower"], "grass": ["vegetation"], "fruit": ["apple", "banana"],
-    "food": ["sandwich", "cake"], "windshield": ["front glass"], "head": ["face", "hair"], "lips": ["mouth"], "clothing": ["shirt", "jacket"],
-    "light": ["lamp"], "rug": ["carpet"], "trunk": ["tailgate"], "playingfield": ["grass"], "railroad": ["train"], "roof": ["building"],
-    "stairs": ["ladder"], "flower": ["flower arrangement"], "accessories": ["handbag", "bracelet"], "jumper": ["sweater"],
+    "pedestrian": ["person"],
+    "cyclist": ["person", "bicycle"],
+    "hoodie": ["sweatshirt"],
+    "sneakers": ["shoe"],
+    "loafers": ["shoe"],
+    "pumps": ["shoe"],
+    "flats": ["shoe"],
+    "heels": ["shoe"],
+    "wedges": ["shoe"],
+    "clogs": ["shoe"],
+    "leggings": ["trousers"],
+    "tights": ["stockings"],
+    "panties": ["underwear"],
+    "intimate": ["underwear"],
+    "romper": ["dress"],
+    "bodysuit": ["swimsuit"],
+    "street": ["road"],
+    "facade": ["building"],
+    "house": ["building"],
+    "shop": ["building"],
+    "river": ["water"],
+    "sea": ["water"],
+    "vegetation": ["tree", "flower"],
+    "grass": ["vegetation"],
+    "fruit": ["apple", "banana"],
+    "food": ["sandwich", "cake"],
+    "windshield": ["front glass"],
+    "head": ["face", "hair"],
+    "lips": ["mouth"],
+    "clothing": ["shirt", "jacket"],
+    "light": ["lamp"],
+    "rug": ["carpet"],
+    "trunk": ["tailgate"],
+    "playingfield": ["grass"],
+    "railroad": ["train"],
+    "roof": ["building"],
+    "stairs": ["ladder"],
+    "flower": ["flower arrangement"],
+    "accessories": ["handbag", "bracelet"],
+    "jumper": ["sweater"],
 }
 
 # Several words stand for one part of the vector: "rear" is "back", "brow" is "eyebrow".
 ROTATIONS = ("left", "right", "front", "back", "upper", "lower")
 PREFERRED = {  # plain word -> the noun meant, where nouns of several meanings share it
-    "car": "car_(automobile)", "bus": "bus_(vehicle)", "train": "train_(railroad_vehicle)", "orange": "orange_(fruit)",
-    "mouse": "mouse_(computer_equipment)", "keyboard": "computer_keyboard", "laptop": "laptop_computer",
-    "remote": "remote_control", "cell phone": "cellular_telephone", "microwave": "microwave_oven", "sports ball": "ball",
-    "wine glass": "wineglass", "potted plant": "flowerpot", "hair drier": "hair_dryer",
-    "tie": "necktie", "bag": "handbag", "sandals": "sandal_(type_of_shoe)", "pants": "trousers",
-    "shorts": "short_pants", "tights": "tights_(clothing)", "suit": "suit_(clothing)",
-    "jumper": "sweater", "traffic sign": "street_sign", "top": "shirt",
-    "glasses": "spectacles", "boots": "boot", "eyeglasses": "spectacles", "footwear": "shoe", "dining table": "dining_table",
-    "clock": "clock", "headlight": "headlight", "tail light": "taillight", "wing mirror": "rearview_mirror", "pole": "pole",
-    "couch": "sofa", "sofa": "sofa", "boat": "boat", "bowl": "bowl", "fork": "fork", "knife": "knife", "light": "lamp",
-    "carrot": "carrot", "toilet": "toilet", "bed": "bed", "counter": "kitchen_table", "donut": "doughnut", "house": "cabin_car",
+    "car": "car_(automobile)",
+    "bus": "bus_(vehicle)",
+    "train": "train_(railroad_vehicle)",
+    "orange": "orange_(fruit)",
+    "mouse": "mouse_(computer_equipment)",
+    "keyboard": "computer_keyboard",
+    "laptop": "laptop_computer",
+    "remote": "remote_control",
+    "cell phone": "cellular_telephone",
+    "microwave": "microwave_oven",
+    "sports ball": "ball",
+    "wine glass": "wineglass",
+    "potted plant": "flowerpot",
+    "hair drier": "hair_dryer",
+    "tie": "necktie",
+    "bag": "handbag",
+    "sandals": "sandal_(type_of_shoe)",
+    "pants": "trousers",
+    "shorts": "short_pants",
+    "tights": "tights_(clothing)",
+    "suit": "suit_(clothing)",
+    "jumper": "sweater",
+    "traffic sign": "street_sign",
+    "top": "shirt",
+    "glasses": "spectacles",
+    "boots": "boot",
+    "eyeglasses": "spectacles",
+    "footwear": "shoe",
+    "dining table": "dining_table",
+    "clock": "clock",
+    "headlight": "headlight",
+    "tail light": "taillight",
+    "wing mirror": "rearview_mirror",
+    "pole": "pole",
+    "couch": "sofa",
+    "sofa": "sofa",
+    "boat": "boat",
+    "bowl": "bowl",
+    "fork": "fork",
+    "knife": "knife",
+    "light": "lamp",
+    "carrot": "carrot",
+    "toilet": "toilet",
+    "bed": "bed",
+    "counter": "kitchen_table",
+    "donut": "doughnut",
+    "house": "cabin_car",
 }
 del PREFERRED["house"], PREFERRED["counter"], PREFERRED["light"], PREFERRED["pole"]
 

@@ -1,4 +1,4 @@
-"""Feature maps + condition -> mask logits and presence, modulated as CLIPSeg's decoder is (FiLM, arXiv 2112.10003 sec. 3).
+"""Feature maps and a condition -> mask logits and presence, by FiLM as in CLIPSeg's decoder (arXiv 2112.10003).
 
 Two paths add up. The dot path is one product of pixel vectors with a vector made from the condition. The FiLM path
 scales and shifts a map at stride 8 by the condition, looks at it with a 3x3 convolution and refines it at stride 4; its
@@ -89,7 +89,7 @@ class MaskDecoder(nn.Module):
     def dot(self, pixel: Tensor, conditions: Tensor) -> Tensor:
         """The dot path alone: (B, D, h, w) pixel vectors and (B, K, condition) -> (B, K, h, w) logits."""
         query = self.query(conditions)
-        products = query[..., :-1] @ pixel.flatten(2) * pixel.shape[1] ** -0.5 + query[..., -1:]  # (B, K, h * w)
+        products: Tensor = query[..., :-1] @ pixel.flatten(2) * pixel.shape[1] ** -0.5 + query[..., -1:]
         return products.unflatten(2, pixel.shape[-2:])
 
     def forward(self, features: ImageFeatures, conditions: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +116,8 @@ class MaskDecoder(nn.Module):
         evidence = torch.stack([flat.amax(2) / 5, flat.sigmoid().mean(2) * 5], 2)  # (B, K, 2)
         scene = self.scene(features.scene).unsqueeze(1).expand(-1, conditions.shape[1], -1)
         pooled = [coarse.amax((3, 4)), coarse.mean((3, 4)), evidence, scene, self.words(conditions)]
-        return self.presence(torch.cat(pooled, 2)).squeeze(2)
+        answer: Tensor = self.presence(torch.cat(pooled, 2))
+        return answer.squeeze(2)
 
 
 def _film(x: Tensor, scale: Tensor, shift: Tensor, extra: Tensor | None = None) -> Tensor:

@@ -11,8 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wordmask.contracts import DenseOutput
-from wordmask.errors import UnsupportedPromptError, sentence
-from wordmask.methods.compact.mask_decoder import ImageFeatures
 from wordmask.ops.geometry import Placement, Size, squash
 from wordmask.ops.resize import place
 from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
+    from wordmask.methods.compact.mask_decoder import ImageFeatures
     from wordmask.methods.compact.network import CompactNetwork
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -86,11 +85,8 @@ class CompactModel:
             return self.embed_texts([prompt.text])[0]
         if isinstance(prompt, VisualPrompt):
             return self._embed_example(prompt)
-        if isinstance(prompt, MixedPrompt):
-            mixed = prompt.weight * self.embed_prompt(prompt.phrase)
-            return F.normalize(mixed + (1 - prompt.weight) * self._embed_example(prompt.visual), dim=0)
-        got = f"a prompt of type {type(prompt).__name__}"
-        raise UnsupportedPromptError(sentence(got, "text, visual or mixed", "use one of these"))
+        mixed = prompt.weight * self.embed_prompt(prompt.phrase)
+        return F.normalize(mixed + (1 - prompt.weight) * self._embed_example(prompt.visual), dim=0)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors (P, C); words beyond the encoder's length are not read."""

@@ -24,7 +24,14 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(
-        self, vocabulary: int, *, width: int = 192, depth: int = 3, heads: int = 6, length: int = 24, channels: int = 512
+        self,
+        vocabulary: int,
+        *,
+        width: int = 192,
+        depth: int = 3,
+        heads: int = 6,
+        length: int = 24,
+        channels: int = 512,
     ) -> None:
         super().__init__()
         self.length = length

@@ -36,7 +36,8 @@ def load_compact(
     network = build_compact(CompactConfig.from_json(config["network"]))
     fill(network, _read_weights(folder / "model.safetensors"))
     fold_norms(network.eval())
-    network.to(device, dtype, memory_format=torch.channels_last)
+    network.to(torch.device(device), dtype)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = CompactModel(
         config.get("name", folder.name), network, _read_tokenizer(folder), CompactSettings(**config["settings"])
     )
@@ -44,7 +45,12 @@ def load_compact(
 
 
 def save_compact(
-    folder: Path, name: str, network: CompactNetwork, config: CompactConfig, settings: CompactSettings, tokenizer: Tokenizer
+    folder: Path,
+    name: str,
+    network: CompactNetwork,
+    config: CompactConfig,
+    settings: CompactSettings,
+    tokenizer: Tokenizer,
 ) -> None:
     """Write config.json, model.safetensors in fp16 and tokenizer.json."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -86,7 +92,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     try:
-        return load_file(path)
+        state: dict[str, Tensor] = load_file(path)
+        return state
     except (OSError, SafetensorError) as error:
         got = f"no readable weights at {quote(path)} ({error})"
         raise CheckpointError(sentence(got, "a safetensors file", "fetch or save the model again")) from error

@@ -1,0 +1,151 @@
+r"""Write the model card of the embedded weights from what `evaluate.py` measured: no figure is typed by hand.
+
+python scripts/train_compact/card.py --results benchmarks/results/compact_val.json \\
+    --out src/wordmask/weights/compact/README.md --commit HASH --recipe "..."
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+SOURCES = [
+    ("coco", "COCO 2017, a union of small public subsets", "annotations CC BY 4.0; pictures under their Flickr terms"),
+    ("pascal", "PASCAL VOC 2010 co-segmentation pictures", "research use; pictures under their Flickr terms"),
+    (
+        "people",
+        "COCO val2017, one person polygon a picture",
+        "annotations CC BY 4.0; pictures under their Flickr terms",
+    ),
+    ("celebamask", "CelebAMask-HQ, 1,000 faces", "non-commercial research and education only"),
+    ("clothing", "Clothing Co-Parsing", "repository's licence Apache-2.0; pictures are web fashion photographs"),
+    ("carparts", "Car Parts", "research use"),
+    ("camvid", "CamVid", "research use"),
+    ("facade", "LabelMeFacade", "non-commercial research only"),
+    ("windows", "Building facade instances", "no licence stated: research use"),
+    ("objects", "ETH-80 turntable objects", "no licence stated"),
+    ("names", "LVIS nouns with CLIP ViT-B/32 text vectors, from Detic", "Apache-2.0"),
+]
+
+HEAD = """# wordmask-compact, {edition}
+
+A small network that segments what a phrase, an example picture or both name. It ships inside `wordmask`, so that every
+command works with no download. {parameters:.1f} M parameters, {size:.1f} MB in fp16.
+
+- **Image encoder**: residual network with two attention blocks at stride 32; **neck**: feature pyramid to stride 4.
+- **Text encoder**: byte-level BPE ({tokens} tokens, its own, lower case) and a {depth}-block transformer, trained
+  towards CLIP ViT-B/32 text vectors of 1,203 nouns and their synonyms; frozen while masks are learned.
+- **Mask decoder**: conditioned by FiLM as CLIPSeg's is (arXiv 2112.10003), plus one product of pixel vectors with a
+  vector made from the condition.
+- **Presence head**: whether the thing is there at all; calibrated by Platt scaling on exhaustive validation pictures.
+- **Left and right** of faces and cars are the subject's own. No picture was mirrored without swapping the words.
+
+Everything was trained from nothing on the pictures below: there are no pretrained weights in it, except that the text
+encoder imitates CLIP's text vectors.
+
+## How it was made
+{recipe}
+
+Scripts: `scripts/train_compact/` at commit {commit}.
+
+## Data and terms
+The pictures are not part of this package. Because several sets are for **non-commercial research only**, so are these
+weights: use your own or published weights where that does not fit.
+
+| set | what | terms |
+|---|---|---|
+{sources}
+
+## Measured quality
+On the validation splits (never trained on), through the public interface, at the pictures' own resolution, presence
+threshold {presence} and mask threshold {threshold} in force. mIoU: mean over names of summed intersection over summed
+union, over the pictures that hold the name. Picture IoU: mean over (picture, name). Command:
+`python scripts/train_compact/evaluate.py --data DATA --cache CACHE --out results.json`.
+
+| set | mIoU | picture IoU | names | (picture, name) pairs | merged names mIoU |
+|---|---|---|---|---|---|
+{sets}
+
+Presence (is the named thing there?), exhaustive pictures only. The calibration was fitted on these same splits.
+
+| set | AUROC | false positives at 95 % recall | Brier score | pairs |
+|---|---|---|---|---|
+{presences}
+
+Words that were never a name in training on pictures keep {ratio} of the trained name's IoU on average; {share} of the
+{words} tried keep at least 80 %.
+Mirror check (picture mirrored, left and right swapped in the words): IoU with the picture's own mask {mirror}.
+
+Per name:
+
+{names}
+
+## Limits
+- Trained on about 4,500 pictures: beyond faces, clothes, cars, streets, facades, animals and vehicles it guesses.
+- It does not read relations ("the dog left of the tree") or colours: "red car" means "car".
+- One mask per phrase; touching things of a kind are one instance.
+- Thin and tiny things suffer from the stride-4 mask at 352 pixels.
+"""
+
+
+def table(rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--commit", required=True)
+    parser.add_argument("--edition", default="first edition")
+    parser.add_argument("--recipe", required=True)
+    args = parser.parse_args()
+    results = json.loads(args.results.read_text())
+    config = json.loads((args.out.parent / "config.json").read_text())
+    size = sum(p.stat().st_size for p in args.out.parent.iterdir() if p.suffix in (".safetensors", ".json")) / 1e6
+    merged, synonyms = results["merged"], results["synonyms"]
+    sets = [
+        [
+            s,
+            f"{r['mIoU']:.3f}",
+            f"{r['picture IoU']:.3f}",
+            str(len(r["names"])),
+            str(r["pairs"]),
+            f"{merged[s]['mIoU']:.3f}" if s in merged else "",
+        ]
+        for s, r in results["sets"].items()
+    ]
+    presences = [
+        [s, f"{r['AUROC']:.3f}", f"{r['FPR at 95 % recall']:.3f}", f"{r['Brier']:.3f}", str(r["pairs"])]
+        for s, r in results["presence"].items()
+    ]
+    both = {s: r["names"] | merged.get(s, {}).get("names", {}) for s, r in results["sets"].items()}
+    names = "\n\n".join(
+        f"**{s}**: " + ", ".join(f"{n} {v:.2f}" for n, v in sorted(r.items(), key=lambda i: -i[1]))
+        for s, r in both.items()
+    )
+    text = HEAD.format(
+        edition=args.edition,
+        parameters=(args.out.parent / "model.safetensors").stat().st_size / 2e6,
+        size=size,
+        tokens=config["network"]["tokens"],
+        depth=config["network"]["text_depth"],
+        recipe=args.recipe,
+        commit=args.commit,
+        sources=table([list(row) for row in SOURCES]),
+        presence=config["settings"]["presence_threshold"],
+        threshold=config["settings"]["threshold"],
+        sets=table(sets),
+        presences=table(presences),
+        ratio=f"{synonyms['mean ratio']:.0%}",
+        share=f"{synonyms['share at 0.8 or more']:.0%}",
+        words=len(synonyms["pairs"]),
+        mirror=", ".join(f"{s} {r['mIoU']:.2f}" for s, r in results.get("mirror", {}).items()),
+        names=names,
+    )
+    args.out.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""The compact network: parts, files, and the promises of every method."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from tests.methods.contract import MethodContract, example, picture
+from wordmask.contracts import Segmenter
+from wordmask.errors import CheckpointError
+from wordmask.methods.compact import load_compact, save_compact
+from wordmask.methods.compact.fold import fold_norms
+from wordmask.methods.compact.image_encoder import place_code
+from wordmask.methods.compact.method import CompactSettings
+from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+from wordmask.prompts import MixedPrompt, TextPrompt
+
+TINY = CompactConfig(
+    widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), attention=1, channels=16, fine=8, pixel=12, decoder=8, condition=32,
+    tokens=300, text_width=24, text_depth=1,
+)  # fmt: skip
+SETTINGS = CompactSettings(long_side=96, presence_scale=2.0, presence_shift=0.5, presence_threshold=0.25)
+
+
+def tiny_tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["[PAD]"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(["a cat", "hair", "the left eye", "the right eye"], trainer)
+    return tokenizer
+
+
+def tiny_network() -> CompactNetwork:
+    """Random weights, batch norms and gates included, so that nothing is the identity."""
+    torch.manual_seed(0)
+    network = build_compact(TINY).eval()
+    for name, value in network.state_dict().items():
+        if "num_batches" not in name and value.is_floating_point() and value.ndim == 1:
+            value.copy_(
+                torch.rand_like(value) + 0.5 if "var" in name or "weight" in name else torch.randn_like(value) / 4
+            )
+    return network
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compact")
+    save_compact(folder, "tiny", tiny_network(), TINY, SETTINGS, tiny_tokenizer())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> Segmenter:
+    return load_compact(folder)
+
+
+class TestCompact(MethodContract):
+    tolerance = 2e-4  # logits of random weights are tens; batches are convolved in another order
+
+    @pytest.fixture
+    def segmenter(self, loaded: Segmenter) -> Segmenter:
+        return loaded
+
+
+def test_saved_weights_come_back_in_half_precision(folder: Path) -> None:
+    network, model = tiny_network(), load_compact(folder).model
+    fold_norms(network)
+    pixels = torch.randn(1, 3, 64, 96)
+    ours, theirs = model.network.encode(pixels), network.encode(pixels)  # type: ignore[attr-defined]
+    torch.testing.assert_close(ours.pixel, theirs.pixel, rtol=2e-2, atol=2e-2)
+    assert (folder / "model.safetensors").stat().st_size < 2.2 * sum(p.numel() for p in network.parameters()) + 40_000
+
+
+def test_folding_batch_norms_changes_nothing() -> None:
+    plain, folded = tiny_network(), tiny_network()
+    fold_norms(folded)
+    pixels = torch.randn(2, 3, 64, 96)
+    for a, b in zip(plain.encode(pixels), folded.encode(pixels), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in folded.modules())
+
+
+def test_the_decoder_keeps_pictures_and_prompts_apart() -> None:
+    network = tiny_network()
+    features, conditions = network.encode(torch.randn(2, 3, 64, 64)), torch.randn(2, 3, 32)
+    logits, presence = network.decoder(features, conditions)
+    one = type(features)(*(f[1:] for f in features))
+    alone, there = network.decoder(one, conditions[1:, 2:])
+    torch.testing.assert_close(logits[1:, 2:], alone, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(presence[1:, 2:], there, rtol=1e-4, atol=1e-4)
+    assert (logits[0, 0] - logits[0, 1]).abs().max() > 1e-2
+
+
+def test_the_film_path_and_the_dot_path_both_count() -> None:
+    network = tiny_network()
+    features, conditions = network.encode(torch.randn(1, 3, 64, 64)), torch.randn(1, 2, 32)
+    logits, _ = network.decoder(features, conditions)
+    dot = network.decoder.dot(features.pixel, conditions)
+    assert dot.shape == logits.shape == (1, 2, 16, 16)
+    query = network.decoder.query(conditions)[0, 1]
+    expected = (features.pixel[0, :, 3, 5] * query[:-1]).sum() * 12**-0.5 + query[-1]
+    torch.testing.assert_close(dot[0, 1, 3, 5], expected, rtol=1e-4, atol=1e-4)
+    assert (logits - dot).abs().max() > 1e-3
+
+
+def test_place_code_does_not_depend_on_the_size_of_the_map() -> None:
+    coarse, fine = place_code(2, 2, 32, torch.device("cpu")), place_code(6, 6, 32, torch.device("cpu"))
+    torch.testing.assert_close(coarse[3], fine.view(6, 6, 32)[4, 4])  # both centres lie at three quarters
+    assert (fine[0] - fine[1]).abs().max() > 0.1
+
+
+def test_padding_does_not_change_a_phrase(folder: Path) -> None:
+    model = load_compact(folder).model
+    alone = model.embed_texts(["hair"])[0]  # type: ignore[attr-defined]
+    beside = model.embed_texts(["hair", "the left eye and the right eye"])[0]  # type: ignore[attr-defined]
+    torch.testing.assert_close(alone, beside, rtol=1e-5, atol=1e-5)
+    assert alone.norm().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_mixed_prompt_runs_from_the_example_to_the_words(folder: Path) -> None:
+    model, visual = load_compact(folder).model, example()
+    with torch.inference_mode():
+        text, shown = model.embed_prompt(TextPrompt("hair")), model.embed_prompt(visual)
+        torch.testing.assert_close(model.embed_prompt(MixedPrompt("hair", visual, weight=1)), text)
+        torch.testing.assert_close(model.embed_prompt(MixedPrompt("hair", visual, weight=0)), shown)
+        half = model.embed_prompt(MixedPrompt("hair", visual, weight=0.5))
+    assert half @ text == pytest.approx(float(half @ shown), abs=1e-5)
+
+
+def test_presence_is_calibrated_and_empties_the_mask(folder: Path) -> None:
+    model = load_compact(folder).model
+    values = model.calibrate_presence(torch.tensor([-10.0, 0.0, 1.0]))
+    np.testing.assert_allclose(values, 1 / (1 + np.exp([19.5, -0.5, -2.5])), rtol=1e-5)
+    found = load_compact(folder).segment(picture(), "hair")[0]
+    assert found.presence_threshold == 0.25
+    assert found.present == (found.presence >= 0.25)
+
+
+def test_the_canvas_keeps_the_shape_in_steps_of_32(folder: Path) -> None:
+    model = load_compact(folder).model
+    assert model.canvas((300, 400)).canvas == (64, 96)
+    assert model.canvas((400, 400)).canvas == (96, 96)
+    assert model.canvas((1, 5000)).canvas == (32, 96)
+
+
+def _without(path: Path) -> None:
+    path.unlink()
+
+
+def _torn(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("damage", [_without, _torn])
+def test_a_damaged_folder_is_named(tmp_path: Path, name: str, damage: object) -> None:
+    save_compact(tmp_path, "tiny", tiny_network(), TINY, SETTINGS, tiny_tokenizer())
+    damage(tmp_path / name)  # type: ignore[operator]
+    with pytest.raises(CheckpointError, match=name.split(".")[0]):
+        load_compact(tmp_path)
+
+
+def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
+    save_compact(tmp_path, "tiny", tiny_network(), TINY, SETTINGS, tiny_tokenizer())
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["network"]["pixel"] = 16
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_compact(tmp_path)
