@@ -50,6 +50,7 @@ def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection
     Raises:
         CheckpointError: If the settings contradict each other.
     """
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import CLIPConfig, CLIPModel
 
     try:
@@ -60,9 +61,10 @@ def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection
         )
         with torch.device("meta"):
             model: nn.Module = CLIPModel(config).eval()
-    except (ValueError, TypeError, ZeroDivisionError) as error:
+    except (StrictDataclassError, ValueError, TypeError, ZeroDivisionError) as error:
         remedy = "use a checkpoint whose config.json transformers can read"
-        raise CheckpointError(sentence(f"impossible CLIP settings ({error})", "sizes that fit", remedy)) from error
+        got = f"impossible CLIP settings ({' '.join(str(error).split())})"
+        raise CheckpointError(sentence(got, "sizes that fit", remedy)) from error
     return model.requires_grad_(False)
 
 
