@@ -38,12 +38,12 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         remedy = "give the folder that holds config.json and model.safetensors"
-        raise ModelNotFoundError(sentence(f"no {path.name} in {quote(path.parent)}", "one", remedy)) from error
+        raise ModelNotFoundError(sentence(f"no {_named(path)}", "one", remedy)) from error
     except ValueError as error:
         remedy = "fetch or save the checkpoint again"
-        raise CheckpointError(sentence(f"a damaged {quote(path)} ({error})", "valid JSON", remedy)) from error
+        raise CheckpointError(sentence(f"a damaged {_named(path)} ({_brief(error)})", "valid JSON", remedy)) from error
     if not isinstance(content, dict):
-        got = f"a JSON {type(content).__name__} in {quote(path)}"
+        got = f"a JSON {type(content).__name__} in {_named(path)}"
         raise CheckpointError(sentence(got, "an object", "fetch or save the checkpoint again"))
     return content
 
@@ -74,11 +74,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             weights: dict[str, Tensor] = load_file(path)
         except (SafetensorError, OSError, ValueError) as error:
             remedy = "fetch or save the checkpoint again"
-            raise CheckpointError(sentence(f"an unreadable {quote(path)} ({error})", "safetensors", remedy)) from error
+            raise CheckpointError(
+                sentence(f"an unreadable {_named(path)} ({_brief(error)})", "safetensors", remedy)
+            ) from error
         return weights
     if path.suffix not in _PICKLES:
         expected = f".safetensors or one of {', '.join(_PICKLES)}"
-        raise CheckpointError(sentence(f"the weights file {quote(path)}", expected, "give the checkpoint's weights"))
+        raise CheckpointError(sentence(f"the weights file {_named(path)}", expected, "give the checkpoint's weights"))
     return _read_pickle(path)
 
 
@@ -98,10 +100,10 @@ def read_statistics(folder: Path) -> Statistics:
     except (KeyError, TypeError, ValueError) as error:
         expected = "size, image_mean and image_std as transformers writes them"
         remedy = "fetch or save the checkpoint again"
-        raise CheckpointError(sentence(f"a damaged {quote(path)} ({error})", expected, remedy)) from error
+        raise CheckpointError(sentence(f"a damaged {_named(path)} ({_brief(error)})", expected, remedy)) from error
     if min(*std, height, width) <= 0:
         expected = "positive deviations and a positive size"
-        raise CheckpointError(sentence(f"a damaged {quote(path)}", expected, "fetch or save the checkpoint again"))
+        raise CheckpointError(sentence(f"a damaged {_named(path)}", expected, "fetch or save the checkpoint again"))
     return mean, std, (height, width)
 
 
@@ -115,12 +117,27 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         expected = "a file of nothing but tensors"
-        remedy = "have whoever made it save it as safetensors; running its code is refused"
-        raise CheckpointError(sentence(f"the pickle {quote(path)}, which holds code", expected, remedy)) from error
+        remedy = "fetch it again, or have whoever made it save it as safetensors; code is never run"
+        raise CheckpointError(
+            sentence(f"the pickle {_named(path)}, which is damaged or holds code", expected, remedy)
+        ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         remedy = "fetch or save the checkpoint again"
-        raise CheckpointError(sentence(f"an unreadable {quote(path)} ({error})", "torch weights", remedy)) from error
+        raise CheckpointError(
+            sentence(f"an unreadable {_named(path)} ({_brief(error)})", "torch weights", remedy)
+        ) from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         expected = "a dictionary of tensors (a state_dict)"
-        raise CheckpointError(sentence(f"other content in {quote(path)}", expected, "save the model's state_dict"))
+        raise CheckpointError(sentence(f"other content in {_named(path)}", expected, "save the model's state_dict"))
     return content
+
+
+def _named(path: Path) -> str:
+    """A file for messages; long folder names are cut, its own name is not."""
+    return f"{path.name} in {quote(path.parent)}"
+
+
+def _brief(error: Exception) -> str:
+    """The beginning of what a library says, on one line."""
+    words = " ".join(str(error).split())
+    return words if len(words) <= 160 else f"{words[:159]}…"

@@ -103,7 +103,7 @@ def _transformers(folder: Path) -> Checkpoint:
 def _original(path: Path, towers: Location | None) -> Checkpoint:
     """A decoder-only file and the CLIP that its owner names; what CLIP itself was normalised with does not matter."""
     if towers is None:
-        got = f"the decoder-only file {quote(path)}"
+        got = f"the decoder-only file {quote(path.name)}"
         remedy = 'pass towers="openai/clip-vit-base-patch16" or a local folder with that model'
         raise ModelNotFoundError(sentence(got, "the CLIP towers beside it", remedy))
     folder = _local(towers, None)
@@ -130,7 +130,7 @@ def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: P
     except (KeyError, ValueError) as error:
         expected = "one with film_mul, blocks and trans_conv"
         remedy = "give a file of the original CLIPSeg release, such as rd64-uni.pth"
-        raise CheckpointError(sentence(f"no CLIPSeg decoder in {quote(path)}", expected, remedy)) from error
+        raise CheckpointError(sentence(f"no CLIPSeg decoder in {quote(path.name)}", expected, remedy)) from error
 
 
 def _assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
