@@ -1,0 +1,220 @@
+"""What a result says, against plain arrays."""
+
+from __future__ import annotations
+
+import sys
+import time
+import tracemalloc
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from tests.segmentations import SIZE, found, logits, segmentation
+from wordmask.errors import MissingExtraError, PromptError
+from wordmask.ops.geometry import letterbox, restore
+from wordmask.results import SPECK, Region
+
+
+def _smooth(seed: int, cells: tuple[int, int] = (20, 30)) -> np.ndarray:
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=cells), 2)
+    return (noise / noise.std() * 2).astype(np.float32)
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-values.astype(np.float64)))
+
+
+# --- one answer ---
+
+
+def test_a_rectangle_of_cells_comes_back_as_a_rectangle_of_pixels() -> None:
+    answer = found("box", logits((5, 4, 15, 12)))
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[8:24, 10:30] = True
+    np.testing.assert_array_equal(answer.mask, mask)
+    assert answer.box == (10, 8, 30, 24)
+    assert answer.area == 320
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_mask_is_the_heatmap_above_the_threshold(threshold: float) -> None:
+    values = _smooth(0)
+    answer = found("x", values, placement=letterbox((77, 101), (80, 120)), threshold=threshold)
+    np.testing.assert_allclose(answer.heatmap, _sigmoid(restore(values, answer.placement)), atol=1e-6)
+    assert answer.heatmap.dtype == np.float32
+    if threshold in (0.0, 1.0):  # every pixel, none
+        assert answer.mask.all() == (threshold == 0)
+        assert answer.mask.any() == (threshold == 0)
+    else:
+        level = np.log(threshold / (1 - threshold))
+        np.testing.assert_array_equal(answer.mask, restore(values, answer.placement) > level)
+
+
+def test_heatmaps_of_extreme_logits_are_finite() -> None:
+    answer = found("x", np.array([[-1e30, -100.0], [100.0, 1e30]], dtype=np.float32))
+    assert answer.heatmap.min() == 0.0
+    assert answer.heatmap.max() == 1.0
+
+
+@pytest.mark.parametrize(("presence", "present"), [(0.49, False), (0.5, True), (0.51, True), (0.0, False), (1.0, True)])
+def test_what_is_not_there_has_no_mask(presence: float, present: bool) -> None:
+    answer = found("elephant", logits((5, 4, 15, 12)), presence=presence)
+    assert answer.present is present
+    assert bool(answer.mask.any()) is present
+    assert bool(answer.instances) is present
+    assert (answer.box is not None) is present
+    assert answer.heatmap.max() > 0.9  # the heatmap is told as it is
+
+
+def test_masks_are_new_arrays_and_bits_are_kept() -> None:
+    answer = found("x", logits((5, 4, 15, 12)))
+    answer.mask[:] = False
+    assert answer.mask.sum() == 320
+    assert answer.packed is answer.packed
+
+
+def test_an_answer_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        found("x", logits()).presence = 1.0  # type: ignore[misc]
+
+
+# --- instances ---
+
+
+def test_connected_parts_are_instances() -> None:
+    answer = found("window", logits((2, 2, 6, 6), (10, 2, 20, 10)))
+    assert [instance.box for instance in answer.instances] == [(20, 4, 40, 20), (4, 4, 12, 12)]
+    assert [instance.area for instance in answer.instances] == [320, 64]
+    np.testing.assert_array_equal(sum(instance.mask.astype(int) for instance in answer.instances), answer.mask)
+
+
+def test_scores_are_mean_probabilities() -> None:
+    answer = found("x", _smooth(1), placement=letterbox((90, 131), (80, 120)))
+    assert len(answer.instances) > 1
+    for instance in answer.instances:
+        assert instance.score == pytest.approx(answer.heatmap[instance.mask].mean(), abs=1e-5)
+
+
+def test_specks_stay_in_the_mask_but_are_no_instances() -> None:
+    answer = found("x", logits((1, 1, 15, 15), (25, 5, 26, 6)))
+    large, small = answer.mask[:, :40].sum(), answer.mask[:, 40:].sum()
+    assert 0 < small < SPECK * large
+    assert [instance.area for instance in answer.instances] == [large]
+    assert answer.area == large + small
+
+
+def test_regions_are_instances_and_their_union_is_the_mask() -> None:
+    regions = [Region(logits((2, 2, 12, 8)), 0.7), Region(logits((8, 4, 20, 10)), 0.9), Region(logits(), 0.8)]
+    answer = found("cat", logits((0, 0, 30, 20)), regions=regions)
+    assert [instance.score for instance in answer.instances] == [0.7, 0.9]  # the empty one is left out
+    assert [instance.box for instance in answer.instances] == [(4, 4, 24, 16), (16, 8, 40, 20)]
+    np.testing.assert_array_equal(answer.mask, answer.instances[0].mask | answer.instances[1].mask)
+    assert found("cat", logits((0, 0, 30, 20)), regions=regions, presence=0.1).area == 0
+    assert found("cat", logits((0, 0, 30, 20)), regions=[]).area == 0
+
+
+# --- all answers ---
+
+
+def test_answers_by_place_and_name() -> None:
+    first, second, third = (found(name, logits((1, 1, 3, 3))) for name in ("eye", "hair", "eye"))
+    result = segmentation(first, second, third)
+    assert result["eye"] is first
+    assert result[" hair "] is second
+    assert result[2] is third
+    assert result[-1] is third
+    assert result[1:] == (second, third)
+    assert result.names == ("eye", "hair", "eye")
+    assert len(result) == 3
+    assert list(result) == [first, second, third]
+    assert "hair" in result
+    assert "nose" not in result
+
+
+def test_a_name_that_was_not_asked() -> None:
+    with pytest.raises(PromptError, match=r"'nose'.*one of 'eye', 'hair'"):
+        segmentation(found("eye", logits()), found("hair", logits()))["nose"]
+    with pytest.raises(IndexError):
+        segmentation(found("eye", logits()))[1]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_label_map_equals_an_argmax(seed: int) -> None:
+    answers = [found(str(i), _smooth(10 * seed + i), presence=0.9 if i != 2 else 0.1) for i in range(5)]
+    heat = np.stack([np.where(a.mask, restore(a.logits, a.placement), -np.inf) for a in answers])
+    expected = np.where(np.isfinite(heat.max(axis=0)), heat.argmax(axis=0) + 1, 0)
+    labels = segmentation(*answers).to_label_map()
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, expected)
+    assert len(np.unique(labels)) > 3
+
+
+def test_label_map_of_equals_and_of_many() -> None:
+    same = [found(str(i), logits((5, 4, 15, 12))) for i in range(256)]
+    labels = segmentation(*same).to_label_map()
+    assert labels.dtype == np.uint16
+    assert sorted(np.unique(labels)) == [0, 1]  # the first of equals wins
+
+
+def test_supervision_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(MissingExtraError, match=r"wordmask\[supervision\]"):
+        segmentation(found("x", logits())).to_supervision()
+
+
+def test_supervision_gets_every_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Detections(SimpleNamespace):
+        @classmethod
+        def empty(cls) -> str:
+            return "empty"
+
+    monkeypatch.setitem(sys.modules, "supervision", SimpleNamespace(Detections=Detections))
+    result = segmentation(found("a", logits((2, 2, 6, 6), (10, 2, 20, 10))), found("b", logits((0, 0, 3, 3))))
+    detections = result.to_supervision()
+    assert detections.class_id.tolist() == [0, 0, 1]
+    assert detections.data["class_name"].tolist() == ["a", "a", "b"]
+    np.testing.assert_array_equal(detections.xyxy, [[20, 4, 40, 20], [4, 4, 12, 12], [0, 0, 6, 6]])
+    np.testing.assert_array_equal(detections.mask[2], result["b"].mask)
+    np.testing.assert_allclose(detections.confidence, [i.score for f in result for i in f.instances], rtol=1e-6)
+    assert segmentation(found("a", logits())).to_supervision() == "empty"
+
+
+def test_supervision_itself_reads_it() -> None:
+    supervision = pytest.importorskip("supervision")
+    detections = segmentation(found("a", logits((2, 2, 6, 6)))).to_supervision()
+    assert isinstance(detections, supervision.Detections)
+    assert len(detections) == 1
+
+
+# --- size ---
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1)])
+def test_extreme_sizes(size: tuple[int, int]) -> None:
+    answer = found("x", logits((0, 0, 30, 20)), size=size)
+    result = segmentation(answer, size=size)
+    assert answer.mask.shape == answer.heatmap.shape == result.to_label_map().shape == size
+    assert answer.mask.all()
+    assert answer.instances[0].box == (0, 0, size[1], size[0])
+
+
+def test_twenty_masks_of_twelve_megapixels_stay_small() -> None:
+    """All masks, instances, COCO and the label map; by themselves the boolean masks would be 240 MB."""
+    size = (3000, 4000)
+    answers = [
+        found(str(i), logits((2 * i, 3 * i, 30 + 2 * i, 28 + 3 * i), cells=(88, 88)), size=size) for i in range(20)
+    ]
+    result = segmentation(*answers, size=size)
+    tracemalloc.start()
+    start = time.process_time()
+    coco, labels = result.to_coco(), result.to_label_map()
+    assert sum(answer.mask.sum() for answer in result) == sum(answer.area for answer in result)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    print(f"{time.process_time() - start:.2f} s, kept {kept / 2**20:.0f} MiB, peak {peak / 2**20:.0f} MiB")
+    assert len(coco["annotations"]) == 20
+    assert labels.max() == 20
+    assert kept < 50 * 2**20
+    assert peak < 200 * 2**20
