@@ -245,8 +245,8 @@ class Segmentation:
             for y, strip in restored_strips(found.logits, found.placement, found.packed.window):
                 place = np.s_[y : y + len(strip), x0:x1]
                 wins = claimed[y - y0 : y - y0 + len(strip)] & (strip > best[place])
-                labels[place][wins] = index
-                best[place][wins] = strip[wins]
+                np.copyto(labels[place], labels.dtype.type(index), where=wins)
+                np.copyto(best[place], strip, where=wins)
         return labels
 
     def to_supervision(self) -> Any:

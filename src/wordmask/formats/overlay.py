@@ -53,8 +53,12 @@ def save_overlay(
         remedy = "change the suffix"
         raise OutputError(sentence(f"the overlay path {quote(path)}", f"one that ends in {', '.join(_SAVE)}", remedy))
     kind, options = _SAVE.get(suffix, _SAVE[".png"])
-    buffer = io.BytesIO()
-    draw_overlay(segmentation, picture=picture).save(buffer, kind, **options)
+    overlay, buffer = draw_overlay(segmentation, picture=picture), io.BytesIO()
+    try:
+        overlay.save(buffer, kind, **options)
+    except (OSError, ValueError) as error:
+        got = f"an overlay of {overlay.width} x {overlay.height} pixels"
+        raise OutputError(sentence(got, f"a size that {kind} can hold", "change the suffix to .png")) from error
     return write(path, buffer.getvalue())
 
 
