@@ -10,7 +10,7 @@ from PIL import Image
 from scipy import ndimage
 
 from tests.segmentations import found, logits, segmentation
-from wordmask.errors import ImageError, OutputError
+from wordmask.errors import ImageError, MissingExtraError, OutputError
 from wordmask.formats.colours import INK, palette, to_oklab
 from wordmask.formats.lettering import lettered, shortened, width_of
 from wordmask.formats.overlay import draw_overlay
@@ -237,3 +237,12 @@ def test_what_no_font_can_draw_is_dropped(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("wordmask.formats.lettering._SYSTEM", ())
     assert lettered("Käse 猫 🙂", 14)[0] == "Kase"
     assert lettered("猫", 14)[0] == ""
+
+
+def test_pillow_without_freetype(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_: int) -> None:
+        raise ImportError("The _imagingft C module is not installed")
+
+    monkeypatch.setattr("PIL.ImageFont.load_default", missing)
+    with pytest.raises(MissingExtraError, match=r"without FreeType"):
+        lettered("left eye", 4321)  # a size that is not cached

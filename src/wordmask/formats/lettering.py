@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import unicodedata
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from PIL import ImageFont
 
-Font: TypeAlias = "ImageFont.FreeTypeFont | ImageFont.ImageFont"
+from wordmask.errors import MissingExtraError, sentence
+
+Font: TypeAlias = "ImageFont.FreeTypeFont"
 
 _SYSTEM = (  # looked for by file name in the system's font folders; the first that draws the whole line is taken
     "DejaVuSans.ttf",
@@ -63,8 +65,16 @@ def _cut(text: str, length: int) -> str:
 
 @lru_cache(maxsize=8)
 def _pillow(size: int) -> Font:
-    """Return Pillow's own font (a fixed small one where Pillow was built without FreeType)."""
-    return ImageFont.load_default(size)
+    """Return Pillow's own font.
+
+    Raises:
+        MissingExtraError: If this Pillow was built without FreeType.
+    """
+    try:
+        return cast("Font", ImageFont.load_default(size))
+    except ImportError as error:
+        remedy = "install Pillow's own wheel with `pip install --force-reinstall pillow`"
+        raise MissingExtraError(sentence("a Pillow without FreeType", "one that can draw text", remedy)) from error
 
 
 @lru_cache(maxsize=32)
@@ -85,7 +95,7 @@ def _is_drawn(character: str, name: str | None) -> bool:
 
 @lru_cache(maxsize=4096)
 def _shape(character: str, name: str | None) -> bytes | None:
-    """Return the pixels of a character, None where the font does not exist or cannot encode it."""
+    """Return the pixels of a character, None where the font does not exist or cannot draw it."""
     font = _font(name, 24)
     if font is None:
         return None

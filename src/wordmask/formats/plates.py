@@ -59,14 +59,17 @@ class Tag:
         if not found.area:
             return cls(found.name, "not found", _GREY)
         count = len(found.instances)
-        note = f"{found.presence:.0%}" if count == 1 else f"({count}) {found.presence:.0%}"
+        note = f"{found.presence:.0%}" if count == 1 else f"x{count}  {found.presence:.0%}"
         largest = max((instance.packed for instance in found.instances), key=lambda part: part.area)
         return cls(found.name, note, colour, found.packed, largest)
 
 
 @dataclass(frozen=True, eq=False)
 class _Plate:
-    """A tag, lettered: its text is cut so that the plate fits into the picture."""
+    """A tag, lettered: its text is cut so that the plate fits into the picture.
+
+    The font is larger than the letters will be, by `_FINE`: drawn large and brought down, they are spaced evenly.
+    """
 
     tag: Tag
     name: str
@@ -76,11 +79,16 @@ class _Plate:
 
     @classmethod
     def of(cls, tag: Tag, position: int, style: Style, room: int) -> _Plate:
-        name, font = lettered(tag.name, style.font)
-        note = width_of(tag.note, font) + round(0.45 * style.font)
-        name = shortened(name or f"prompt {position}", font, max(min(room - 2 * style.pad - note, 22 * style.font), 0))
-        note_at = style.pad + (width_of(name, font) if name else 0) + round(0.45 * style.font)
-        return cls(tag, name, font, note_at + width_of(tag.note, font) + style.pad, note_at)
+        name, font = lettered(tag.name, style.font * _FINE)
+        space, longest = round(0.45 * style.font), 22 * style.font
+        note = space + _width(tag.note, font)
+        name = shortened(name or f"prompt {position}", font, max(min(room - 2 * style.pad - note, longest), 0) * _FINE)
+        note_at = style.pad + _width(name, font) + space
+        return cls(tag, name, font, note_at + _width(tag.note, font) + style.pad, note_at)
+
+
+def _width(text: str, font: Font) -> int:
+    return -(-width_of(text, font) // _FINE)
 
 
 def draw_tags(canvas: NDArray[np.uint8], tags: Sequence[Tag], style: Style) -> Image.Image:
@@ -164,16 +172,16 @@ def _tie(mask: PackedMask, place: Rectangle, style: Style) -> tuple[tuple[int, i
 def _draw_plate(image: Image.Image, plate: _Plate, place: Rectangle, style: Style) -> None:
     left, top, right, bottom = place
     size = (right - left, bottom - top)
-    shape = Image.new("L", (size[0] * _FINE, size[1] * _FINE))
+    fine = (size[0] * _FINE, size[1] * _FINE)
+    shape, name, note = (Image.new("L", fine) for _ in range(3))
     corner = round(0.35 * style.font) * _FINE
-    opaque = round(255 * _OPACITY)
-    ImageDraw.Draw(shape).rounded_rectangle((0, 0, shape.width - 1, shape.height - 1), corner, fill=opaque)
-    image.paste(plate.tag.colour, (left, top), shape.resize(size, Image.Resampling.BOX))
-    draw = ImageDraw.Draw(image)
+    ImageDraw.Draw(shape).rounded_rectangle((0, 0, fine[0] - 1, fine[1] - 1), corner, fill=round(255 * _OPACITY))
     _, upper, _, lower = plate.font.getbbox("Hg")
-    y = top + (size[1] - upper - lower) / 2
-    draw.text((left + style.pad, y), plate.name, fill=INK, font=plate.font)
-    draw.text((left + plate.note_at, y), plate.tag.note, fill=_faded(plate.tag.colour), font=plate.font)
+    y = (fine[1] - upper - lower) / 2
+    ImageDraw.Draw(name).text((style.pad * _FINE, y), plate.name, fill=255, font=plate.font)
+    ImageDraw.Draw(note).text((plate.note_at * _FINE, y), plate.tag.note, fill=255, font=plate.font)
+    for layer, colour in ((shape, plate.tag.colour), (name, INK), (note, _faded(plate.tag.colour))):
+        image.paste(colour, (left, top), layer.resize(size, Image.Resampling.BOX))
 
 
 def _faded(colour: Colour) -> Colour:
