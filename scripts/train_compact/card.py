@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 SOURCES = [
     ("coco", "COCO 2017, a union of small public subsets", "annotations CC BY 4.0; pictures under their Flickr terms"),
@@ -93,6 +94,15 @@ def table(rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
+def facts(results: dict[str, Any]) -> dict[str, Any]:
+    """Return what `wordmask models` prints about the weights."""
+    return {
+        "trained_on": [f"{what} ({terms})" for _, what, terms in SOURCES],
+        "quality": {f"{name} mIoU": round(result["mIoU"], 3) for name, result in results["sets"].items()},
+        "terms": "non-commercial research only",
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, required=True)
@@ -145,6 +155,7 @@ def main() -> None:
         names=names,
     )
     args.out.write_text(text, encoding="utf-8")
+    args.out.with_name("card.json").write_text(json.dumps(facts(results), indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

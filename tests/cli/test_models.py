@@ -26,7 +26,7 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text('{"model_type": "wordmask-compact"}', encoding="utf-8")
     (folder / "model.safetensors").write_bytes(bytes(1_500_000))
-    card = {"trained_on": ["faces", "cars"], "quality": {"faces mIoU": 0.61}}
+    card = {"trained_on": ["faces", "cars"], "quality": {"faces mIoU": 0.61}, "terms": "research only"}
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
     monkeypatch.setitem(METHODS, "clipseg", dataclasses.replace(METHODS["clipseg"], weights=folder))
     return folder
@@ -41,6 +41,7 @@ def test_methods_are_listed_with_what_is_embedded(embedded: Path) -> None:
         "bytes": size,
         "trained_on": ["faces", "cars"],
         "quality": {"faces mIoU": 0.61},
+        "terms": "research only",
         "folder": str(embedded),
     }
 
@@ -52,7 +53,8 @@ def test_the_tables_say_the_same(embedded: Path) -> None:
         "clipseg",
         "1.5 MB",
         "planned",
-        "trained on: faces, cars",
+        "trained on faces",
+        "terms of use: research only",
         "faces mIoU 0.61",
         "CIDAS/clipseg-rd64-refined",
     ):

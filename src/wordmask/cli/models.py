@@ -50,6 +50,7 @@ def _embedded(folder: Path | None) -> dict[str, Any] | None:
         "bytes": size,
         "trained_on": card.get("trained_on", []),
         "quality": card.get("quality", {}),
+        "terms": card.get("terms"),
         "folder": str(folder),
     }
 
@@ -80,8 +81,11 @@ def _weights_text(method: dict[str, Any]) -> str:
 
 
 def _print_card(console: Any, name: str, embedded: dict[str, Any]) -> None:
-    if embedded["trained_on"]:
-        console.print(f"{name} was trained on: {', '.join(embedded['trained_on'])}")
+    console.print(f"Embedded weights of {name}")
+    for what in embedded["trained_on"]:
+        console.print(f"  trained on {what}", soft_wrap=True)
     if embedded["quality"]:
-        console.print(f"{name}, quality: {', '.join(f'{key} {value}' for key, value in embedded['quality'].items())}")
-    console.print(f"{name}, model card: {Path(embedded['folder']) / 'README.md'}", soft_wrap=True)
+        console.print(f"  quality: {', '.join(f'{key} {value}' for key, value in embedded['quality'].items())}")
+    if embedded["terms"]:
+        console.print(f"  terms of use: {embedded['terms']}")
+    console.print(f"  model card: {Path(embedded['folder']) / 'README.md'}", soft_wrap=True)
