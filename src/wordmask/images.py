@@ -28,8 +28,9 @@ MAX_PIXELS = 200_000_000
 SAMPLES = ("astronaut", "chelsea", "coffee")
 """Pictures that come with scikit-image, readable as `sample:NAME`."""
 
-# Decoders that run no other program (EPS would start Ghostscript) and read still pictures.
-_FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "QOI", "TGA", "TIFF", "WEBP")
+# Decoders that run no other program (EPS would start Ghostscript) and read still pictures; common ones first, and
+# last TGA, whose files have no mark of their own.
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "ICO", "QOI", "TGA")
 _KNOWN = "a picture such as JPEG, PNG, WebP, TIFF, GIF or BMP"
 # What decoders raise on damaged data; anything else is a fault of ours and must surface.
 _DAMAGE = (
@@ -177,8 +178,10 @@ def _open(file: IO[bytes], head: bytes) -> Image.Image | None:
     The table of decoders is walked here because `Image.open` applies Pillow's own limit (an error at 179 megapixels,
     a warning at 89) that can be moved only for the whole process; `max_pixels` takes its place.
     """
-    Image.init()
+    Image.preinit()
     for kind in _FORMATS:
+        if kind not in Image.OPEN:
+            Image.init()  # imports the rarer decoders
         factory, accept = cast("Any", Image.OPEN.get(kind, (None, None)))
         if factory is None or (accept is not None and accept(head) is not True):
             continue
