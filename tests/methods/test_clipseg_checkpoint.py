@@ -107,8 +107,23 @@ def test_original_decoders_take_clip_saved_alone(saved: Path, tmp_path: Path) ->
 def test_an_original_file_needs_towers(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "rd64-uni.safetensors"
     save_file(original(saved), path)
-    with pytest.raises(ModelNotFoundError, match=r"rd64-uni.*towers="):
+    with pytest.raises(ModelNotFoundError, match=r"rd64-uni\.safetensors.*towers="):
         load(path)
+
+
+@pytest.mark.parametrize("beside", [True, False], ids=["relative path", "absolute path"])
+def test_a_folder_may_name_an_original_file_and_its_towers(saved: Path, tmp_path: Path, beside: bool) -> None:
+    import wordmask
+
+    save_file(original(saved), tmp_path / "rd64-uni.safetensors")
+    towers = Path(shutil.copytree(saved, tmp_path / "clip")).name if beside else str(saved)
+    config = {"model_type": "clipseg", "weights": "rd64-uni.safetensors", "towers": towers}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    segmenter = wordmask.load(tmp_path, device="cpu", dtype="float32")
+    expected = load(tmp_path / "rd64-uni.safetensors", towers=saved)
+    np.testing.assert_array_equal(
+        logits(segmenter.segment(picture(), PHRASES)), logits(expected.segment(picture(), PHRASES))
+    )
 
 
 def test_an_original_file_must_hold_a_decoder(saved: Path, tmp_path: Path) -> None:

@@ -211,6 +211,9 @@ def test_bfloat16_stays_close_and_answers_in_float32(tmp_path: Path) -> None:
     assert ours.dtype == torch.bfloat16
     assert rough.dtype == np.float32
     assert np.linalg.norm(rough - exact) / np.linalg.norm(exact) < 2e-2
+    single = load_clipseg(tmp_path, device="cpu", dtype="float32")
+    carried_over = logits(single.segment(ours.encode(PHOTO), list(WORDS)))
+    assert 0 < np.linalg.norm(carried_over - exact) / np.linalg.norm(exact) < 2e-2
     with_example = ours.segment(PHOTO, VisualPrompt(EXAMPLE, np.ones(EXAMPLE.shape[:2], dtype=bool)))
     assert np.isfinite(with_example[0].logits).all()
 

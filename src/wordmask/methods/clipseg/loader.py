@@ -47,6 +47,9 @@ def load_clipseg(
 ) -> DenseSegmenter:
     """Load CLIPSeg from a folder that transformers wrote, a hub id, or an original decoder file.
 
+    An original decoder file needs to be told where its CLIP is: by `towers`, or by a folder of its own whose
+    config.json says {"model_type": "clipseg", "weights": "rd64-uni.pth", "towers": "openai/clip-vit-base-patch16"}.
+
     Args:
         location: A local folder with config.json, weights and tokenizer; a hub id such as
             "CIDAS/clipseg-rd64-refined"; or a decoder-only file (rd64-uni.pth, or the same as safetensors).
@@ -67,7 +70,7 @@ def load_clipseg(
     chosen = choose_device(device)
     kind = choose_dtype(dtype, chosen)
     path = _local(location, revision)
-    checkpoint = _original(path, towers) if path.is_file() else _transformers(path)
+    checkpoint = _original(path, towers) if path.is_file() else _folder(path)
     if extract_layers is not None:
         config = replace(checkpoint.config, extract_layers=tuple(extract_layers))
         checkpoint = checkpoint._replace(config=config)
@@ -93,8 +96,13 @@ class Checkpoint(NamedTuple):
     statistics: Statistics
 
 
-def _transformers(folder: Path) -> Checkpoint:
-    config = ClipSegConfig.from_json(read_json(folder / "config.json"))
+def _folder(folder: Path) -> Checkpoint:
+    """A folder as transformers writes it, or one that says where an original decoder and its CLIP are."""
+    values = read_json(folder / "config.json")
+    if "towers" in values and "weights" in values:
+        beside = folder / str(values["towers"])
+        return _original(folder / str(values["weights"]), beside if beside.exists() else str(values["towers"]))
+    config = ClipSegConfig.from_json(values)
     weights = read_weights(find_weights(folder))
     decoder = key_map.decoder_from_transformers(weights)
     return Checkpoint(folder, config, key_map.clip_from_transformers(weights), decoder, read_statistics(folder))
@@ -104,7 +112,7 @@ def _original(path: Path, towers: Location | None) -> Checkpoint:
     """A decoder-only file and the CLIP that its owner names; what CLIP itself was normalised with does not matter."""
     if towers is None:
         got = f"the decoder-only file {quote(path.name)}"
-        remedy = 'pass towers="openai/clip-vit-base-patch16" or a local folder with that model'
+        remedy = 'pass towers="openai/clip-vit-base-patch16" to load_clipseg, or name both in a config.json (see there)'
         raise ModelNotFoundError(sentence(got, "the CLIP towers beside it", remedy))
     folder = _local(towers, None)
     values = read_json(folder / "config.json")

@@ -46,7 +46,7 @@ class ClipSeg(nn.Module):
 
     accepts = frozenset({TextPrompt, VisualPrompt, MixedPrompt})
     chunk = 10
-    threshold = 0.3
+    threshold = 0.3  # where the paper measures phrases (table 3)
     presence_threshold = 0.0
 
     def __init__(
@@ -98,8 +98,9 @@ class ClipSeg(nn.Module):
         return mix_condition(text, visual, prompt.weight)
 
     def decode(self, features: Readouts, conditions: Tensor) -> DenseOutput:
-        """Logits (P, h, w) of one picture for conditions (P, C)."""
-        return DenseOutput(self.decoder(features, conditions))
+        """Logits (P, h, w) of one picture for conditions (P, C); features may come from another device or precision."""
+        summary, cells = (tensor.to(conditions) for tensor in features)
+        return DenseOutput(self.decoder(Readouts(summary, cells), conditions))
 
     def calibrate_presence(self, logits: Tensor) -> Tensor:
         """Not used: there is no presence head."""
