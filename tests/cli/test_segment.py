@@ -90,6 +90,10 @@ class TestFiles:
         assert run("half.png", "bright", "--out", "new/folder/overlay.png").exit_code == 0
         assert [path.name for path in Path("new/folder").iterdir()] == ["overlay.png"]
 
+        assert run("half.png", "bright", "--out", "overlay.JPG").exit_code == 0
+        with Image.open("overlay.JPG") as overlay:
+            assert (overlay.format, overlay.size) == ("JPEG", (60, 40))
+
         assert run("half.png", "bright", "--out", "found.json").exit_code == 0
         assert len(json.loads(Path("found.json").read_text(encoding="utf-8"))["annotations"]) == 1
         assert not Path("segmented").exists()

@@ -13,6 +13,8 @@ from wordmask.errors import OutputError, quote, sentence
 from wordmask.results import Found, Segmentation
 
 DEFAULT_FOLDER = Path("segmented")
+OVERLAYS = (".png", ".jpg", ".jpeg", ".webp")
+"""An output path that ends so is the file of one overlay."""
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Destination:
         if out is None and write_nothing:
             return cls()
         out = out or DEFAULT_FOLDER
-        if out.suffix.lower() == ".png" and not out.is_dir():
+        if out.suffix.lower() in OVERLAYS and not out.is_dir():
             if pictures > 1:
                 got = f"the one file {quote(out)} for the overlays of {pictures} pictures"
                 raise OutputError(sentence(got, "a folder", "give --out a folder"))

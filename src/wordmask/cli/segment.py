@@ -26,7 +26,8 @@ _MODEL = (
     "A method (clipseg), a local folder, or a hub id such as CIDAS/clipseg-rd64-refined. Default: the embedded weights."
 )
 _OUT = (
-    "A folder for everything, a .png file for the overlay only, or a .json file for the COCO annotations only. "
+    "A folder for everything, a .png (.jpg, .webp) file for the overlay only, or a .json file for the COCO annotations "
+    "only. "
     "Default: the folder 'segmented'; with --json, no files."
 )
 
