@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wordmask.contracts import Encoded, Segmenter
 from wordmask.errors import ImageError, PromptError, UnsupportedPromptError
@@ -136,9 +137,12 @@ class MethodContract:
         with pytest.raises(ImageError, match="no/such/picture"):
             next(results)
 
-    def test_one_path_is_not_many_pictures(self, segmenter: Segmenter) -> None:
-        with pytest.raises(ImageError, match=r"photo\.jpg"):
-            segmenter.segment_many("photo.jpg", self.phrases[0])
+    @pytest.mark.parametrize(
+        "one", ["photo.jpg", picture(), Image.fromarray(picture()), 3], ids=lambda x: type(x).__name__
+    )
+    def test_one_picture_is_not_many(self, segmenter: Segmenter, one: Any) -> None:
+        with pytest.raises(ImageError, match="single picture"):
+            segmenter.segment_many(one, self.phrases[0])
 
     def test_prompts_together_equal_prompts_alone(self, segmenter: Segmenter) -> None:
         together = logits(segmenter.segment(picture(), list(self.phrases)))
@@ -191,8 +195,8 @@ class MethodContract:
         assert narrow.area < wide.area
         assert segmenter.segment(encoded, self.phrases[0], threshold=1.0)[0].area == 0
 
-    @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
-    def test_a_threshold_is_a_probability(self, segmenter: Segmenter, threshold: float) -> None:
+    @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan"), "high"])
+    def test_a_threshold_is_a_probability(self, segmenter: Segmenter, threshold: Any) -> None:
         with pytest.raises(PromptError, match="0 to 1"):
             segmenter.segment(picture(), self.phrases[0], threshold=threshold)
 

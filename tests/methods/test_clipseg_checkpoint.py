@@ -104,10 +104,10 @@ def test_original_decoders_take_clip_saved_alone(saved: Path, tmp_path: Path) ->
     np.testing.assert_allclose(answers(path, towers=towers, size=64), answers(saved), atol=1e-6)
 
 
-def test_an_original_file_needs_towers(saved: Path, tmp_path: Path) -> None:
+def test_an_original_file_alone_asks_for_the_clip_it_was_trained_on(saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "rd64-uni.safetensors"
     save_file(original(saved), path)
-    with pytest.raises(ModelNotFoundError, match=r"rd64-uni\.safetensors.*towers="):
+    with pytest.raises(OfflineError, match=r"openai/clip-vit-base-patch16"):
         load(path)
 
 
@@ -120,7 +120,8 @@ def test_a_folder_may_name_an_original_file_and_its_towers(saved: Path, tmp_path
     config = {"model_type": "clipseg", "weights": "rd64-uni.safetensors", "towers": towers}
     (tmp_path / "config.json").write_text(json.dumps(config))
     segmenter = wordmask.load(tmp_path, device="cpu", dtype="float32")
-    expected = load(tmp_path / "rd64-uni.safetensors", towers=saved)
+    expected = load(tmp_path / "rd64-uni.safetensors")
+    assert expected.name == load(saved).name
     np.testing.assert_array_equal(
         logits(segmenter.segment(picture(), PHRASES)), logits(expected.segment(picture(), PHRASES))
     )

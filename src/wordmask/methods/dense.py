@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
@@ -26,7 +27,7 @@ from wordmask.prompts import MixedPrompt, Prompt, PromptInput, TextPrompt, Visua
 from wordmask.results import Found, Segmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -145,8 +146,8 @@ class DenseSegmenter:
             ImageError: If a picture cannot be read (when its turn comes), or `images` is a single one.
             PromptError: As in `segment`, at once.
         """
-        if isinstance(images, str | bytes | os.PathLike):
-            got = f"a single picture {quote(images)}"
+        if _is_single(images):
+            got = f"a single picture ({quote(images) if isinstance(images, str) else type(images).__name__})"
             raise ImageError(sentence(got, "several", "pass a list of pictures, or call segment for one"))
         if batch_size < 1:
             raise ImageError(sentence(f"a batch size of {batch_size}", "at least 1", "pass for example batch_size=8"))
@@ -215,7 +216,7 @@ class DenseSegmenter:
 
     def _embed_texts(self, texts: list[str]) -> Sequence[Tensor]:
         if isinstance(self.model, EmbedsTexts) and texts:
-            return self.model.embed_texts(texts).clone().unbind(0)
+            return [row.clone() for row in self.model.embed_texts(texts)]  # copies: one kept phrase keeps one row
         return [self.model.embed_prompt(TextPrompt(text)) for text in texts]
 
     def _example(self, prompt: Prompt) -> Tensor:
@@ -252,12 +253,20 @@ class DenseSegmenter:
         return logits, torch.cat(presences).numpy() if presences else None
 
     def _level(self, threshold: float | None) -> float:
-        level = self.model.threshold if threshold is None else threshold
+        try:
+            level = float(self.model.threshold if threshold is None else threshold)
+        except (TypeError, ValueError):
+            level = math.nan
         if not 0 <= level <= 1:
-            raise PromptError(
-                sentence(f"the threshold {quote(level)}", "a probability from 0 to 1", "pass such as 0.5")
-            )
-        return float(level)
+            got = f"the threshold {quote(threshold)}"
+            raise PromptError(sentence(got, "a probability from 0 to 1", "pass for example threshold=0.5"))
+        return level
+
+
+def _is_single(images: Any) -> bool:
+    """Whether something is one picture where many are meant; arrays of up to three dimensions are one."""
+    named = isinstance(images, str | bytes | os.PathLike | Picture | Encoded) or hasattr(images, "read")
+    return named or not isinstance(images, Iterable) or getattr(images, "ndim", 4) <= 3
 
 
 def _source(prompt: Prompt) -> str | Prompt:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from wordmask.backbones.clip import ClipTextEncoder, build_clip, fill_buffers, load_tokenizer
 from wordmask.backbones.hub import fetch_checkpoint
 from wordmask.device import choose_device, choose_dtype
-from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
+from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.clipseg import key_map
 from wordmask.methods.clipseg.checkpoint import (
     TRAINED_WITH,
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 Location = str | os.PathLike[str]
 
+TOWERS = "openai/clip-vit-base-patch16"
+"""The CLIP that the original CLIPSeg decoders were trained on."""
+
 
 def load_clipseg(
     location: Location,
@@ -47,8 +50,8 @@ def load_clipseg(
 ) -> DenseSegmenter:
     """Load CLIPSeg from a folder that transformers wrote, a hub id, or an original decoder file.
 
-    An original decoder file needs to be told where its CLIP is: by `towers`, or by a folder of its own whose
-    config.json says {"model_type": "clipseg", "weights": "rd64-uni.pth", "towers": "openai/clip-vit-base-patch16"}.
+    An original decoder file holds no CLIP. A config.json beside it may say where that is, and then the folder can be
+    loaded, too: {"model_type": "clipseg", "weights": "rd64-uni.pth", "towers": "openai/clip-vit-base-patch16"}.
 
     Args:
         location: A local folder with config.json, weights and tokenizer; a hub id such as
@@ -56,8 +59,8 @@ def load_clipseg(
         device: Where to run; None chooses.
         dtype: In which precision; None chooses what the device is good at.
         revision: Branch, tag or commit of a hub id.
-        towers: For a decoder-only file: the folder or hub id of the CLIP it belongs to, as transformers saves it
-            ("openai/clip-vit-base-patch16").
+        towers: For a decoder-only file: the folder or hub id of the CLIP it belongs to, as transformers saves it;
+            None takes what the config.json beside it says, or else "openai/clip-vit-base-patch16".
         extract_layers: Encoder blocks to read out, in place of the checkpoint's own (see `ClipSegConfig`).
         size: Longer side of the canvas in pixels, in place of the checkpoint's own.
         fit: How pictures that are not square are placed, see `ClipSeg`.
@@ -100,8 +103,7 @@ def _folder(folder: Path) -> Checkpoint:
     """A folder as transformers writes it, or one that says where an original decoder and its CLIP are."""
     values = read_json(folder / "config.json")
     if "towers" in values and "weights" in values:
-        beside = folder / str(values["towers"])
-        return _original(folder / str(values["weights"]), beside if beside.exists() else str(values["towers"]))
+        return _original(folder / str(values["weights"]), None)
     config = ClipSegConfig.from_json(values)
     weights = read_weights(find_weights(folder))
     decoder = key_map.decoder_from_transformers(weights)
@@ -109,16 +111,22 @@ def _folder(folder: Path) -> Checkpoint:
 
 
 def _original(path: Path, towers: Location | None) -> Checkpoint:
-    """A decoder-only file and the CLIP that its owner names; what CLIP itself was normalised with does not matter."""
-    if towers is None:
-        got = f"the decoder-only file {quote(path.name)}"
-        remedy = 'pass towers="openai/clip-vit-base-patch16" to load_clipseg, or name both in a config.json (see there)'
-        raise ModelNotFoundError(sentence(got, "the CLIP towers beside it", remedy))
-    folder = _local(towers, None)
-    values = read_json(folder / "config.json")
+    """A decoder-only file and the CLIP that it belongs to; what CLIP itself was normalised with does not matter."""
     decoder = {name: t for name, t in read_weights(path).items() if not name.startswith("clip_model.")}
+    folder = _local(_towers_beside(path) if towers is None else towers, None)
+    values = read_json(folder / "config.json")
+    config = _config_of(decoder, values, path)
     clip = key_map.clip_from_transformers(read_weights(find_weights(folder)))
-    return Checkpoint(folder, _config_of(decoder, values, path), clip, decoder, TRAINED_WITH)
+    return Checkpoint(folder, config, clip, decoder, TRAINED_WITH)
+
+
+def _towers_beside(path: Path) -> Location:
+    """What the config.json beside an original file names as its CLIP: a path from there, or a hub id."""
+    beside = path.parent / "config.json"
+    named = read_json(beside).get("towers") if beside.is_file() else None
+    if named is None:
+        return TOWERS
+    return path.parent / str(named) if (path.parent / str(named)).exists() else str(named)
 
 
 def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: Path) -> ClipSegConfig:
