@@ -240,7 +240,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run everything and return the record."""
+    """Run everything, write the record and return it."""
     pixels = load_image(arguments.image).pixels
     record: dict[str, Any] = {
         "benchmark": "many_prompts",
@@ -272,10 +272,17 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         repeats = arguments.repeats or REPEATS[min(REPEATS, key=lambda known: abs(known - count))]
         record["results"].append(compare(theirs, mine, count, repeats))
         show(record["results"][-1])
+        write(record, arguments.out)  # after each, so that an interrupted run is not lost
     if not arguments.no_memory:
         record["peak_extra_mib"] = {"prompts": MEMORY_AT, **(peaks(folder, arguments, ["documented", *dtypes]) or {})}
     record["load_after"] = load_average()
+    write(record, arguments.out)
     return record
+
+
+def write(record: dict[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def show(result: dict[str, Any]) -> None:
@@ -306,9 +313,7 @@ def main() -> None:
         folder = arguments.checkpoint or Path(scratch) / "clipseg-rd64-refined-random"
         if arguments.checkpoint is None:
             write_checkpoint(folder)
-        record = measure(folder, arguments)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(record, indent=1) + "\n")
+        measure(folder, arguments)
     print(f"wrote {arguments.out}")
 
 

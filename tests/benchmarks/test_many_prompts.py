@@ -38,8 +38,10 @@ def test_both_sides_answer_alike_and_are_timed(benchmark: Any, tmp_path: Path) -
         padding="longest",
         image="sample:coffee",
         no_memory=True,
+        out=tmp_path / "results" / "record.json",
     )
-    record = json.loads(json.dumps(benchmark.measure(tmp_path, arguments)))
+    record = benchmark.measure(tmp_path, arguments)
+    assert json.loads(arguments.out.read_text()) == record
     assert [result["prompts"] for result in record["results"]] == [1, 3]
     for result in record["results"]:
         assert {"documented", "float32", "float32 warm"} <= result["runs"].keys()
