@@ -76,7 +76,7 @@ Presence (is the named thing there?), exhaustive pictures only. The calibration 
 
 Words that were never a name in training on pictures keep {ratio} of the trained name's IoU on average; {share} of the
 {words} tried keep at least 80 %.
-Mirror check (picture mirrored, left and right swapped in the words): IoU with the picture's own mask {mirror}.
+Mirror check over names with a side (picture mirrored, left and right swapped in the words): {mirror}.
 
 Per name:
 
@@ -151,7 +151,9 @@ def main() -> None:
         ratio=f"{synonyms['mean ratio']:.0%}",
         share=f"{synonyms['share at 0.8 or more']:.0%}",
         words=len(synonyms["pairs"]),
-        mirror=", ".join(f"{s} {r['mIoU']:.2f}" for s, r in results.get("mirror", {}).items()),
+        mirror="; ".join(
+            f"{s} " + ", ".join(f"{k} {v:.2f}" for k, v in r.items()) for s, r in results["mirror"].items()
+        ),
         names=names,
     )
     args.out.write_text(text, encoding="utf-8")

@@ -66,7 +66,7 @@ def _label_map_shot(
     return pixels, labels, present, source in EXHAUSTIVE
 
 
-def _instance_shots(folder: Path, source: str):  # type: ignore[no-untyped-def]
+def _instance_shots(folder: Path, source: str, chosen: set[str]):  # type: ignore[no-untyped-def]
     table = json.loads((folder / "instances.json").read_text())
     names = {c["id"]: c["name"] for c in table["categories"]}
     by_image: dict[int, list[dict]] = {}
@@ -74,6 +74,8 @@ def _instance_shots(folder: Path, source: str):  # type: ignore[no-untyped-def]
         by_image.setdefault(annotation["image_id"], []).append(annotation)
     for image in table["images"]:
         key = Path(image["file_name"]).stem
+        if key not in chosen:
+            continue
         pixels = cv2.cvtColor(cv2.imread(str(folder / "images" / image["file_name"])), cv2.COLOR_BGR2RGB)
         height, width = pixels.shape[:2]
         labels = np.zeros((height, width), np.uint8)
@@ -111,14 +113,14 @@ def _shrink(pixels: np.ndarray, labels: np.ndarray, side: int) -> tuple[np.ndarr
     return pixels, labels
 
 
-def read_set(data: Path, source: str, side: int) -> list[Shot]:
-    """Every picture of a set, both splits."""
+def read_set(data: Path, source: str, side: int, chosen: set[str]) -> list[Shot]:
+    """The chosen pictures of a set."""
     folder = data / source
     if (folder / "instances.json").exists():
-        rows = _instance_shots(folder, source)
+        rows = _instance_shots(folder, source, chosen)
     else:
         classes = {int(k): v for k, v in json.loads((folder / "classes.json").read_text()).items()}
-        keys = [p.stem for p in sorted((folder / "images").glob("*.jpg"))]
+        keys = [p.stem for p in sorted((folder / "images").glob("*.jpg")) if p.stem in chosen]
         rows = ((k, *_label_map_shot(folder, source, k, classes)) for k in keys)
     shots = []
     for key, pixels, labels, atoms, exhaustive in rows:
@@ -138,7 +140,7 @@ def load_pictures(
         chosen = set(json.loads((data / source / "splits.json").read_text())[split])
         path = cache / f"{source}-{split}-{side}.npz"
         if not path.exists():
-            shots = [s for s in read_set(data, source, side) if s.key in chosen]
+            shots = read_set(data, source, side, chosen)
             shapes = np.array([s.labels.shape for s in shots])
             facts = [(s.key, {str(v): n for v, n in s.atoms.items()}, s.exhaustive) for s in shots]
             np.savez(

@@ -125,9 +125,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument(
-        "--start", type=Path, help="checkpoint to begin from (weights and optimiser), e.g. of an earlier phase"
-    )
+    parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin from, with a new optimiser")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--warm", type=int, default=200)
     parser.add_argument("--decay", type=int, default=6000)
@@ -162,9 +160,11 @@ def main() -> None:
     if source:
         stored = torch.load(source, weights_only=True)
         network.load_state_dict(stored["network"], strict=False)
-        optimiser.load_state_dict(stored["optimiser"])
-        average, begin = stored["average"], stored["step"]
-        print(f"resumed {source} at step {begin}", flush=True)
+        average = stored["average"]
+        if source == latest:
+            optimiser.load_state_dict(stored["optimiser"])
+            begin = stored["step"]
+        print(f"{source}: goes on at step {begin}", flush=True)
     stop = threading.Event()
     batches = producer(maker, args, begin, stop)
     sums, clock = np.zeros(4), time.time()

@@ -123,10 +123,7 @@ def main() -> None:
     corpus = [vary(w, rng) for w in words for _ in range(6)] + definitions + captions + ours * 20
     tokenizer = train_tokenizer(corpus, args.tokens)
     model = TextEncoder(tokenizer.get_vocab_size())
-    print(
-        f"{len(words)} phrases, {len(definitions)} definitions, {len(bank)} vectors, {tokenizer.get_vocab_size()} tokens",
-        flush=True,
-    )
+    print(f"{len(words)} phrases, {len(definitions)} definitions, {len(bank)} vectors", flush=True)
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.5e-3, total_steps=args.steps, pct_start=0.08)
     start = time.time()

@@ -105,7 +105,7 @@ def test_the_film_path_and_the_dot_path_both_count() -> None:
     logits, _ = network.decoder(features, conditions)
     dot = network.decoder.dot(features.pixel, conditions)
     assert dot.shape == logits.shape == (1, 2, 16, 16)
-    query = network.decoder.query(conditions)[0, 1]
+    query = network.decoder.query(32**0.5 * conditions)[0, 1]
     expected = (features.pixel[0, :, 3, 5] * query[:-1]).sum() * 12**-0.5 + query[-1]
     torch.testing.assert_close(dot[0, 1, 3, 5], expected, rtol=1e-4, atol=1e-4)
     assert (logits - dot).abs().max() > 1e-3

@@ -75,6 +75,7 @@ class MaskDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.sizes = [width, width, narrow, narrow]
+        self.gain = condition**0.5  # conditions have unit length: their entries get unit variance
         self.query = nn.Sequential(nn.Linear(condition, 256), nn.GELU(), nn.Linear(256, pixel + 1))
         self.film = nn.Sequential(nn.Linear(condition, 256), nn.GELU(), nn.Linear(256, sum(self.sizes)))
         self.reduce = nn.Conv2d(channels, width, 1)
@@ -88,9 +89,9 @@ class MaskDecoder(nn.Module):
 
     def dot(self, pixel: Tensor, conditions: Tensor) -> Tensor:
         """The dot path alone: (B, D, h, w) pixel vectors and (B, K, condition) -> (B, K, h, w) logits."""
-        query = self.query(conditions)
+        query = self.query(self.gain * conditions)
         products: Tensor = query[..., :-1] @ pixel.flatten(2) * pixel.shape[1] ** -0.5 + query[..., -1:]
-        return products.unflatten(2, pixel.shape[-2:])
+        return products.view(*products.shape[:2], *pixel.shape[-2:])
 
     def forward(self, features: ImageFeatures, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Decode prompts.
@@ -103,7 +104,7 @@ class MaskDecoder(nn.Module):
             Mask logits (B, K, h, w) at stride 4 and presence logits (B, K).
         """
         b, k = conditions.shape[:2]
-        scale, shift, scale_fine, shift_fine = self.film(conditions).split(self.sizes, -1)
+        scale, shift, scale_fine, shift_fine = self.film(self.gain * conditions).split(self.sizes, -1)
         coarse = _film(self.reduce(features.coarse), scale, shift)  # (B * K, width, h / 2, w / 2)
         coarse = coarse + F.relu(self.look(coarse))
         grown = _grow(self.narrow(coarse), features.fine)
@@ -115,7 +116,7 @@ class MaskDecoder(nn.Module):
         flat = logits.detach().flatten(2)
         evidence = torch.stack([flat.amax(2) / 5, flat.sigmoid().mean(2) * 5], 2)  # (B, K, 2)
         scene = self.scene(features.scene).unsqueeze(1).expand(-1, conditions.shape[1], -1)
-        pooled = [coarse.amax((3, 4)), coarse.mean((3, 4)), evidence, scene, self.words(conditions)]
+        pooled = [coarse.amax((3, 4)), coarse.mean((3, 4)), evidence, scene, self.words(self.gain * conditions)]
         answer: Tensor = self.presence(torch.cat(pooled, 2))
         return answer.squeeze(2)
 
