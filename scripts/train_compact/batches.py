@@ -36,7 +36,7 @@ SHARE = {  # share of each set in a batch
     "windows": 0.02,
     "objects": 0.02,
 }
-SCALES = {"celebamask": (0.4, 1.05), "camvid": (0.3, 1.0), "facade": (0.3, 1.0), "carparts": (0.42, 1.1)}
+SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.45, 1.0), "facade": (0.45, 1.0), "carparts": (0.5, 1.05)}
 FAR = 0.25  # a noun whose vector is nearer than this (cosine) to a name of the set is no safe negative
 
 
@@ -55,10 +55,10 @@ def mirror(shot: Shot) -> Shot:
 def warp(shot: Shot, size: int, rng: random.Random) -> Shot:
     """Random scale, aspect, turn and place onto a square canvas; what lies outside the picture is unknown."""
     height, width = shot.labels.shape
-    low, high = SCALES.get(shot.source, (0.35, 1.15))
+    low, high = SCALES.get(shot.source, (0.5, 1.1))
     extent = max(height, width) * np.exp(rng.uniform(np.log(low), np.log(high)))
-    aspect = np.exp(rng.uniform(-0.2, 0.2))
-    turn = np.deg2rad(rng.gauss(0, 8 if shot.source in ("celebamask", "carparts", "pascal", "coco") else 3))
+    aspect = np.exp(rng.uniform(-0.15, 0.15))
+    turn = np.deg2rad(rng.gauss(0, 6 if shot.source in ("celebamask", "carparts", "pascal", "coco") else 3))
     known = np.argwhere((shot.labels != 0) & (shot.labels != IGNORE)) if rng.random() < 0.7 else []
     if len(known):
         y, x = known[rng.randrange(len(known))]
@@ -88,10 +88,10 @@ def warp(shot: Shot, size: int, rng: random.Random) -> Shot:
 def colour(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     """uint8 (H, W, 3) -> normalised float32; gamma, saturation, contrast, tint, grey, blur and noise at random."""
     x = pixels.astype(np.float32) / 255
-    if rng.random() < 0.8:
-        x = x ** np.exp(rng.uniform(-0.35, 0.35))
+    if rng.random() < 0.6:
+        x = x ** np.exp(rng.uniform(-0.3, 0.3))
         grey = x.mean(2, keepdims=True)
-        x = grey + (x - grey) * rng.uniform(0.5, 1.5)
+        x = grey + (x - grey) * rng.uniform(0.6, 1.4)
         x = (x - x.mean()) * rng.uniform(0.7, 1.3) + x.mean() + rng.uniform(-0.1, 0.1)
         x = x * np.array([rng.uniform(0.9, 1.1) for _ in range(3)], np.float32)
     if rng.random() < 0.05:

@@ -183,7 +183,7 @@ def main() -> None:
                 example_loss(network, features, batch, bank),
             ]
         )
-        loss = parts @ torch.tensor([1.0, 0.7, 0.5, 0.1])
+        loss = parts @ torch.tensor([1.0, 1.0, 0.5, 0.1])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_([p for _, p in trained], 2.0)
