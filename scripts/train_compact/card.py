@@ -29,6 +29,8 @@ SOURCES = [
     ("names", "LVIS nouns with CLIP ViT-B/32 text vectors, from Detic", "Apache-2.0"),
 ]
 
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
 HEAD = """# wordmask-compact, {edition}
 
 A small network that segments what a phrase, an example picture or both name. It ships inside `wordmask`, so that every
@@ -110,6 +112,7 @@ def main() -> None:
     parser.add_argument("--commit", required=True)
     parser.add_argument("--edition", default="first edition")
     parser.add_argument("--recipe", required=True)
+    parser.add_argument("--readme", type=Path, help="README whose table is written anew")
     args = parser.parse_args()
     results = json.loads(args.results.read_text())
     config = json.loads((args.out.parent / "config.json").read_text())
@@ -158,6 +161,19 @@ def main() -> None:
     )
     args.out.write_text(text, encoding="utf-8")
     args.out.with_name("card.json").write_text(json.dumps(facts(results), indent=1) + "\n", encoding="utf-8")
+    if args.readme:
+        fill(args.readme, results)
+
+
+def fill(readme: Path, results: dict) -> None:
+    """Write one row per set between the two marks of the README."""
+    rows = [["validation set", "names", "mIoU", "IoU per picture and name"], ["---"] * 4]
+    rows += [
+        [s, str(len(r["names"])), f"{r['mIoU']:.2f}", f"{r['picture IoU']:.2f}"] for s, r in results["sets"].items()
+    ]
+    before, rest = readme.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    readme.write_text(f"{before}{BEGIN}\n{table(rows)}\n{END}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":
