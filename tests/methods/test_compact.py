@@ -79,6 +79,22 @@ def test_saved_weights_come_back_in_half_precision(folder: Path) -> None:
     assert (folder / "model.safetensors").stat().st_size < 2.2 * sum(p.numel() for p in network.parameters()) + 40_000
 
 
+def test_large_variances_survive_being_saved(tmp_path: Path) -> None:
+    network = tiny_network()
+    network.neck.mix16[1].running_var.fill_(1e6)
+    save_compact(tmp_path, "tiny", network, TINY, SETTINGS, tiny_tokenizer())
+    loaded, pixels = load_compact(tmp_path).model.network, torch.randn(1, 3, 64, 96)  # type: ignore[attr-defined]
+    ours, theirs = loaded.encode(pixels).coarse, network.encode(pixels).coarse
+    torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=2e-2)
+
+
+def test_weights_that_half_precision_cannot_hold_are_not_saved(tmp_path: Path) -> None:
+    network = tiny_network()
+    network.neck.lateral[0].weight.data[0] = 1e6
+    with pytest.raises(CheckpointError, match="lateral"):
+        save_compact(tmp_path, "tiny", network, TINY, SETTINGS, tiny_tokenizer())
+
+
 def test_folding_batch_norms_changes_nothing() -> None:
     plain, folded = tiny_network(), tiny_network()
     fold_norms(folded)

@@ -52,17 +52,25 @@ def save_compact(
     settings: CompactSettings,
     tokenizer: Tokenizer,
 ) -> None:
-    """Write config.json, model.safetensors in fp16 and tokenizer.json."""
+    """Write config.json, model.safetensors (fp16, statistics fp32) and tokenizer.json.
+
+    Raises:
+        CheckpointError: a weight is too large for fp16 or not a number.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    state = {k: _half(v).contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}
+    state = {k: _halved(k, v).contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}
+    if broken := [k for k, v in state.items() if not v.isfinite().all()]:
+        got = f"weights that fp16 cannot hold ({quote(broken[0])})"
+        raise CheckpointError(sentence(got, "finite values below 65504", "train with a norm there"))
     save_file(state, folder / "model.safetensors")
     tokenizer.save(str(folder / "tokenizer.json"))
     content = {"model_type": MODEL_TYPE, "name": name, "network": config.to_json(), "settings": settings.to_json()}
     (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _half(value: Tensor) -> Tensor:
-    return value.half() if value.is_floating_point() else value
+def _halved(key: str, value: Tensor) -> Tensor:
+    """fp16, except the running statistics of batch norms: variances may exceed what fp16 can hold."""
+    return value if "running" in key or not value.is_floating_point() else value.half()
 
 
 def fill(network: CompactNetwork, state: dict[str, Tensor]) -> None:
