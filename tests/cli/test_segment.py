@@ -15,6 +15,8 @@ from typer.testing import CliRunner, Result
 
 from tests.fakes import BrightnessSegmenter
 from wordmask.cli.app import app
+from wordmask.cli.sources import expand
+from wordmask.errors import ImageError
 from wordmask.ops.rle import decode
 
 ROOT = Path(__file__).parents[2]
@@ -296,6 +298,35 @@ class TestFaults:
         assert line.startswith("Error: Got ")
         assert ", expected " in line
         assert said in line
+
+    @pytest.mark.parametrize("out", ["half.png", "./half.png", "other.png"])
+    def test_the_picture_itself_is_never_the_output(self, half_bright: Path, out: str) -> None:
+        Path("other.png").symlink_to("half.png")
+        before = half_bright.read_bytes()
+
+        done = run("half.png", "bright", "--out", out)
+
+        assert done.exit_code == 2
+        assert "itself as the output" in done.stderr
+        assert half_bright.read_bytes() == before
+
+    def test_a_folder_that_cannot_be_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        Path("locked").mkdir()
+
+        def denied(_: Path) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "iterdir", denied)
+        done = run("locked", "bright")
+
+        assert done.exit_code == 2
+        assert "cannot be listed (Permission denied)" in done.stderr
+
+    def test_a_closed_standard_input_is_an_empty_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("wordmask.cli.sources.sys.stdin", None)
+
+        with pytest.raises(ImageError, match="nothing on standard input"):
+            expand(["-"])
 
     def test_debug_shows_the_traceback(self) -> None:
         done = run("missing.png", "bright", "--debug")

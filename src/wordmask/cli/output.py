@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wordmask.cli.sources import Source
 from wordmask.errors import OutputError, quote, sentence
 from wordmask.results import Found, Segmentation
 
@@ -33,19 +34,22 @@ class Destination:
     _stems: set[str] = field(default_factory=set)
 
     @classmethod
-    def choose(cls, out: Path | None, *, pictures: int, write_nothing: bool) -> Destination:
+    def choose(cls, out: Path | None, *, pictures: Sequence[Source], write_nothing: bool) -> Destination:
         """Read the user's wish, and find out before the slow part whether it can be written.
 
         Raises:
-            OutputError: It cannot, or one overlay file was asked for several pictures.
+            OutputError: It cannot, or one overlay file was asked for several pictures or in the place of its picture.
         """
         if out is None and write_nothing:
             return cls()
         out = out or DEFAULT_FOLDER
         if out.suffix.lower() in OVERLAYS and not out.is_dir():
-            if pictures > 1:
-                got = f"the one file {quote(out)} for the overlays of {pictures} pictures"
+            if len(pictures) > 1:
+                got = f"the one file {quote(out)} for the overlays of {len(pictures)} pictures"
                 raise OutputError(sentence(got, "a folder", "give --out a folder"))
+            if out.exists() and any(isinstance(word, str) and _is_same(out, word) for word in pictures):
+                got = f"the picture {quote(out)} itself as the output"
+                raise OutputError(sentence(got, "another file, so that the picture stays", "change --out"))
             return cls(overlay=_writable(out))
         if out.suffix.lower() == ".json" and not out.is_dir():
             return cls(coco=_writable(out))
@@ -131,6 +135,10 @@ def _found_text(found: Found, pixels: int) -> str:
     count = len(found.instances)
     things = f"{count} instance{'' if count == 1 else 's'}"
     return f"  {found.name}: {things}, {found.area / pixels:.1%} of the picture ({presence})"
+
+
+def _is_same(path: Path, word: str) -> bool:
+    return os.path.exists(word) and os.path.samefile(path, word)
 
 
 def _writable(path: Path) -> Path:

@@ -66,7 +66,7 @@ def segment(
         sources = expand(pictures)
         from wordmask.cli.output import Destination
 
-        destination = Destination.choose(out, pictures=len(sources), write_nothing=as_json)
+        destination = Destination.choose(out, pictures=sources, write_nothing=as_json)
         from wordmask.api import load
 
         segmenter = load(model, device=device, dtype=dtype, revision=revision)

@@ -42,7 +42,7 @@ def expand(words: list[str]) -> list[Source]:
     """Return the pictures that the words stand for, in order, each as `load_image` accepts it.
 
     Raises:
-        ImageError: a folder or a glob holds no picture, or standard input is empty.
+        ImageError: a folder or a glob holds no picture or may not be read, or standard input is empty.
     """
     return [source for word in words for source in _expand_one(word)]
 
@@ -65,7 +65,7 @@ def _expand_one(word: str) -> list[Source]:
 
 
 def _standard_input() -> bytes:
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read() if sys.stdin else b""  # None when the shell closed it
     if not data:
         remedy = "pipe a file in: wordmask segment - hair < photo.jpg"
         raise ImageError(sentence("nothing on standard input", "the bytes of a picture", remedy))
@@ -73,7 +73,11 @@ def _standard_input() -> bytes:
 
 
 def _pictures_in(folder: Path) -> list[str]:
-    found = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    try:
+        found = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError as error:
+        got = f"the folder {quote(folder)}, which cannot be listed ({error.strerror})"
+        raise ImageError(sentence(got, "a folder that may be read", "change its permissions")) from error
     if not found:
         expected = f"at least one picture in it ({', '.join(sorted(SUFFIXES))})"
         raise ImageError(sentence(f"the folder {quote(folder)}", expected, "give another folder or a file"))
