@@ -232,6 +232,25 @@ class TestPrinted:
         assert len(files) == 2
         assert all(Path(file).is_file() for file in files)
 
+    def test_long_names_of_picture_and_phrase_find_room_together(self, half_bright: Path) -> None:
+        names = ("n" * 250 + ".png", "n" * 249 + "m.png", "猫" * 83 + ".png")
+        for name in names:
+            Path(name).write_bytes(half_bright.read_bytes())
+
+        assert run(*names, "-p", "y" * 2000, "-p", "猫" * 200).exit_code == 0
+        assert len(list(Path("segmented").glob("*.mask-*.png"))) == 6
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="names there are any bytes")
+    def test_a_name_that_is_not_utf8(self, half_bright: Path) -> None:
+        Path(os.fsdecode(b"caf\xe9.png")).write_bytes(half_bright.read_bytes())
+
+        done = run(os.fsdecode(b"caf\xe9.png"), "bright", "--json", "--out", "found")
+
+        assert done.exit_code == 0
+        assert json.loads(done.stdout)["image"] == "caf\ufffd.png"
+        assert Path("found/caf\ufffd.overlay.png").is_file()
+        assert json.loads(Path("found/coco.json").read_text(encoding="utf-8"))["images"][0]["file_name"] == "caf?.png"
+
     def test_people_get_a_line_a_phrase(self, half_bright: Path) -> None:
         done = run("half.png", "bright", "elephant")
 
@@ -298,6 +317,16 @@ class TestFaults:
         assert line.startswith("Error: Got ")
         assert ", expected " in line
         assert said in line
+
+    def test_a_damaged_picture_gives_one_line_even_where_pillow_warns(self, half_bright: Path) -> None:
+        Image.open(half_bright).save("half.tif", compression="tiff_lzw")
+        content = Path("half.tif").read_bytes()
+        Path("cut.tif").write_bytes(content[:-10])
+
+        done = run("cut.tif", "bright")
+
+        assert done.exit_code == 2
+        assert len(done.stderr.splitlines()) == 1
 
     @pytest.mark.parametrize("out", ["half.png", "./half.png", "other.png"])
     def test_the_picture_itself_is_never_the_output(self, half_bright: Path, out: str) -> None:

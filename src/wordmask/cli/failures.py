@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, TypeAlias
@@ -20,10 +21,13 @@ Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceb
 def one_sentence(debug: bool) -> Iterator[None]:
     """Turn a `WordmaskError` into its sentence on standard error and exit code 2, unless `debug`.
 
-    Errors of any other kind are faults of wordmask and keep their traceback.
+    Errors of any other kind are faults of wordmask and keep their traceback. What Pillow has to say about a damaged
+    picture beside the sentence is not shown.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+            yield
     except WordmaskError as error:
         if debug:
             raise

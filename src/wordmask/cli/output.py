@@ -11,6 +11,7 @@ from typing import Any
 
 from wordmask.cli.sources import Source
 from wordmask.errors import OutputError, quote, sentence
+from wordmask.formats.files import shortened
 from wordmask.results import Found, Segmentation
 
 DEFAULT_FOLDER = Path("segmented")
@@ -85,7 +86,7 @@ class Destination:
 
     def _new_stem(self, name: str) -> str:
         """Name the files after the picture; a number tells apart pictures of the same name from several folders."""
-        stem = Path(name.removeprefix("sample:")).stem.replace(" ", "-")
+        stem = shortened(Path(name.removeprefix("sample:")).stem.replace(" ", "-"))
         choices = (stem, *(f"{stem}-{number}" for number in range(2, len(self._stems) + 3)))
         chosen = next(choice for choice in choices if choice.casefold() not in self._stems)
         self._stems.add(chosen.casefold())

@@ -48,8 +48,8 @@ def expand(words: list[str]) -> list[Source]:
 
 
 def label(source: Source) -> str:
-    """What a picture is called in messages."""
-    return "standard input" if isinstance(source, bytes) else source
+    """What a picture is called in messages and files; bytes of a name that are not UTF-8 become U+FFFD."""
+    return "standard input" if isinstance(source, bytes) else os.fsencode(source).decode("utf-8", "replace")
 
 
 def _expand_one(word: str) -> list[Source]:

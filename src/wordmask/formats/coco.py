@@ -47,7 +47,7 @@ def save_coco(segmentations: Iterable[Segmentation], path: str | os.PathLike[str
     Raises:
         OutputError: If the file cannot be written.
     """
-    return write(path, json.dumps(to_coco(segmentations), ensure_ascii=False).encode("utf-8") + b"\n")
+    return write(path, json.dumps(to_coco(segmentations), ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
 def _image(segmentation: Segmentation, number: int) -> dict[str, Any]:

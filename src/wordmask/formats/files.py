@@ -15,7 +15,7 @@ from wordmask.errors import OutputError, quote, sentence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LONGEST = 60  # characters of a prompt in a file name; 60 of four bytes fit the usual limit of 255 bytes
+_LONGEST = 120  # bytes of a prompt, and of a picture, in a file name: both together fit the usual limit of 255
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # device names of Windows
 
 
@@ -59,6 +59,11 @@ def _replace(target: Path, content: bytes) -> None:
         raise
 
 
+def shortened(stem: str) -> str:
+    """Cut a name between characters so that another one, a number and a suffix find room behind it."""
+    return stem.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
+
+
 def file_names(names: Sequence[str], *, suffix: str) -> tuple[str, ...]:
     """Return a safe, distinct file name for each prompt: `left eye` becomes `left-eye.png`.
 
@@ -80,5 +85,5 @@ def file_names(names: Sequence[str], *, suffix: str) -> tuple[str, ...]:
 
 def _stem(name: str) -> str:
     plain = unicodedata.normalize("NFC", name)
-    stem = re.sub(r"[\W_]+", "-", plain).strip("-")[:_LONGEST].rstrip("-")
+    stem = shortened(re.sub(r"[\W_]+", "-", plain).strip("-")[:60]).rstrip("-")
     return f"{stem}-" if _RESERVED.fullmatch(stem) else stem
