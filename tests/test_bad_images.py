@@ -43,6 +43,8 @@ BAD_ARRAYS: list[tuple[Any, str]] = [
     (torch.zeros(2, 3, 8, 8), r"tensor of shape .*batch\[0\]"),
     (torch.zeros(3, 8, 8, dtype=torch.int64), "int64.*uint8"),
     (torch.full((3, 8, 8), float("nan")), "NaN or infinite"),
+    (torch.zeros(3, 8, 8).to_sparse(), "sparse.*dense tensor.*to_dense"),
+    (torch.zeros(3, 8, 8, device="meta"), "on meta.*dense tensor"),
 ]
 
 

@@ -304,3 +304,10 @@ def test_a_picture_is_a_value() -> None:
     picture = Picture(scene(), "scene.png")
     with pytest.raises(AttributeError):
         picture.name = "other"  # type: ignore[misc]
+
+
+def test_whole_numbers_of_32_bits_are_read_by_their_range() -> None:
+    """Pillow's mode I holds 8 bits after `convert("I")`, and 16 from files."""
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert np.array_equal(load_image(Image.fromarray(ramp).convert("I")).pixels[..., 0], ramp)
+    assert np.array_equal(load_image(Image.fromarray(ramp.astype(np.int32) * 257)).pixels[..., 0], ramp)

@@ -254,7 +254,8 @@ def _from_grey(image: Image.Image, shown: str) -> NDArray[np.uint8]:
     if low < 0 or high > 65535:
         got = f"{shown} with values from {low} to {high}"
         raise ImageError(sentence(got, "8 or 16 bits a channel", "rescale it to 16 bits"))
-    return _from_array(values.astype(np.uint16), shown, "export it as 8 or 16 bits")
+    eight = image.mode == "I" and high <= 255  # what `convert("I")` makes of 8 bits; of 16 it would be all black
+    return _from_array(values.astype(np.uint8 if eight else np.uint16), shown, "export it as 8 or 16 bits")
 
 
 # --- arrays --------------------------------------------------------------------------------------------------------
@@ -270,10 +271,14 @@ def _is_tensor(value: object) -> bool:
 
 
 def _from_tensor(tensor: Any) -> Picture:
-    values = tensor.detach().cpu()
-    if values.is_floating_point():
-        values = values.float()  # NumPy knows no bfloat16
-    array: NDArray[Any] = np.asarray(values)
+    try:
+        values = tensor.detach().cpu()
+        if values.is_floating_point():
+            values = values.float()  # NumPy knows no bfloat16
+        array: NDArray[Any] = np.asarray(values)
+    except (TypeError, RuntimeError) as error:  # sparse, quantised, on the meta device
+        got = f"a tensor of layout {tensor.layout} on {tensor.device} that holds no plain values"
+        raise ImageError(sentence(got, "a dense tensor", "convert it with tensor.to_dense()")) from error
     if array.ndim == 3 and array.shape[0] in (1, 3, 4):
         array = array.transpose(1, 2, 0)
     return Picture(_from_array(array, "a tensor", _TENSOR_REMEDY))
