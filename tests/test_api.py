@@ -93,7 +93,7 @@ def test_a_single_weight_file_is_an_original_decoder(
     wordmask.load(beside)
 
     assert [call[:2] for call in made] == [("file", file), ("file", beside)]
-    assert [call[2]["towers"] for call in made] == ["openai/clip-vit-base-patch16", tmp_path / "clip"]
+    assert [call[2]["towers"] for call in made] == [None, tmp_path / "clip"]
 
 
 def test_a_hub_id_is_fetched_at_its_revision(

@@ -57,9 +57,6 @@ HUB_CHECKPOINTS: dict[str, str] = {
 }
 """Published checkpoints on the hub that are known to fit, and what each is."""
 
-CLIP_TOWERS = "openai/clip-vit-base-patch16"
-"""The CLIP that the original CLIPSeg decoders read out."""
-
 
 def load(
     model: str | os.PathLike[str] | None = None,
@@ -179,11 +176,12 @@ def _load_clipseg(folder: Path, *, device: torch.device, dtype: torch.dtype) -> 
 
 
 def _load_decoder(file: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
-    """An original decoder file brings no CLIP: take the one that lies beside it, or the published one."""
+    """An original decoder file brings no CLIP: take the one beside it, the one named there, or the published one."""
     from wordmask.methods.clipseg import load_clipseg
 
     beside = file.parent
-    towers = beside if (beside / "config.json").is_file() else CLIP_TOWERS
+    is_clip = (beside / "config.json").is_file() and "towers" not in read_config(beside)
+    towers = beside if is_clip else None  # None: what config.json names, or the published one
     return load_clipseg(file, device=device, dtype=dtype, towers=towers)
 
 
