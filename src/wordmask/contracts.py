@@ -27,9 +27,10 @@ class Encoded:
     Attributes:
         size: `(H, W)` of the input.
         placement: How it lies on the network's canvas.
-        features: What the model computed; only the model that made them can read them.
+        features: What the model computed; only a model with the same weights can read them, on any device and in any
+            precision.
         picture: The input, kept for drawing.
-        model: Name of the model.
+        model: Name of the model, which tells its weights from others.
     """
 
     size: Size
@@ -111,7 +112,7 @@ class DenseModel(Protocol):
     """A network that turns one condition vector into one dense mask: what `methods/dense.py` runs.
 
     Attributes:
-        name: What messages and results call it.
+        name: What messages and results call it; it must differ between models that cannot read each other's features.
         accepts: The prompt types that `embed_prompt` follows.
         mean, std: RGB normalisation of pixels in [0, 1].
         chunk: Number of prompts decoded at once.

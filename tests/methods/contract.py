@@ -15,6 +15,7 @@ from PIL import Image
 
 from wordmask.contracts import Encoded, Segmenter
 from wordmask.errors import ImageError, PromptError, UnsupportedPromptError
+from wordmask.ops.geometry import restore
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 from wordmask.results import Segmentation
 
@@ -144,6 +145,26 @@ class MethodContract:
         with pytest.raises(ImageError, match="single picture"):
             segmenter.segment_many(one, self.phrases[0])
 
+    @pytest.mark.parametrize("size", [0, -1, 1.5, "8", None], ids=repr)
+    def test_a_batch_size_is_a_whole_number(self, segmenter: Segmenter, size: Any) -> None:
+        with pytest.raises(PromptError, match="a whole number from 1"):
+            segmenter.segment_many([picture()], self.phrases[0], batch_size=size)
+
+    def test_a_batch_size_of_numpy_is_one(self, segmenter: Segmenter) -> None:
+        size: Any = np.int64(2)
+        assert len(list(segmenter.segment_many([picture()] * 3, self.phrases[0], batch_size=size))) == 3
+
+    @pytest.mark.filterwarnings("error")
+    @pytest.mark.parametrize("size", [(1, 1), (30, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
+    @pytest.mark.parametrize("value", [0, 255])
+    def test_pictures_of_one_colour_are_answered_quietly(
+        self, segmenter: Segmenter, size: tuple[int, int], value: int
+    ) -> None:
+        found = segmenter.segment(np.full((*size, 3), value, np.uint8), self.phrases[0])[0]
+        assert found.mask.shape == size
+        assert np.isfinite(found.heatmap).all()
+        assert 0 <= found.presence <= 1
+
     def test_prompts_together_equal_prompts_alone(self, segmenter: Segmenter) -> None:
         together = logits(segmenter.segment(picture(), list(self.phrases)))
         for index, phrase in enumerate(self.phrases):
@@ -212,6 +233,20 @@ class MethodContract:
         assert without.name == a
         np.testing.assert_array_equal(without.logits > np.log(level / (1 - level)), kept)
         assert not (kept & lost).any()
+        assert itself.area == 0
+
+    def test_negatives_take_away_at_threshold_0(self, segmenter: Segmenter) -> None:
+        encoded, (a, b) = segmenter.encode(picture()), self.phrases[:2]
+        asked = [a, b, TextPrompt(a, negatives=(b,)), TextPrompt(b, negatives=(a,)), TextPrompt(a, negatives=(a,))]
+        founds = segmenter.segment(encoded, asked, threshold=0)
+        own, rival, first, second, itself = (replace(found, presence_threshold=0.0) for found in founds)
+        assert own.mask.all()
+        assert own.threshold == 0
+        margin = restore(own.logits - rival.logits, own.placement)
+        assert margin.min() < 0 < margin.max()
+        assert not first.mask[margin < -1e-3].any()
+        assert not second.mask[margin > 1e-3].any()
+        assert first.mask.any() or second.mask.any()
         assert itself.area == 0
 
     @pytest.mark.parametrize("kind", PROMPTS, ids=lambda kind: kind.__name__)

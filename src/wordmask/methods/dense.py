@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ PHRASES_KEPT = 4096
 SMOOTHING = 1 / 22
 """Side of the squares that a logit map is averaged over before its peak is taken for a presence, as a share of the
 map's shorter side: one token of CLIPSeg at 352 px."""
+LOWEST = 1e-8
+"""What stands for the threshold 0 where a prompt has negatives: a probability that float32 heatmaps round to 0."""
 
 
 @runtime_checkable
@@ -70,8 +73,8 @@ class DenseSegmenter:
     """A `Segmenter` made from a `DenseModel`.
 
     A text prompt's negatives are dense too: a pixel stays in the mask only where the prompt's logit is higher than
-    that of every negative. A model without a presence head answers, as an uncalibrated presence, the highest
-    probability of its heatmap after smoothing.
+    that of every negative, even at the threshold 0 (which then becomes `LOWEST`). A model without a presence head
+    answers, as an uncalibrated presence, the highest probability of its heatmap after smoothing.
 
     Calls leave no trace but remembered conditions of prompts, so a segmenter can serve several threads.
 
@@ -122,7 +125,8 @@ class DenseSegmenter:
             threshold: Probability above which a pixel belongs to a mask; None takes the model's.
 
         Raises:
-            ImageError: If the picture cannot be read, or was encoded by another model.
+            ImageError: If the picture cannot be read, or was encoded with other weights; another device or precision
+                will do.
             PromptError: If a prompt is blank or of a kind that the model does not follow, or the threshold is none.
         """
         level = self._level(threshold)
@@ -144,14 +148,13 @@ class DenseSegmenter:
 
         Raises:
             ImageError: If a picture cannot be read (when its turn comes), or `images` is a single one.
-            PromptError: As in `segment`, at once.
+            PromptError: As in `segment`, or for a batch size that is none, at once.
         """
         if _is_single(images):
             got = f"a single picture ({quote(images) if isinstance(images, str) else type(images).__name__})"
             raise ImageError(sentence(got, "several", "pass a list of pictures, or call segment for one"))
-        if batch_size < 1:
-            raise ImageError(sentence(f"a batch size of {batch_size}", "at least 1", "pass for example batch_size=8"))
-        return self._segment_all(iter(images), self._plan(prompts), batch_size, self._level(threshold))
+        size = _batch_size(batch_size)
+        return self._segment_all(iter(images), self._plan(prompts), size, self._level(threshold))
 
     def _segment_all(
         self, images: Iterator[ImageInput], plan: Plan, batch_size: int, level: float
@@ -228,13 +231,15 @@ class DenseSegmenter:
     @torch.inference_mode()
     def _answer(self, encoded: Encoded, plan: Plan, level: float) -> Segmentation:
         """Decode, chunk by chunk, and put the results together."""
-        logits, presences = self._decode(encoded.features, plan.conditions)
+        features = _mapped(encoded.features, lambda tensor: tensor.to(plan.conditions))
+        logits, presences = self._decode(features, plan.conditions)
         founds = []
         for prompt, own, negatives in zip(plan.prompts, plan.own, plan.negatives, strict=True):
-            values = _without(logits[own], [logits[row] for row in negatives], level)
+            cut = max(level, LOWEST) if negatives else level
+            values = _without(logits[own], [logits[row] for row in negatives], cut)
             presence = _peak(values, encoded.placement) if presences is None else float(presences[own])
             limit = self.model.presence_threshold
-            founds.append(Found(prompt, values, encoded.placement, presence, level, limit))
+            founds.append(Found(prompt, values, encoded.placement, presence, cut, limit))
         return Segmentation(encoded.size, tuple(founds), encoded.picture, self.name)
 
     def _decode(self, features: Any, conditions: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -269,6 +274,18 @@ def _is_single(images: Any) -> bool:
     return named or not isinstance(images, Iterable) or getattr(images, "ndim", 4) <= 3
 
 
+def _batch_size(value: Any) -> int:
+    """A whole number from 1, or a PromptError."""
+    try:
+        size = operator.index(value)
+    except TypeError:
+        size = 0
+    if size < 1:
+        got = f"the batch size {quote(value)} ({type(value).__name__})"
+        raise PromptError(sentence(got, "a whole number from 1", "pass for example batch_size=8"))
+    return size
+
+
 def _source(prompt: Prompt) -> str | Prompt:
     """What a prompt's condition depends on: the phrase, or the very object of an example."""
     return prompt.text if isinstance(prompt, TextPrompt) else prompt
@@ -286,11 +303,16 @@ def _key(source: str | Prompt) -> object:
 
 def _one(features: Any, row: int) -> Any:
     """One picture's part of a tree of tensors; the leading dimension stays, with length 1."""
+    return _mapped(features, lambda tensor: tensor[row : row + 1])
+
+
+def _mapped(features: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A tree of tensors of the same build, each tensor changed."""
     if isinstance(features, Tensor):
-        return features[row : row + 1]
+        return change(features)
     if isinstance(features, dict):
-        return {key: _one(value, row) for key, value in features.items()}
-    parts = [_one(value, row) for value in features]
+        return {key: _mapped(value, change) for key, value in features.items()}
+    parts = [_mapped(value, change) for value in features]
     build: Callable[..., Any] = type(features)
     return build(*parts) if hasattr(features, "_fields") else build(parts)
 
@@ -303,7 +325,7 @@ def _without(logits: NDArray[np.float32], negatives: list[NDArray[np.float32]], 
     """
     if not negatives:
         return logits
-    limit = math.log(level / (1 - level)) if 0 < level < 1 else 0.0
+    limit = math.log(level / (1 - level)) if level < 1 else 0.0
     rival = np.maximum.reduce(negatives)
     lowered: NDArray[np.float32] = np.minimum(logits, logits - rival + np.float32(limit))
     return lowered

@@ -98,9 +98,8 @@ class ClipSeg(nn.Module):
         return mix_condition(text, visual, prompt.weight)
 
     def decode(self, features: Readouts, conditions: Tensor) -> DenseOutput:
-        """Logits (P, h, w) of one picture for conditions (P, C); features may come from another device or precision."""
-        summary, cells = (tensor.to(conditions) for tensor in features)
-        return DenseOutput(self.decoder(Readouts(summary, cells), conditions))
+        """Logits (P, h, w) of one picture for conditions (P, C)."""
+        return DenseOutput(self.decoder(features, conditions))
 
     def calibrate_presence(self, logits: Tensor) -> Tensor:
         """Not used: there is no presence head."""
