@@ -216,6 +216,14 @@ def test_weights_of_another_size_are_named(folder: Path) -> None:
         load(folder)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+@pytest.mark.parametrize("name", ["decoder.film_add.bias", "clip.logit_scale"])
+def test_weights_that_are_no_numbers_are_named(folder: Path, name: str, value: float) -> None:
+    rewrite(folder, lambda weights: weights.update({name: torch.full_like(weights[name], value)}))
+    with pytest.raises(CheckpointError, match=rf"1 non-finite weight \({name.partition('.')[2]}\)"):
+        load(folder)
+
+
 def test_weights_that_nothing_reads_are_let_pass(saved: Path, folder: Path) -> None:
     dead = {"clip.text_model.embeddings.position_ids": torch.arange(77)[None], "decoder.reduce.bias": torch.zeros(16)}
     rewrite(folder, lambda weights: weights.update(dead))
@@ -259,7 +267,10 @@ def test_configs_that_do_not_fit(folder: Path, change: dict[str, Any], message: 
         load(folder)
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "valid JSON"), ("[1]", "JSON list")])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "valid JSON"), ("[1]", "JSON list"), pytest.param("[" * 100_000, "valid JSON", id="deep")],
+)
 def test_damaged_configs(folder: Path, text: str, message: str) -> None:
     (folder / "config.json").write_text(text)
     with pytest.raises(CheckpointError, match=message):
@@ -289,7 +300,17 @@ def test_statistics_of_the_folder(folder: Path) -> None:
     assert read_statistics(folder) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (352, 352))
 
 
-@pytest.mark.parametrize("change", [{"image_std": [0, 1, 1]}, {"image_mean": [1, 2]}, {"size": "big"}, {"size": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image_std": [0, 1, 1]},
+        {"image_std": [1, float("nan"), 1]},
+        {"image_mean": [1, 2]},
+        {"image_mean": [0, 0, float("inf")]},
+        {"size": "big"},
+        {"size": 0},
+    ],
+)
 def test_damaged_statistics(folder: Path, change: dict[str, Any]) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(change))
     with pytest.raises(CheckpointError, match="preprocessor_config"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         remedy = "give the folder that holds config.json and model.safetensors"
         raise ModelNotFoundError(sentence(f"no {_named(path)}", "one", remedy)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         remedy = "fetch or save the checkpoint again"
         raise CheckpointError(sentence(f"a damaged {_named(path)} ({_brief(error)})", "valid JSON", remedy)) from error
     if not isinstance(content, dict):
@@ -109,6 +110,8 @@ def read_statistics(folder: Path) -> Statistics:
 
 def _triple(values: Any) -> Triple:
     red, green, blue = (float(value) for value in values)
+    if not all(map(math.isfinite, (red, green, blue))):
+        raise ValueError(f"{red}, {green}, {blue} are not all finite")
     return red, green, blue
 
 

@@ -65,7 +65,8 @@ def load_exactly(module: nn.Module, weights: Weights, *, source: str) -> None:
     """Put weights into a module (float32, not copied where they are float32 already).
 
     Raises:
-        CheckpointError: If names are missing, left over or of the wrong shape; the message names a few.
+        CheckpointError: If names are missing, left over or of the wrong shape, or weights are not finite; the message
+            names a few.
     """
     own = module.state_dict()
     given = {name: tensor for name, tensor in weights.items() if name in own or not _DEAD.match(name)}
@@ -78,7 +79,11 @@ def load_exactly(module: nn.Module, weights: Weights, *, source: str) -> None:
     if problems:
         remedy = "use the config.json that belongs to these weights, or fetch or convert the checkpoint again"
         raise CheckpointError(sentence(f"{quote(source)} with {'; '.join(problems)}", "exactly the network's", remedy))
-    module.load_state_dict({name: tensor.float() for name, tensor in given.items()}, assign=True)
+    single = {name: tensor.float() for name, tensor in given.items()}
+    if broken := _listed("non-finite", [name for name, tensor in single.items() if not tensor.isfinite().all()]):
+        got = f"{quote(source)} with {broken[0]}"
+        raise CheckpointError(sentence(got, "numbers alone, no nan or inf", "fetch or convert the checkpoint again"))
+    module.load_state_dict(single, assign=True)
 
 
 def _projections(weights: Weights) -> set[tuple[int, str]]:
