@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from tests.methods.contract import MethodContract, example, picture
+from tests.methods.contract import MethodContract, example, logits, picture
 from wordmask.contracts import Segmenter
-from wordmask.errors import CheckpointError
+from wordmask.errors import CheckpointError, ImageError, UnsupportedPromptError
 from wordmask.methods.compact import load_compact, save_compact
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.image_encoder import place_code
 from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
-from wordmask.prompts import MixedPrompt, TextPrompt
+from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 
 TINY = CompactConfig(
     widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), attention=1, channels=16, fine=8, pixel=12, decoder=8, condition=32,
@@ -191,3 +195,107 @@ def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="do not fit"):
         load_compact(tmp_path)
+
+
+def test_names_tell_weights_apart(folder: Path, tmp_path: Path) -> None:
+    network = tiny_network()
+    network.text.norm.bias.data += 1
+    save_compact(tmp_path, "tiny", network, TINY, SETTINGS, tiny_tokenizer())
+    first, again, other = load_compact(folder), load_compact(folder), load_compact(tmp_path)
+    assert re.fullmatch("tiny-[0-9a-f]{8}", first.name)
+    assert first.name == again.name != other.name
+    with pytest.raises(ImageError, match=f"encoded by '{first.name}', expected one encoded by '{other.name}'"):
+        other.segment(first.encode(picture()), "hair")
+
+
+def test_pictures_encoded_in_another_precision_are_read(folder: Path) -> None:
+    single, half = load_compact(folder), load_compact(folder, dtype=torch.bfloat16)
+    exact = logits(single.segment(picture(), "hair"))
+    for reader, writer in ((half, single), (single, half)):
+        rough = logits(reader.segment(writer.encode(picture()), "hair"))
+        assert 0 < np.linalg.norm(rough - exact) / np.linalg.norm(exact) < 0.1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(folder: Path, tmp_path: Path, value: float) -> None:
+    spoil(folder, tmp_path, "decoder.presence.2.bias", value)
+    with pytest.raises(CheckpointError, match=r"1 keys, first 'decoder\.presence\.2\.bias'"):
+        load_compact(tmp_path)
+
+
+def test_negative_variances_are_named(folder: Path, tmp_path: Path) -> None:
+    spoil(folder, tmp_path, "neck.mix16.1.running_var", -1.0)
+    with pytest.raises(CheckpointError, match=r"neck\.mix16\.1\.running_var.*negative variances"):
+        load_compact(tmp_path)
+
+
+def spoil(folder: Path, copy: Path, key: str, value: float) -> None:
+    save_compact(copy, "tiny", tiny_network(), TINY, SETTINGS, tiny_tokenizer())
+    state = load_file(folder / "model.safetensors")
+    state[key].view(-1)[0] = value
+    save_file(state, copy / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value", "said"),
+    [
+        ("network", "pixel", 0, "pixel is '0', not in 1 to 65536"),
+        ("network", "tokens", 10**12, "tokens is '1000000000000', not in 1"),
+        ("network", "channels", "16", "channels is '16', not whole"),
+        ("network", "channels", 16.0, "channels is '16.0', not whole"),
+        ("network", "attention", True, "attention is 'True', not whole"),
+        ("network", "widths", [8, 16, 32], "widths are 3 numbers, not 4"),
+        ("network", "widths", "8888", "widths is .*, not whole"),
+        ("network", "depths", [1, 1, 1, -1], "depths is .*, not in 1"),
+        ("network", "depths", 3, "not iterable"),
+        ("network", "text_depth", 257, "text_depth is '257', not in 1 to 256"),
+        ("network", "widths", [8, 16, 24, 31], "last of widths is 31"),
+        ("network", "widths", [8, 16, 24, 97], "97, not a multiple of its 3 attention heads"),
+        ("network", "text_width", 25, "text_width is 25, not a multiple of its 6 attention heads"),
+        ("network", "surprise", 1, "surprise"),
+        ("settings", "long_side", 31, "long_side is 31, not 32 to 8192 px"),
+        ("settings", "long_side", 10**9, "not 32 to 8192 px"),
+        ("settings", "long_side", 96.5, "long_side is '96.5', not a whole number"),
+        ("settings", "threshold", 1.5, r"threshold is 1.5, not in \[0, 1\]"),
+        ("settings", "threshold", "0.5", "threshold is '0.5', not a number"),
+        ("settings", "presence_threshold", -0.1, r"presence_threshold is -0.1, not in \[0, 1\]"),
+        ("settings", "presence_threshold", float("nan"), "presence_threshold is nan, not a finite number"),
+        ("settings", "presence_scale", float("inf"), "presence_scale is inf, not a finite number"),
+        ("settings", "presence_shift", None, "presence_shift is 'None', not a number"),
+        ("settings", "surprise", 1, "surprise"),
+        (None, "name", 3, "name is '3', not a string"),
+        (None, "network", [], "no usable config.json"),
+        (None, "settings", [0.5], "no usable config.json"),
+    ],
+)
+def test_impossible_configs_are_one_sentence(
+    folder: Path, tmp_path: Path, part: str | None, key: str, value: Any, said: str
+) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (config[part] if part else config)[key] = value
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=said):
+        load_compact(tmp_path)
+
+
+def test_sizes_far_from_the_weights_take_no_memory(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    config["network"]["widths"] = [65536] * 4  # more than a terabyte
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        load_compact(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[]", "null", pytest.param("[" * 100_000, id="deep")])
+def test_configs_that_are_no_object(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"no usable config\.json"):
+        load_compact(tmp_path)
+
+
+def test_other_modes_of_examples_are_refused(loaded: Segmenter) -> None:
+    shown = VisualPrompt(picture(), mode="blur3_highlight01")
+    for prompt in (shown, MixedPrompt("hair", shown)):
+        with pytest.raises(UnsupportedPromptError, match=r"'blur3_highlight01' for tiny.*crop_blur_highlight352"):
+            loaded.segment(picture(), prompt)

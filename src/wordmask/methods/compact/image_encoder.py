@@ -10,6 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+STAGES = 4
+"""Stages of the encoder, at strides 4, 8, 16 and 32."""
+HEAD = 32
+"""Channels of the deepest map for each attention head, at least."""
+
 
 class ConvNorm(nn.Sequential):
     """Convolution, batch norm and, unless told otherwise, ReLU."""
@@ -92,7 +97,7 @@ class ImageEncoder(nn.Module):
             first = ResidualBlock(before, width, stride=1 if i == 0 else 2)
             stages.append(nn.Sequential(first, *(ResidualBlock(width, width) for _ in range(depth - 1))))
         self.stages = nn.ModuleList(stages)
-        self.attention = nn.ModuleList(GlobalBlock(widths[-1], widths[-1] // 32) for _ in range(attention))
+        self.attention = nn.ModuleList(GlobalBlock(widths[-1], widths[-1] // HEAD) for _ in range(attention))
         self.place = nn.Linear(32, widths[-1])
         self.widths = widths
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wordmask.contracts import DenseOutput
+from wordmask.errors import UnsupportedPromptError, quote, sentence
 from wordmask.ops.geometry import Placement, Size, squash
 from wordmask.ops.resize import place
 from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CELL = 32  # canvases are multiples of the coarsest stride
+LONGEST_SIDE = 8192
+MODE: str = VisualPrompt.mode
+"""The one name of a mode that is taken, the default; it changes nothing, see `CompactModel`."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,10 @@ class CompactSettings:
         presence_scale: factor on presence logits, fitted on validation pictures (Platt scaling).
         presence_shift: added after the factor.
         presence_threshold: calibrated probability below which the mask is empty.
+
+    Raises:
+        TypeError: a value is not a number.
+        ValueError: a value is out of its range.
     """
 
     long_side: int = 352
@@ -46,13 +55,29 @@ class CompactSettings:
     presence_shift: float = 0.0
     presence_threshold: float = 0.3
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            whole = name == "long_side"
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                raise TypeError(f"{name} is {quote(value)}, not a{' whole' if whole else ''} number")
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value}, not a finite number")
+            if name.endswith("threshold") and not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}, not in [0, 1]")
+        if not CELL <= self.long_side <= LONGEST_SIDE:
+            raise ValueError(f"long_side is {self.long_side}, not {CELL} to {LONGEST_SIDE} px")
+
     def to_json(self) -> dict[str, Any]:
         """Return the plain values."""
         return asdict(self)
 
 
 class CompactModel:
-    """A compact network, its tokenizer and its settings, as methods/dense.py wants them."""
+    """A compact network, its tokenizer and its settings, as methods/dense.py wants them.
+
+    An example is read through its mask in the network's own maps. Nothing is cropped, blurred or darkened before, so
+    of the modes of a `VisualPrompt` only the default is taken, and it has no effect here.
+    """
 
     accepts: frozenset[type] = frozenset({TextPrompt, VisualPrompt, MixedPrompt})
     mean = IMAGENET_MEAN
@@ -80,7 +105,11 @@ class CompactModel:
         return self.network.encode(pixels.contiguous(memory_format=torch.channels_last))
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
-        """Unit vector (C,) of a phrase, of an example, or of a mix of the two (`weight` is the text's share)."""
+        """Unit vector (C,) of a phrase, of an example, or of a mix of the two (`weight` is the text's share).
+
+        Raises:
+            UnsupportedPromptError: an example asks for another mode than the default.
+        """
         if isinstance(prompt, TextPrompt):
             return self.embed_texts([prompt.text])[0]
         if isinstance(prompt, VisualPrompt):
@@ -109,6 +138,10 @@ class CompactModel:
         return (self.settings.presence_scale * logits + self.settings.presence_shift).sigmoid()
 
     def _embed_example(self, prompt: VisualPrompt) -> Tensor:
+        if prompt.mode != MODE:
+            got = f"the visual prompt mode {quote(prompt.mode)} for {self.name}"
+            remedy = "leave mode out (examples are read through their mask, unchanged), or load a CLIPSeg checkpoint"
+            raise UnsupportedPromptError(sentence(got, repr(MODE), remedy))
         picture = prompt.picture
         placement = self.canvas(picture.size)
         weight = self.network.text.position

@@ -9,14 +9,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wordmask.methods.compact.image_encoder import ImageEncoder
+from wordmask.errors import quote
+from wordmask.methods.compact.image_encoder import HEAD, STAGES, ImageEncoder
 from wordmask.methods.compact.mask_decoder import ImageFeatures, MaskDecoder, Neck
-from wordmask.methods.compact.text_encoder import TextEncoder
+from wordmask.methods.compact.text_encoder import TEXT_HEADS, TextEncoder
+
+LARGEST = 65536
+"""No size of a network is larger."""
+DEEPEST = 256
+"""Nor does any part have more layers."""
 
 
 @dataclass(frozen=True)
 class CompactConfig:
-    """Sizes of a compact network; `config.json` beside the weights holds them."""
+    """Sizes of a compact network; `config.json` beside the weights holds them.
+
+    Raises:
+        TypeError: a size is not a whole number.
+        ValueError: a size is out of range, or sizes do not go together.
+    """
 
     widths: tuple[int, ...] = (32, 80, 160, 288)
     depths: tuple[int, ...] = (1, 2, 2, 2)
@@ -30,6 +41,17 @@ class CompactConfig:
     text_width: int = 192
     text_depth: int = 3
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            _check_size(name, value, STAGES if name in ("widths", "depths") else None)
+        deepest = self.widths[-1]
+        if deepest < HEAD or deepest % (deepest // HEAD):
+            raise ValueError(
+                f"the last of widths is {deepest}, not a multiple of its {deepest // HEAD} attention heads"
+            )
+        if self.text_width % TEXT_HEADS:
+            raise ValueError(f"text_width is {self.text_width}, not a multiple of its {TEXT_HEADS} attention heads")
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -37,6 +59,19 @@ class CompactConfig:
     def from_json(values: dict[str, Any]) -> CompactConfig:
         lists = {k: tuple(values[k]) for k in ("widths", "depths")}
         return CompactConfig(**{**values, **lists})
+
+
+def _check_size(name: str, value: Any, count: int | None) -> None:
+    """Check one size, or `count` of them."""
+    sizes = (value,) if count is None else value
+    if count is not None and len(sizes) != count:
+        raise ValueError(f"{name} are {len(sizes)} numbers, not {count}")
+    limit = DEEPEST if name in ("depths", "attention", "text_depth") else LARGEST
+    for size in sizes:
+        if isinstance(size, bool) or not isinstance(size, int):
+            raise TypeError(f"{name} is {quote(value)}, not whole")
+        if not 1 <= size <= limit:
+            raise ValueError(f"{name} is {quote(value)}, not in 1 to {limit}")
 
 
 class CompactNetwork(nn.Module):

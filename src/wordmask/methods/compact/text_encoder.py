@@ -10,6 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+TEXT_HEADS = 6
+"""Attention heads, unless told otherwise."""
+
 
 class TextEncoder(nn.Module):
     """Token ids -> one unit vector per phrase.
@@ -29,7 +32,7 @@ class TextEncoder(nn.Module):
         *,
         width: int = 192,
         depth: int = 3,
-        heads: int = 6,
+        heads: int = TEXT_HEADS,
         length: int = 24,
         channels: int = 512,
     ) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from tokenizers import Tokenizer
 
 from wordmask.errors import CheckpointError, quote, sentence
@@ -28,19 +29,22 @@ def load_compact(
 ) -> DenseSegmenter:
     """Read a folder that `save_compact` wrote.
 
+    The model's name is that of the config and a checksum of the weights, such as wordmask-compact-1a2b3c4d.
+
     Raises:
-        CheckpointError: a file is missing or damaged, or the weights do not fit the config.
+        CheckpointError: a file is missing or damaged, a value is impossible, or the weights do not fit the config.
     """
     folder = Path(folder)
-    config = _read_config(folder)
-    network = build_compact(CompactConfig.from_json(config["network"]))
-    fill(network, _read_weights(folder / "model.safetensors"))
+    name, config, settings = _read_config(folder)
+    state, checksum = _read_weights(folder / "model.safetensors")
+    with torch.device("meta"):
+        network = build_compact(config)
+    _require_fit(network, state)  # before a wrong size takes any memory
+    fill(network.to_empty(device="cpu"), state)
     fold_norms(network.eval())
     network.to(torch.device(device), dtype)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = CompactModel(
-        config.get("name", folder.name), network, _read_tokenizer(folder), CompactSettings(**config["settings"])
-    )
+    model = CompactModel(f"{name}-{checksum:08x}", network, _read_tokenizer(folder), settings)
     return DenseSegmenter(model, device=torch.device(device), dtype=dtype)
 
 
@@ -77,31 +81,48 @@ def fill(network: CompactNetwork, state: dict[str, Tensor]) -> None:
     """Load weights, counters of batch norms aside.
 
     Raises:
-        CheckpointError: keys are missing, unknown or of another shape.
+        CheckpointError: keys are missing, unknown or of another shape, or values are not finite.
     """
+    _require_fit(network, state)
+    if broken := [k for k, v in state.items() if not v.isfinite().all() or ("running_var" in k and v.min() < 0)]:
+        got = f"weights that are no usable numbers ({len(broken)} keys, first {quote(broken[0])})"
+        raise CheckpointError(sentence(got, "finite ones, and no negative variances", "fetch or save the model again"))
+    network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+
+
+def _require_fit(network: CompactNetwork, state: dict[str, Tensor]) -> None:
     wanted = {k: v.shape for k, v in network.state_dict().items() if "num_batches" not in k}
     wrong = sorted(set(wanted) ^ set(state)) or [k for k, shape in wanted.items() if state[k].shape != shape]
     if wrong:
         got = f"weights that do not fit their config ({len(wrong)} keys, first {quote(wrong[0])})"
         raise CheckpointError(sentence(got, f"the {len(wanted)} keys of a compact network", "save the model again"))
-    network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+class _Config(NamedTuple):
+    """What config.json says."""
+
+    name: str
+    network: CompactConfig
+    settings: CompactSettings
+
+
+def _read_config(folder: Path) -> _Config:
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        CompactConfig.from_json(config["network"])
-        CompactSettings(**config["settings"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        name = config.get("name", folder.name)
+        if not isinstance(name, str):
+            raise TypeError(f"name is {quote(name)}, not a string")
+        return _Config(name, CompactConfig.from_json(config["network"]), CompactSettings(**config["settings"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         got = f"no usable config.json in {quote(folder)} ({error})"
         raise CheckpointError(sentence(got, "the config of a compact network", "save the model again")) from error
-    return dict(config)
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], int]:
+    """The tensors of a file and the CRC-32 of its bytes."""
     try:
-        state: dict[str, Tensor] = load_file(path)
-        return state
+        content = path.read_bytes()
+        return load(content), zlib.crc32(content)
     except (OSError, SafetensorError) as error:
         got = f"no readable weights at {quote(path)} ({error})"
         raise CheckpointError(sentence(got, "a safetensors file", "fetch or save the model again")) from error
