@@ -153,6 +153,7 @@ def test_a_revision_belongs_to_a_hub_id(name: str | None) -> None:
     [
         (None, ModelNotFoundError, "a config.json in it"),
         ("{", CheckpointError, "valid JSON"),
+        pytest.param("[" * 100_000, CheckpointError, "valid JSON", id="deep"),
         ("[]", CheckpointError, "a JSON list"),
         ("{}", CheckpointError, "model_type 'None'"),
         ('{"model_type": "bert"}', CheckpointError, "'clipseg' or 'wordmask-compact'"),
@@ -190,3 +191,42 @@ def test_segment_takes_a_loaded_segmenter(
 ) -> None:
     assert wordmask.segment(half_bright, "bright", model=brightness).model == "brightness"
     assert made == []
+
+
+@pytest.mark.parametrize("name", ["./missing", "~/missing/model", "here/missing", "here/sub/missing"])
+def test_a_missing_path_is_a_missing_folder_before_it_is_a_hub_id(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("here/sub").mkdir(parents=True)
+
+    with pytest.raises(ModelNotFoundError, match=rf"the model folder '{name}', which does not exist.*hub id"):
+        wordmask.load(name, device="cpu")
+
+
+def test_a_hub_id_whose_owner_is_a_folder_here_is_still_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("owner").mkdir()
+    folder = folder_of("clipseg", tmp_path / "snapshot")
+    monkeypatch.setattr("wordmask.backbones.hub.fetch_checkpoint", lambda *_, **__: folder)
+
+    wordmask.load("owner/name")
+
+    assert made[0][1] == folder
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "~nobody-of-this-name/x/y"])
+def test_impossible_paths_of_models_are_not_found(name: str) -> None:
+    with pytest.raises(ModelNotFoundError, match="wordmask models"):
+        wordmask.load(name, device="cpu")
+
+
+@pytest.mark.parametrize("model", [5, b"clipseg", 2.5, ["clipseg"]])
+def test_a_model_of_another_type_is_one_sentence(model: Any, half_bright: Path) -> None:
+    said = f"a model of type {type(model).__name__}, expected None, a name"
+    with pytest.raises(ModelNotFoundError, match=said):
+        wordmask.load(model, device="cpu")
+    with pytest.raises(ModelNotFoundError, match=said):
+        wordmask.segment(half_bright, "bright", model=model)

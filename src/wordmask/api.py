@@ -220,7 +220,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     except OSError as error:
         remedy = "give the folder that holds config.json and model.safetensors"
         raise ModelNotFoundError(sentence(f"the folder {quote(folder)}", "a config.json in it", remedy)) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         remedy = "fetch or save the model again"
         raise CheckpointError(sentence(f"a damaged {quote(path)} ({error})", "valid JSON", remedy)) from error
     if not isinstance(content, dict):
