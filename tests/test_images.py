@@ -311,3 +311,21 @@ def test_whole_numbers_of_32_bits_are_read_by_their_range() -> None:
     ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
     assert np.array_equal(load_image(Image.fromarray(ramp).convert("I")).pixels[..., 0], ramp)
     assert np.array_equal(load_image(Image.fromarray(ramp.astype(np.int32) * 257)).pixels[..., 0], ramp)
+
+
+def test_an_empty_path_is_called_empty() -> None:
+    with pytest.raises(ImageError, match=r"Got an empty path, expected the path of a picture"):
+        load_image("")
+
+
+@pytest.mark.parametrize("brand", [b"heic", b"mif1"])
+def test_heic_is_named_with_its_remedy(brand: bytes) -> None:
+    with pytest.raises(ImageError, match=r"bytes, which is a HEIC picture.*convert it to JPEG.*pillow-heif"):
+        load_image(b"\0\0\0\x18ftyp" + brand + bytes(100))
+
+
+def test_a_stream_of_standard_input_is_called_so() -> None:
+    stream = io.BytesIO(b"hello")
+    stream.name = "<stdin>"  # type: ignore[attr-defined]
+    with pytest.raises(ImageError, match=r"Got standard input, which is not a picture"):
+        load_image(stream)

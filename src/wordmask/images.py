@@ -32,6 +32,7 @@ SAMPLES = ("astronaut", "chelsea", "coffee")
 # last TGA, whose files have no mark of their own.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "ICO", "QOI", "TGA")
 _KNOWN = "a picture such as JPEG, PNG, WebP, TIFF, GIF or BMP"
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"heif", b"mif1", b"msf1"})  # brands of files
 # What decoders raise on damaged data; anything else is a fault of ours and must surface.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
@@ -117,7 +118,10 @@ def _sample(address: str) -> Picture:
 
 
 def _from_path(path: str | os.PathLike[str], max_pixels: int) -> Picture:
-    text = os.fspath(path)
+    text = os.fsdecode(path)
+    if not text:
+        remedy = "name a file, or a sample such as sample:astronaut"
+        raise ImageError(sentence("an empty path", "the path of a picture", remedy))
     if "://" in text[:12]:
         raise ImageError(sentence(f"the address {quote(text)}", "a file on this machine", "download it first"))
     try:
@@ -154,8 +158,9 @@ def _from_stream(stream: Any, max_pixels: int) -> Picture:
     if not isinstance(content, bytes):
         raise ImageError(sentence("a file opened as text", "a file opened as bytes", "open it with mode 'rb'"))
     name = getattr(stream, "name", None)
+    unnamed = "standard input" if name == "<stdin>" else "a stream"
     name = os.path.basename(name) if isinstance(name, str) and not name.startswith("<") else None
-    return _from_file(io.BytesIO(content), quote(name) if name else "a stream", name, max_pixels)
+    return _from_file(io.BytesIO(content), quote(name) if name else unnamed, name, max_pixels)
 
 
 def _from_file(file: IO[bytes], shown: str, name: str | None, max_pixels: int) -> Picture:
@@ -164,6 +169,9 @@ def _from_file(file: IO[bytes], shown: str, name: str | None, max_pixels: int) -
     if not head:
         raise ImageError(sentence(f"nothing in {shown}", _KNOWN, "download or export it again"))
     image = _open(file, head)
+    if image is None and head[4:8] == b"ftyp" and head[8:12] in _HEIC:
+        remedy = "convert it to JPEG, or open it with pillow-heif (`pip install pillow-heif`) and pass the PIL image"
+        raise ImageError(sentence(f"{shown}, which is a HEIC picture", _KNOWN, remedy))
     if image is None:
         got = f"{shown}, which is not a picture or is damaged in its first bytes"
         raise ImageError(sentence(got, _KNOWN, "open it in a viewer and export it again"))
