@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import time
 import tracemalloc
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from tests.segmentations import SIZE, found, logits, segmentation
-from wordmask.errors import MissingExtraError, PromptError
+from wordmask.errors import MissingExtraError, OutputError, PromptError
 from wordmask.ops.geometry import letterbox, restore
 from wordmask.results import SPECK, Region
 
@@ -186,6 +188,12 @@ def test_supervision_itself_reads_it() -> None:
     detections = segmentation(found("a", logits((2, 2, 6, 6)))).to_supervision()
     assert isinstance(detections, supervision.Detections)
     assert len(detections) == 1
+
+
+@pytest.mark.parametrize("path", [None, io.BytesIO(), 5, b"overlay.png"])
+def test_an_overlay_goes_to_a_path(path: Any) -> None:
+    with pytest.raises(OutputError, match=f"an output path of type {type(path).__name__}, expected a string"):
+        segmentation(found("x", logits())).save(path)
 
 
 # --- size ---

@@ -217,7 +217,7 @@ class Segmentation:
 
         Raises:
             ImageError: If there is no picture to draw on, or it has another size.
-            OutputError: If the file cannot be written.
+            OutputError: If the path is none, its suffix is unknown or the file cannot be written.
         """
         from wordmask.formats.overlay import save_overlay
 

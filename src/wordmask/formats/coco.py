@@ -47,7 +47,16 @@ def save_coco(segmentations: Iterable[Segmentation], path: str | os.PathLike[str
     Raises:
         OutputError: If the file cannot be written.
     """
-    return write(path, json.dumps(to_coco(segmentations), ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    return write_coco(to_coco(segmentations), path)
+
+
+def write_coco(content: dict[str, Any], path: str | os.PathLike[str]) -> Path:
+    """Write what `to_coco` made as JSON (UTF-8).
+
+    Raises:
+        OutputError: If the file cannot be written.
+    """
+    return write(path, json.dumps(content, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
 
 def _image(segmentation: Segmentation, number: int) -> dict[str, Any]:

@@ -19,6 +19,18 @@ _LONGEST = 120  # bytes of a prompt, and of a picture, in a file name: both toge
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # device names of Windows
 
 
+def as_path(path: object) -> Path:
+    """Return where to write as a `Path`.
+
+    Raises:
+        OutputError: If it is neither a string nor a path.
+    """
+    if isinstance(path, str | os.PathLike):
+        return Path(os.fsdecode(path))
+    got = f"an output path of type {type(path).__name__}"
+    raise OutputError(sentence(got, "a string or a pathlib.Path", "name a file, such as 'result.png'"))
+
+
 def write(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write a file atomically, making missing folders, and return its path.
 
@@ -26,9 +38,9 @@ def write(path: str | os.PathLike[str], content: bytes) -> Path:
     the old file or the new one, and a failure leaves nothing behind.
 
     Raises:
-        OutputError: If the path is a folder or cannot be written.
+        OutputError: If the path is a folder, is no path or cannot be written.
     """
-    target = Path(path)
+    target = as_path(path)
     try:
         if target.is_dir():
             expected, remedy = "a file to write", f"name a file in it, such as {quote(target / 'result.png')}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 import cv2
@@ -11,15 +11,15 @@ import numpy as np
 
 from wordmask.errors import ImageError, OutputError, quote, sentence
 from wordmask.formats.colours import palette
-from wordmask.formats.files import write
+from wordmask.formats.files import as_path, write
 from wordmask.formats.plates import Tag, draw_tags
 from wordmask.formats.strokes import contours, outline
 from wordmask.formats.style import Style
 from wordmask.images import load_image
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from PIL import Image
@@ -46,10 +46,11 @@ def save_overlay(
 
     Raises:
         ImageError: If there is no picture to draw on, or it has another size.
-        OutputError: If the suffix is unknown or the file cannot be written.
+        OutputError: If the suffix is unknown, the path is none or the file cannot be written.
     """
-    suffix = Path(path).suffix.lower() or ".png"
-    if suffix not in _SAVE and not Path(path).is_dir():
+    target = as_path(path)
+    suffix = target.suffix.lower() or ".png"
+    if suffix not in _SAVE and not os.path.isdir(target):
         remedy = "change the suffix"
         raise OutputError(sentence(f"the overlay path {quote(path)}", f"one that ends in {', '.join(_SAVE)}", remedy))
     kind, options = _SAVE.get(suffix, _SAVE[".png"])
@@ -59,7 +60,7 @@ def save_overlay(
     except (OSError, ValueError) as error:
         got = f"an overlay of {overlay.width} x {overlay.height} pixels"
         raise OutputError(sentence(got, f"a size that {kind} can hold", "change the suffix to .png")) from error
-    return write(path, buffer.getvalue())
+    return write(target, buffer.getvalue())
 
 
 def draw_overlay(segmentation: Segmentation, *, picture: ImageInput | None = None) -> Image.Image:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from wordmask.formats.files import file_names, write
+from wordmask.formats.files import as_path, file_names, write
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -33,9 +33,10 @@ def save_masks(segmentation: Segmentation, folder: str | os.PathLike[str], *, pr
     Raises:
         OutputError: If a file cannot be written.
     """
+    target = as_path(folder)
     names = file_names(segmentation.names, suffix=".png")
     pairs = zip(names, segmentation, strict=True)
-    return tuple(write(Path(folder) / (prefix + name), encode_png(found.mask)) for name, found in pairs)
+    return tuple(write(target / (prefix + name), encode_png(found.mask)) for name, found in pairs)
 
 
 def encode_png(mask: NDArray[np.bool_]) -> bytes:
