@@ -101,7 +101,9 @@ def segment(
         WordmaskError: see `load`, `ImageError` and `PromptError`.
     """
     if model is None or isinstance(model, str | os.PathLike):
-        return _kept(None if model is None else os.fspath(model)).segment(image, prompts)
+        return _kept(None if model is None else os.fsdecode(model)).segment(image, prompts)
+    if not callable(getattr(model, "segment", None)):
+        raise ModelNotFoundError(_no_name(model))
     return model.segment(image, prompts)
 
 
@@ -109,11 +111,13 @@ def find_model(model: str | os.PathLike[str] | None = None, *, revision: str | N
     """Return the local folder (or single weight file) that `model` stands for, fetching it from the hub if it must.
 
     Raises:
-        ModelNotFoundError: nothing has that name.
+        ModelNotFoundError: nothing has that name, or it is no name at all.
     """
-    name = DEFAULT_METHOD if model is None else os.fspath(model)
-    local = Path(name).expanduser()
-    is_local = bool(name) and local.exists()
+    if not (model is None or isinstance(model, str | os.PathLike)):
+        raise ModelNotFoundError(_no_name(model))
+    name = DEFAULT_METHOD if model is None else os.fsdecode(model)
+    local = Path(os.path.expanduser(name))
+    is_local = bool(name) and os.path.exists(local)
     is_hub_id = name not in METHODS and not is_local and _looks_like_hub_id(name)
     if revision is not None and not is_hub_id:
         got = f"revision {quote(revision)} for {quote(name)}"
@@ -123,10 +127,20 @@ def find_model(model: str | os.PathLike[str] | None = None, *, revision: str | N
     if is_local:
         return local
     if is_hub_id:
-        from wordmask.backbones.hub import fetch_checkpoint
+        return _fetched(name, revision)
+    raise ModelNotFoundError(_missing_folder(name) if _looks_local(name) else _unknown(name))
 
+
+def _fetched(name: str, revision: str | None) -> Path:
+    """Fetch a hub id; where its owner is also a folder here, an error speaks of the missing folder first."""
+    from wordmask.backbones.hub import fetch_checkpoint
+
+    try:
         return fetch_checkpoint(name, revision=revision)
-    raise ModelNotFoundError(_unknown(name))
+    except ModelNotFoundError as error:
+        if name in HUB_CHECKPOINTS or revision is not None or not _looks_local(name):
+            raise
+        raise type(error)(_missing_folder(name)) from error
 
 
 @lru_cache(maxsize=1)
@@ -156,6 +170,26 @@ def _embedded(method: Method) -> Path:
 def _looks_like_hub_id(name: str) -> bool:
     owner, _, rest = name.partition("/")
     return bool(owner.strip(".~") and rest) and "/" not in rest and "\\" not in name
+
+
+def _looks_local(name: str) -> bool:
+    """Whether a name is written like a path, or names something in a folder that is there."""
+    parent = os.path.dirname(os.path.expanduser(name))
+    return name.startswith((".", "~", os.sep)) or "\\" in name or (bool(parent) and os.path.isdir(parent))
+
+
+def _no_name(model: object) -> str:
+    got = f"a model of type {type(model).__name__}"
+    return sentence(got, "None, a name, a path or a loaded segmenter", "pass a string such as 'clipseg'")
+
+
+def _missing_folder(name: str) -> str:
+    ready = ", ".join(repr(m.name) for m in METHODS.values() if m.weights is not None)
+    return sentence(
+        f"the model folder {quote(name)}, which does not exist",
+        f"an existing local folder, a method ({ready}) or a hub id such as 'CIDAS/clipseg-rd64-refined'",
+        "check the path; if a hub id is meant, its spelling and the network (`wordmask models` lists known ones)",
+    )
 
 
 def _unknown(name: str) -> str:
