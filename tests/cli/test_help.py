@@ -52,6 +52,7 @@ def test_segment_help_names_every_option() -> None:
     shown = CliRunner().invoke(app, ["segment", "--help"], env={"COLUMNS": "200"}).stdout
 
     options = "--prompt --model --revision --device --dtype --out --threshold --json --quiet --debug".split()
+    options.append("--presence-threshold")
     assert [option for option in options if option not in shown] == []
 
 

@@ -229,8 +229,9 @@ class TestPrinted:
     def test_json_names_the_files_when_some_are_written(self, half_bright: Path) -> None:
         files = json.loads(run("half.png", "bright", "--json", "--out", "found").stdout)["files"]
 
-        assert len(files) == 2
+        assert [Path(file).name for file in files] == ["half.overlay.png", "half.mask-bright.png", "coco.json"]
         assert all(Path(file).is_file() for file in files)
+        assert json.loads(run("half.png", "bright", "--json", "--out", "a.json").stdout)["files"] == ["a.json"]
 
     def test_long_names_of_picture_and_phrase_find_room_together(self, half_bright: Path) -> None:
         names = ("n" * 250 + ".png", "n" * 249 + "m.png", "猫" * 83 + ".png")
@@ -301,18 +302,28 @@ class TestFaults:
             (["sample:nobody", "bright"], "sample:astronaut"),
             (["-", "bright"], "nothing on standard input"),
             (["half.png", "second.png", "-p", "bright", "--out", "one.png"], "the overlays of 2 pictures"),
-            (["half.png", "bright", "--out", "half.png/folder"], "folder"),
+            (["half.png", "bright", "--out", "half.png/folder"], "'half.png' is a file"),
+            (["half.png", "bright", "--out", "taken"], "in the place of a file"),
+            (["half.png", "bright", "--out", "a.gif"], ".png, .jpg, .jpeg, .webp, .json: change the suffix"),
+            (["half.png", "bright", "--out", "x" * 300], "cannot be written"),
+            (["half.png", "bright", "--out", "x" * 300 + ".json"], "cannot be written"),
+            (["", "bright"], "an empty path"),
+            (["half.png", "-p", "--json"], "--prompt=--json"),
+            (["half.png", "-qp", "-q"], "the option '-q'"),
+            (["half.png", "--prompt", "--", "hair"], "the option '--'"),
         ],
     )
     def test_bad_input_is_one_sentence_and_exit_code_2(self, half_bright: Path, words: list[str], said: str) -> None:
         Image.open(half_bright).save("second.png")
         Path("empty").mkdir()
+        Path("taken/coco.json").mkdir(parents=True)
         Path("notes.txt").write_text("no picture", encoding="utf-8")
 
         done = run(*words)
 
         assert done.exit_code == 2
         assert done.stdout == ""
+        assert {path.name for path in Path().iterdir()} == {"half.png", "second.png", "empty", "taken", "notes.txt"}
         (line,) = done.stderr.splitlines()
         assert line.startswith("Error: Got ")
         assert ", expected " in line

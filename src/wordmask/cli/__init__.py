@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 
 
 def main() -> None:
     """Run the command line. Exit codes: 0 success, 1 some pictures failed, 2 bad usage or bad input."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must be there before torch loads
     from wordmask.cli.app import app
+    from wordmask.cli.failures import unprinted
 
-    app()
+    try:
+        app()
+    except OSError as error:
+        if error.filename is not None:  # of a file: no matter of standard output
+            raise
+        sys.exit(unprinted(error))

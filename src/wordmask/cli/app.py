@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from wordmask import __version__
+from wordmask.cli.command import PhraseCommand
 from wordmask.cli.models import models
 from wordmask.cli.segment import segment
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _command in COMMANDS:
-    app.command()(_command)
+    app.command(cls=PhraseCommand)(_command)
 
 
 def _print_version(wanted: bool) -> None:

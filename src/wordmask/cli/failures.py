@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +12,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from wordmask.errors import WordmaskError
+from wordmask.errors import OutputError, WordmaskError, sentence
 
 BAD_INPUT = 2
 SOME_FAILED = 1
@@ -33,6 +36,18 @@ def one_sentence(debug: bool) -> Iterator[None]:
             raise
         complain(error)
         raise typer.Exit(BAD_INPUT) from None
+
+
+def unprinted(error: OSError) -> int:
+    """Say that standard output takes no more, and return the exit code; a pipe that its reader closed is no news."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # what is left would fail again at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return SOME_FAILED
+    got = f"standard output, which cannot be written ({error.strerror})"
+    with contextlib.suppress(OSError):  # standard error may be as full
+        complain(OutputError(sentence(got, "a place for the answers", "free some space, or send them elsewhere")))
+    return BAD_INPUT
 
 
 def complain(error: WordmaskError) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wordmask.cli.sources import Source
+from wordmask.cli.printed import escaped, escaped_json, replaced
+from wordmask.cli.sources import SUFFIXES, Source, StandardInput
 from wordmask.errors import OutputError, quote, sentence
 from wordmask.formats.files import shortened
 from wordmask.results import Found, Segmentation
@@ -17,6 +18,7 @@ from wordmask.results import Found, Segmentation
 DEFAULT_FOLDER = Path("segmented")
 OVERLAYS = (".png", ".jpg", ".jpeg", ".webp")
 """An output path that ends so is the file of one overlay."""
+_OTHER_PICTURES = (SUFFIXES | {".eps", ".heic", ".heif", ".ico", ".pdf", ".qoi", ".svg"}) - set(OVERLAYS)
 
 
 @dataclass
@@ -27,11 +29,13 @@ class Destination:
         overlay: The overlay of the one picture goes here.
         folder: `NAME.overlay.png` and `NAME.mask-PHRASE.png` of every picture go here.
         coco: The annotations of the whole run go here.
+        written: Whether there is any file yet; folders are made with the first one.
     """
 
     overlay: Path | None = None
     folder: Path | None = None
     coco: Path | None = None
+    written: bool = False
     _stems: set[str] = field(default_factory=set)
 
     @classmethod
@@ -39,54 +43,66 @@ class Destination:
         """Read the user's wish, and find out before the slow part whether it can be written.
 
         Raises:
-            OutputError: It cannot, or one overlay file was asked for several pictures or in the place of its picture.
+            OutputError: It cannot, it is a file of another kind, or one overlay file was asked for several pictures or
+                in the place of its picture.
         """
         if out is None and write_nothing:
             return cls()
         out = out or DEFAULT_FOLDER
-        if out.suffix.lower() in OVERLAYS and not out.is_dir():
+        if out.suffix.lower() in OVERLAYS and not os.path.isdir(out):
             if len(pictures) > 1:
                 got = f"the one file {quote(out)} for the overlays of {len(pictures)} pictures"
                 raise OutputError(sentence(got, "a folder", "give --out a folder"))
-            if out.exists() and any(isinstance(word, str) and _is_same(out, word) for word in pictures):
+            if os.path.exists(out) and any(
+                not isinstance(word, StandardInput) and _is_same(out, word) for word in pictures
+            ):
                 got = f"the picture {quote(out)} itself as the output"
                 raise OutputError(sentence(got, "another file, so that the picture stays", "change --out"))
             return cls(overlay=_writable(out))
-        if out.suffix.lower() == ".json" and not out.is_dir():
+        if out.suffix.lower() == ".json" and not os.path.isdir(out):
             return cls(coco=_writable(out))
+        if out.suffix.lower() in _OTHER_PICTURES and not os.path.isdir(out):
+            expected = f"a folder, or a file that ends in {', '.join((*OVERLAYS, '.json'))}"
+            raise OutputError(sentence(f"the output {quote(out)}", expected, "change the suffix in --out"))
         return cls(folder=out, coco=_writable(out / "coco.json"))
 
     def write(self, result: Segmentation, name: str) -> list[Path]:
-        """Write one picture's files and return their paths."""
+        """Write one picture's files and return their paths, and that of the annotations, which follow at the end."""
+        annotations = [self.coco] if self.coco else []
         if self.overlay:
             result.save(self.overlay)
+            self.written = True
             return [self.overlay]
         if not self.folder:
-            return []
+            return annotations
         from wordmask.formats.png import save_masks
 
         stem = self._new_stem(name)
         overlay = self.folder / f"{stem}.overlay.png"
         result.save(overlay)
-        return [overlay, *save_masks(result, self.folder, prefix=f"{stem}.mask-")]
+        self.written = True
+        return [overlay, *save_masks(result, self.folder, prefix=f"{stem}.mask-"), *annotations]
 
     def finish(self, results: Iterator[Segmentation]) -> None:
-        """Take the results one by one, so that one is held at a time, and write the annotations of all."""
+        """Take the results one by one, so that one is held at a time, and write the annotations of all, if any."""
         if self.coco:
-            from wordmask.formats.coco import save_coco
+            from wordmask.formats.coco import to_coco, write_coco
 
-            save_coco(results, self.coco)
+            content = to_coco(results)
+            if content["images"]:
+                write_coco(content, self.coco)
+                self.written = True
         else:
             for _ in results:
                 pass
 
     def summary(self) -> str:
         """Say where the files are."""
-        return f"Written to {self.folder or self.overlay or self.coco}"
+        return escaped(f"Written to {self.folder or self.overlay or self.coco}")
 
     def _new_stem(self, name: str) -> str:
         """Name the files after the picture; a number tells apart pictures of the same name from several folders."""
-        stem = shortened(Path(name.removeprefix("sample:")).stem.replace(" ", "-"))
+        stem = shortened(replaced(Path(name.removeprefix("sample:")).stem).replace(" ", "-"))
         choices = (stem, *(f"{stem}-{number}" for number in range(2, len(self._stems) + 3)))
         chosen = next(choice for choice in choices if choice.casefold() not in self._stems)
         self._stems.add(chosen.casefold())
@@ -96,7 +112,7 @@ class Destination:
 def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
     """Return one picture's answers as JSON on one line, masks as COCO run lengths."""
     height, width = result.size
-    return json.dumps(
+    line = json.dumps(
         {
             "image": name,
             "height": height,
@@ -107,12 +123,15 @@ def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
         },
         ensure_ascii=False,
     )
+    return escaped_json(line)
 
 
 def text_lines(result: Segmentation, name: str) -> str:
     """Return one picture's answers for people to read."""
     height, width = result.size
-    return "\n".join([f"{name} ({width} x {height})", *(_found_text(found, height * width) for found in result)])
+    return "\n".join(
+        [f"{escaped(name)} ({width} x {height})", *(_found_text(found, height * width) for found in result)]
+    )
 
 
 def _found_json(found: Found) -> dict[str, Any]:
@@ -131,11 +150,12 @@ def _found_json(found: Found) -> dict[str, Any]:
 
 def _found_text(found: Found, pixels: int) -> str:
     presence = f"presence {found.presence:.0%}"
+    name = escaped(found.name)
     if not found.area:
-        return f"  {found.name}: nothing found ({presence})"
+        return f"  {name}: nothing found ({presence})"
     count = len(found.instances)
     things = f"{count} instance{'' if count == 1 else 's'}"
-    return f"  {found.name}: {things}, {found.area / pixels:.1%} of the picture ({presence})"
+    return f"  {name}: {things}, {found.area / pixels:.1%} of the picture ({presence})"
 
 
 def _is_same(path: Path, word: str) -> bool:
@@ -143,17 +163,28 @@ def _is_same(path: Path, word: str) -> bool:
 
 
 def _writable(path: Path) -> Path:
-    """Make the folder of a file, and say at once if the file could not be written there.
+    """Say at once if a file could not be written; its folders are made later, with the file.
 
     Raises:
         OutputError: It could not.
     """
+    if os.path.isdir(path):
+        got = f"the folder {quote(path)} in the place of a file"
+        raise OutputError(sentence(got, "room for that file", "rename that folder, or give another place with --out"))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        got = f"no way to make the folder {quote(path.parent)} ({error.strerror})"
-        raise OutputError(sentence(got, "a folder that can be written", "give another place with --out")) from error
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        got = f"the output {quote(path)}, which cannot be written ({getattr(error, 'strerror', None) or error})"
+        raise OutputError(sentence(got, "a place that can be written", "give another place with --out")) from error
+    there = path
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if there != path and not os.path.isdir(there):
+        got = f"no way to make the folder {quote(path.parent)} ({quote(there)} is a file)"
+        raise OutputError(sentence(got, "a folder that can be written", "give another place with --out"))
+    if not os.access(there, os.W_OK):
         got = f"no permission to write {quote(path)}"
         raise OutputError(sentence(got, "a place that can be written", "give another place with --out"))
     return path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from wordmask.cli.output import Destination
     from wordmask.contracts import Segmenter
+    from wordmask.errors import WordmaskError
     from wordmask.prompts import Prompt
     from wordmask.results import Segmentation
 
@@ -48,6 +49,10 @@ def segment(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Probability above which a pixel belongs to a mask. Default: the model's."),
     ] = None,
+    presence_threshold: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Presence below which a mask is empty; 0 never. Default: the model's."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per picture, nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     debug: Debug = False,
@@ -57,22 +62,28 @@ def segment(
     wordmask segment photo.jpg "left eye" "hair"
 
     wordmask segment *.jpg -p "left eye" -p "hair" --out found
+
+    A phrase that starts with a dash goes behind -- or into --prompt="-phrase".
     """
     from wordmask.prompts import as_prompts
 
     with one_sentence(debug):
         pictures, phrases = split_words([image, *(words or [])], prompt or [])
         prompts = as_prompts(phrases)
-        sources = expand(pictures)
+        sources, errors = expand(pictures)
         from wordmask.cli.output import Destination
 
         destination = Destination.choose(out, pictures=sources, write_nothing=as_json)
         from wordmask.api import load
 
         segmenter = load(model, device=device, dtype=dtype, revision=revision)
-        run = _Run(segmenter, sources, prompts, threshold, destination, as_json=as_json, quiet=quiet)
+        run = _Run(
+            segmenter, sources, prompts, threshold, presence_threshold, destination, as_json, quiet, failed=len(errors)
+        )
         destination.finish(run.results())
-    if not (quiet or as_json):
+        if run.stopped:
+            raise run.stopped
+    if destination.written and not (quiet or as_json):
         typer.echo(destination.summary())
     if run.failed:
         raise typer.Exit(SOME_FAILED)
@@ -80,34 +91,52 @@ def segment(
 
 @dataclass
 class _Run:
-    """One pass over the pictures; `failed` counts those that could not be read."""
+    """One pass over the pictures.
+
+    Attributes:
+        failed: How many pictures, or words that should have named some, could not be read.
+        stopped: What ended the run before the last picture.
+    """
 
     segmenter: Segmenter
     sources: Sequence[Source]
     prompts: tuple[Prompt, ...]
     threshold: float | None
+    presence_threshold: float | None
     destination: Destination
     as_json: bool
     quiet: bool
     failed: int = 0
+    stopped: WordmaskError | OSError | None = None
 
     def results(self) -> Iterator[Segmentation]:
-        """Segment, write and print picture by picture; the error of a picture that is alone goes to the caller."""
-        from wordmask.errors import ImageError
+        """Segment, write and print picture by picture.
 
+        The error of a picture that is alone goes to the caller. One that is no picture's, such as a full disk or a
+        closed standard output, ends the results and is kept, so that what was done can be brought home.
+        """
+        from wordmask.errors import ImageError, WordmaskError
+
+        alone = len(self.sources) == 1 and not self.failed
         for source in _with_progress(self.sources, hidden=self.quiet):
             try:
                 yield self._segment(source)
             except ImageError as error:
-                if len(self.sources) == 1:
+                if alone:
                     raise
                 complain(error)
                 self.failed += 1
+            except (WordmaskError, OSError) as error:
+                self.stopped = error
+                return
 
     def _segment(self, source: Source) -> Segmentation:
         from wordmask.cli.output import json_line, text_lines
 
         result = self.segmenter.segment(source, self.prompts, threshold=self.threshold)
+        if self.presence_threshold is not None:
+            founds = (replace(found, presence_threshold=self.presence_threshold) for found in result)
+            result = replace(result, founds=tuple(founds))
         files = self.destination.write(result, label(source))
         if self.as_json:
             typer.echo(json_line(result, label(source), files))

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from wordmask.cli.failures import complain
 from wordmask.errors import ImageError, PromptError, quote, sentence
 
 SUFFIXES = frozenset(".avif .bmp .gif .jfif .jp2 .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp".split())
 """What counts as a picture when a folder is given; a file that is named itself may have any suffix."""
 
-Source: TypeAlias = "str | bytes"
+
+class StandardInput(io.BytesIO):
+    """What came on standard input; the name makes messages call it that."""
+
+    name = "<stdin>"
+
+
+Source: TypeAlias = "str | StandardInput"
 
 
 def split_words(words: list[str], phrases: list[str]) -> tuple[list[str], list[str]]:
@@ -38,38 +48,52 @@ def split_words(words: list[str], phrases: list[str]) -> tuple[list[str], list[s
     return pictures, phrases
 
 
-def expand(words: list[str]) -> list[Source]:
-    """Return the pictures that the words stand for, in order, each as `load_image` accepts it.
+def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
+    """Return the pictures that the words stand for, in order, and what is wrong with words that stand for none.
+
+    The pictures are as `load_image` accepts them.
 
     Raises:
-        ImageError: a folder or a glob holds no picture or may not be read, or standard input is empty.
+        ImageError: no picture is left; every word is a folder or a glob that holds no picture or may not be read, or
+            an empty standard input. The errors of all words but the last are printed.
     """
-    return [source for word in words for source in _expand_one(word)]
+    sources: list[Source] = []
+    errors: list[ImageError] = []
+    for word in words:
+        try:
+            sources += _expand_one(word)
+        except ImageError as error:
+            errors.append(error)
+    for said in errors if sources else errors[:-1]:
+        complain(said)
+    if not sources:
+        raise errors[-1]
+    return sources, errors
 
 
 def label(source: Source) -> str:
     """What a picture is called in messages and files; bytes of a name that are not UTF-8 become U+FFFD."""
-    return "standard input" if isinstance(source, bytes) else os.fsencode(source).decode("utf-8", "replace")
+    return "standard input" if isinstance(source, StandardInput) else os.fsencode(source).decode("utf-8", "replace")
 
 
-def _expand_one(word: str) -> list[Source]:
+def _expand_one(word: str) -> Sequence[Source]:
     if word == "-":
         return [_standard_input()]
     if word.startswith("sample:") or os.path.isfile(word):  # a file whose name looks like a glob is a file
         return [word]
     if os.path.isdir(word):
-        return list(_pictures_in(Path(word)))
+        return _pictures_in(Path(word))
     if glob.has_magic(word):
-        return list(_matches(word))
+        return _matches(word)
     return [word]  # load_image says what is wrong with it
 
 
-def _standard_input() -> bytes:
+def _standard_input() -> StandardInput:
     data = sys.stdin.buffer.read() if sys.stdin else b""  # None when the shell closed it
     if not data:
         remedy = "pipe a file in: wordmask segment - hair < photo.jpg"
         raise ImageError(sentence("nothing on standard input", "the bytes of a picture", remedy))
-    return data
+    return StandardInput(data)
 
 
 def _pictures_in(folder: Path) -> list[str]:
