@@ -145,7 +145,7 @@ class MethodContract:
         with pytest.raises(ImageError, match="single picture"):
             segmenter.segment_many(one, self.phrases[0])
 
-    @pytest.mark.parametrize("size", [0, -1, 1.5, "8", None], ids=repr)
+    @pytest.mark.parametrize("size", [0, -1, 1.5, "8", None, 2**63], ids=repr)
     def test_a_batch_size_is_a_whole_number(self, segmenter: Segmenter, size: Any) -> None:
         with pytest.raises(PromptError, match="a whole number from 1"):
             segmenter.segment_many([picture()], self.phrases[0], batch_size=size)
@@ -216,7 +216,7 @@ class MethodContract:
         assert narrow.area < wide.area
         assert segmenter.segment(encoded, self.phrases[0], threshold=1.0)[0].area == 0
 
-    @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan"), "high"])
+    @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan"), "high", 10**400], ids=lambda t: str(t)[:4])
     def test_a_threshold_is_a_probability(self, segmenter: Segmenter, threshold: Any) -> None:
         with pytest.raises(PromptError, match="0 to 1"):
             segmenter.segment(picture(), self.phrases[0], threshold=threshold)

@@ -10,6 +10,7 @@ import itertools
 import math
 import operator
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -260,7 +261,7 @@ class DenseSegmenter:
     def _level(self, threshold: float | None) -> float:
         try:
             level = float(self.model.threshold if threshold is None else threshold)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             level = math.nan
         if not 0 <= level <= 1:
             got = f"the threshold {quote(threshold)}"
@@ -280,7 +281,7 @@ def _batch_size(value: Any) -> int:
         size = operator.index(value)
     except TypeError:
         size = 0
-    if size < 1:
+    if not 1 <= size <= sys.maxsize:
         got = f"the batch size {quote(value)} ({type(value).__name__})"
         raise PromptError(sentence(got, "a whole number from 1", "pass for example batch_size=8"))
     return size
