@@ -141,6 +141,8 @@ def test_a_full_standard_output_is_one_sentence(half_bright: Path, words: list[s
     assert done.returncode == 2
     (said,) = done.stderr.splitlines()
     assert said.startswith("Error: Got standard output, which cannot be written (No space left on device), expected ")
+    if words == ["segment", "half.png", "bright"]:
+        assert annotated() == ["half.png"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")

@@ -120,7 +120,10 @@ class _Run:
         alone = len(self.sources) == 1 and not self.failed
         for source in _with_progress(self.sources, hidden=self.quiet):
             try:
-                yield self._segment(source)
+                result = self._segment(source)
+                files = self.destination.write(result, label(source))
+                yield result  # before it is printed: files that are there belong in the annotations
+                self._print(result, label(source), files)
             except ImageError as error:
                 if alone:
                     raise
@@ -131,18 +134,19 @@ class _Run:
                 return
 
     def _segment(self, source: Source) -> Segmentation:
-        from wordmask.cli.output import json_line, text_lines
-
         result = self.segmenter.segment(source, self.prompts, threshold=self.threshold)
         if self.presence_threshold is not None:
             founds = (replace(found, presence_threshold=self.presence_threshold) for found in result)
             result = replace(result, founds=tuple(founds))
-        files = self.destination.write(result, label(source))
-        if self.as_json:
-            typer.echo(json_line(result, label(source), files))
-        elif not self.quiet:
-            typer.echo(text_lines(result, label(source)))
         return result
+
+    def _print(self, result: Segmentation, name: str, files: list[Path]) -> None:
+        from wordmask.cli.output import json_line, text_lines
+
+        if self.as_json:
+            typer.echo(json_line(result, name, files))
+        elif not self.quiet:
+            typer.echo(text_lines(result, name))
 
 
 def _with_progress(sources: Sequence[Source], *, hidden: bool) -> Iterator[Source]:
