@@ -37,6 +37,7 @@ SHARE = {  # share of each set in a batch
     "objects": 0.02,
 }
 SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.45, 1.0), "facade": (0.45, 1.0), "carparts": (0.5, 1.05)}
+PASTED = {"objects": 1.0, "celebamask": 0.35}  # how often the labelled things are put on another picture
 FAR = 0.25  # a noun whose vector is nearer than this (cosine) to a name of the set is no safe negative
 
 
@@ -103,23 +104,24 @@ def colour(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     return ((x - MEAN) / STD).astype(np.float32)
 
 
-def paste(toy: Shot, ground: Shot, rng: random.Random) -> Shot:
-    """A cut-out object on another picture; only the object is labelled."""
-    ys, xs = np.nonzero(toy.labels)
-    cut = slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1)
+def paste(cut: Shot, ground: Shot, rng: random.Random) -> Shot:
+    """What is labelled in one picture, at another size, on another picture; only that stays labelled."""
+    ys, xs = np.nonzero((cut.labels != 0) & (cut.labels != IGNORE))
+    box = slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1)
     height, width = ground.labels.shape
-    scale = rng.uniform(0.25, 0.8) * min(height, width) / max(toy.pixels[cut].shape[:2])
-    small = cv2.resize(toy.pixels[cut], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    mask = cv2.resize((toy.labels[cut] > 0).astype(np.float32), (small.shape[1], small.shape[0]))
-    mask = cv2.erode(mask, np.ones((3, 3)))[..., None]
-    y, x = rng.randint(0, max(height - small.shape[0], 0)), rng.randint(0, max(width - small.shape[1], 0))
+    scale = rng.uniform(0.25, 0.8) * min(height, width) / max(cut.labels[box].shape)
+    size = [max(round(side * scale), 4) for side in cut.labels[box].shape]
+    small = cv2.resize(cut.pixels[box], size[::-1], interpolation=cv2.INTER_AREA)
+    names = cv2.resize(np.ascontiguousarray(cut.labels[box]), size[::-1], interpolation=cv2.INTER_NEAREST)
+    mask = cv2.erode((names != 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+    y, x = rng.randint(0, max(height - size[0], 0)), rng.randint(0, max(width - size[1], 0))
     pixels, labels = ground.pixels.copy(), np.zeros_like(ground.labels)
-    place = pixels[y : y + small.shape[0], x : x + small.shape[1]]
-    small, mask = small[: place.shape[0], : place.shape[1]], mask[: place.shape[0], : place.shape[1]]
-    place[:] = (mask * small + (1 - mask) * place).astype(np.uint8)
-    value = next(iter(toy.atoms))
-    labels[y : y + place.shape[0], x : x + place.shape[1]] = np.where(mask[..., 0] > 0.5, value, 0)
-    return replace(toy, pixels=pixels, labels=labels, exhaustive=False, source="objects")
+    place, labelled = (a[y : y + size[0], x : x + size[1]] for a in (pixels, labels))
+    mask, small, names = (a[: place.shape[0], : place.shape[1]] for a in (mask, small, names))
+    soft = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[..., None]
+    place[:] = (soft * small + (1 - soft) * place).astype(np.uint8)
+    labelled[:] = np.where(mask > 0, names, 0)
+    return replace(cut, pixels=pixels, labels=labels, exhaustive=False)
 
 
 @dataclass
@@ -194,8 +196,9 @@ class BatchMaker:
 
     def _picture(self, source: str, size: int, rng: random.Random) -> tuple[np.ndarray, ...]:
         shot = rng.choice(self.shots[source])
-        if source == "objects":
-            shot = paste(shot, rng.choice(self.shots[rng.choice(["coco", "pascal", "facade", "camvid"])]), rng)
+        if rng.random() < PASTED.get(source, 0):
+            grounds = ("facade", "camvid", "windows", "carparts")  # hardly a face in any of them
+            shot = paste(shot, rng.choice(self.shots[rng.choice(grounds)]), rng)
         if rng.random() < 0.5:
             shot = mirror(shot)
         shot = warp(shot, size, rng)
