@@ -16,6 +16,7 @@ import random
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from batches import Batch, BatchMaker
 from pictures import load_pictures
+from safetensors.torch import load_file
 from vocabulary import Targets
 
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
@@ -111,6 +113,14 @@ def producer(maker: BatchMaker, args: argparse.Namespace, start: int, stop: thre
     return batches
 
 
+def read_start(path: Path) -> dict[str, Any]:
+    """A checkpoint of this script, or the weights of a folder that `wordmask.load` reads."""
+    if not path.is_dir():
+        return dict(torch.load(path, weights_only=True))
+    weights = {k: v.float() for k, v in load_file(path / "model.safetensors").items()}
+    return {"network": weights, "average": weights}
+
+
 def rate(step: int, args: argparse.Namespace) -> float:
     """Warm up, stay, and from --decay on fall to zero: a run can be taken up again before its decay."""
     if step < args.warm:
@@ -125,7 +135,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="checkpoint whose weights to begin from, with a new optimiser")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint, or folder of shipped weights, to begin from with a new optimiser"
+    )
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--warm", type=int, default=200)
     parser.add_argument("--decay", type=int, default=6000)
@@ -158,9 +170,9 @@ def main() -> None:
     begin, latest = 0, args.out / "last.pt"
     source = latest if latest.exists() else args.start
     if source:
-        stored = torch.load(source, weights_only=True)
+        stored = read_start(source)
         network.load_state_dict(stored["network"], strict=False)
-        average = stored["average"]
+        average = {k: v.clone() for k, v in stored["average"].items() if not k.startswith("text.")}
         if source == latest:
             optimiser.load_state_dict(stored["optimiser"])
             begin = stored["step"]
