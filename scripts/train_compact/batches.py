@@ -38,6 +38,10 @@ SHARE = {  # share of each set in a batch
 }
 SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.45, 1.0), "facade": (0.45, 1.0), "carparts": (0.5, 1.05)}
 PASTED = {"objects": 1.0, "celebamask": 0.35}  # how often the labelled things are put on another picture
+GROUNDS = {  # sets whose pictures hold next to nothing of what is pasted on them
+    "objects": ("celebamask", "clothing"),
+    "celebamask": ("facade", "camvid", "windows", "carparts"),
+}
 FAR = 0.25  # a noun whose vector is nearer than this (cosine) to a name of the set is no safe negative
 
 
@@ -197,8 +201,7 @@ class BatchMaker:
     def _picture(self, source: str, size: int, rng: random.Random) -> tuple[np.ndarray, ...]:
         shot = rng.choice(self.shots[source])
         if rng.random() < PASTED.get(source, 0):
-            grounds = ("facade", "camvid", "windows", "carparts")  # hardly a face in any of them
-            shot = paste(shot, rng.choice(self.shots[rng.choice(grounds)]), rng)
+            shot = paste(shot, rng.choice(self.shots[rng.choice(GROUNDS[source])]), rng)
         if rng.random() < 0.5:
             shot = mirror(shot)
         shot = warp(shot, size, rng)
@@ -243,6 +246,8 @@ class BatchMaker:
     def _negative(self, shot: Shot, rng: random.Random) -> tuple[str, float, bool]:
         absent = [n for n in (*self.atoms[shot.source], *self.merged[shot.source]) if not shot.values(n)]
         absent = [n for n in absent if not any(n == v for v in shot.atoms.values())]
+        if shot.source in PASTED and not shot.exhaustive:  # pasted: of the ground nothing is known but its set
+            return (rng.choice(absent), 0.5, False) if absent else (rng.choice(self.far[shot.source]), 0.15, False)
         if absent and rng.random() < 0.5 and shot.source != "people":
             name = rng.choice(absent)
             if shot.unclear(name) and not shot.exhaustive:
