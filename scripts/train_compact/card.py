@@ -156,7 +156,7 @@ def main() -> None:
         presences=table(presences),
         ratio=f"{synonyms['mean ratio']:.0%}",
         share=f"{synonyms['share at 0.8 or more']:.0%}",
-        words=len(synonyms["pairs"]),
+        words=synonyms["counted"],
         mirror="; ".join(
             f"{s} " + ", ".join(f"{k} {v:.2f}" for k, v in r.items()) for s, r in results["mirror"].items()
         ),

@@ -157,6 +157,7 @@ def evaluate(segmenter, shots: dict[str, list[Shot]], names: dict[str, list[str]
         "merged": merged.report(),
         "presence": {s: presence_report(rows) for s, rows in presence.items() if any(r[0] == 0 for r in rows)},
         "synonyms": {
+            "counted": len(ratios),
             "mean ratio": float(np.mean(ratios)) if ratios else None,
             "share at 0.8 or more": float(np.mean([r >= 0.8 for r in ratios])) if ratios else None,
             "pairs": pairs,

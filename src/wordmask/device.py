@@ -40,7 +40,8 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
     """Turn the user's wish into a floating-point type the device can run.
 
     Automatic means: on CUDA bfloat16, or float16 where the card has no bfloat16; on the CPU bfloat16 only where it has
-    instructions for it (AMX or AVX512-BF16: elsewhere it is hundreds of times slower), otherwise float32.
+    instructions for it (AMX or AVX512-BF16: elsewhere its matrix products can be hundreds of times slower), otherwise
+    float32.
 
     Args:
         dtype: `"float32"`, `"bfloat16"`, `"float16"` (CUDA only), the torch type of that name, or None / `"auto"`.
