@@ -25,22 +25,29 @@ REAL_GROUND = {
     "facade",
 }  # label 0 is known to be none of the names
 SHARE = {  # share of each set in a batch
-    "celebamask": 0.20,
+    "celebamask": 0.21,
     "carparts": 0.16,
     "camvid": 0.13,
-    "pascal": 0.19,
-    "coco": 0.14,
+    "pascal": 0.20,
+    "coco": 0.13,
     "clothing": 0.07,
     "people": 0.03,
-    "facade": 0.04,
+    "facade": 0.03,
     "windows": 0.02,
     "objects": 0.02,
 }
 SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.45, 1.0), "facade": (0.45, 1.0), "carparts": (0.5, 1.05)}
-PASTED = {"objects": 1.0, "celebamask": 0.35}  # how often the labelled things are put on another picture
-GROUNDS = {  # sets whose pictures hold next to nothing of what is pasted on them
-    "objects": ("celebamask", "clothing"),
-    "celebamask": ("facade", "camvid", "windows", "carparts"),
+PASTED = {"objects": 1.0, "celebamask": 0.3, "pascal": 0.3}  # how often the labelled things are put elsewhere
+_ANIMALS = frozenset({"bird", "cat", "cow", "dog", "horse", "sheep"})
+_VEHICLES = frozenset({"airplane", "boat", "bus", "motorcycle", "train"})
+_INDOOR = frozenset({"bottle", "dining table", "sofa", "tv"})
+SAFE: dict[str, dict[str, frozenset[str] | None]] = {  # ground -> set -> names (None: all) its pictures do not hold
+    "celebamask": {"objects": None, "pascal": _ANIMALS | _VEHICLES | {"bicycle", "car", "dining table", "tv"}},
+    "clothing": {"objects": None, "pascal": _ANIMALS | _VEHICLES | {"tv"}},
+    "facade": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat", "train"}},
+    "windows": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat"}},
+    "camvid": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat", "chair"}},
+    "carparts": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat"}},
 }
 FAR = 0.25  # a noun whose vector is nearer than this (cosine) to a name of the set is no safe negative
 
@@ -54,19 +61,23 @@ def mirror_name(name: str) -> str:
 def mirror(shot: Shot) -> Shot:
     """The mirrored picture with its names mirrored too."""
     atoms = {v: mirror_name(n) for v, n in shot.atoms.items()}
-    return replace(shot, pixels=shot.pixels[:, ::-1], labels=shot.labels[:, ::-1], atoms=atoms)
+    return replace(shot, pixels=cv2.flip(shot.pixels, 1), labels=cv2.flip(shot.labels, 1), atoms=atoms)
 
 
 def warp(shot: Shot, size: int, rng: random.Random) -> Shot:
     """Random scale, aspect, turn and place onto a square canvas; what lies outside the picture is unknown."""
+    if size < 0.5 * max(shot.labels.shape):  # warping skips pixels where it shrinks much: halve by area first
+        half = [max(side // 2, 1) for side in shot.labels.shape]
+        small = cv2.resize(np.ascontiguousarray(shot.pixels), half[::-1], interpolation=cv2.INTER_AREA)
+        shot = replace(shot, pixels=small, labels=shot.labels[: 2 * half[0] : 2, : 2 * half[1] : 2])
     height, width = shot.labels.shape
     low, high = SCALES.get(shot.source, (0.5, 1.1))
     extent = max(height, width) * np.exp(rng.uniform(np.log(low), np.log(high)))
     aspect = np.exp(rng.uniform(-0.15, 0.15))
     turn = np.deg2rad(rng.gauss(0, 6 if shot.source in ("celebamask", "carparts", "pascal", "coco") else 3))
-    known = np.argwhere((shot.labels != 0) & (shot.labels != IGNORE)) if rng.random() < 0.7 else []
-    if len(known):
-        y, x = known[rng.randrange(len(known))]
+    known = _labelled_place(shot.labels, rng) if rng.random() < 0.7 else None
+    if known:
+        y, x = known
         spread = 0.3 * extent
         x, y = x + rng.uniform(-spread, spread), y + rng.uniform(-spread, spread)
     else:
@@ -79,28 +90,41 @@ def warp(shot: Shot, size: int, rng: random.Random) -> Shot:
     matrix = np.array([[c * aspect, -s, 0], [s, c / aspect, 0]], np.float32)
     matrix[:, 2] = size / 2 - matrix[:, :2] @ np.array([x, y])
     grey = tuple(int(v) for v in MEAN * 255)
-    interpolation = cv2.INTER_AREA if scale < 0.6 else cv2.INTER_LINEAR
     pixels = cv2.warpAffine(
-        np.ascontiguousarray(shot.pixels), matrix, (size, size), flags=interpolation, borderValue=grey
+        np.ascontiguousarray(shot.pixels), matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=grey
     )
     labels = cv2.warpAffine(
         np.ascontiguousarray(shot.labels), matrix, (size, size), flags=cv2.INTER_NEAREST, borderValue=IGNORE
     )
-    present = set(map(int, np.unique(labels)))
+    present = set(np.bincount(labels.ravel(), minlength=256).nonzero()[0].tolist())
     return replace(shot, pixels=pixels, labels=labels, atoms={v: n for v, n in shot.atoms.items() if v in present})
+
+
+def _labelled_place(labels: np.ndarray, rng: random.Random) -> tuple[int, int] | None:
+    """A random cell that is labelled, or None where a few dozen tries find none."""
+    height, width = labels.shape
+    for _ in range(40):
+        y, x = rng.randrange(height), rng.randrange(width)
+        if labels[y, x] not in (0, IGNORE):
+            return y, x
+    return None
 
 
 def colour(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     """uint8 (H, W, 3) -> normalised float32; gamma, saturation, contrast, tint, grey, blur and noise at random."""
-    x = pixels.astype(np.float32) / 255
+    curve = np.arange(256, dtype=np.float32) / 255
+    change, shift = np.eye(3, dtype=np.float32), np.zeros(3, np.float32)
+    average = np.full((3, 3), 1 / 3, np.float32)
     if rng.random() < 0.6:
-        x = x ** np.exp(rng.uniform(-0.3, 0.3))
-        grey = x.mean(2, keepdims=True)
-        x = grey + (x - grey) * rng.uniform(0.6, 1.4)
-        x = (x - x.mean()) * rng.uniform(0.7, 1.3) + x.mean() + rng.uniform(-0.1, 0.1)
-        x = x * np.array([rng.uniform(0.9, 1.1) for _ in range(3)], np.float32)
+        curve = curve ** np.float32(np.exp(rng.uniform(-0.3, 0.3)))
+        change = average + rng.uniform(0.6, 1.4) * (change - average)  # saturation
+        contrast = rng.uniform(0.7, 1.3)
+        middle = float(curve[pixels[::4, ::4]].mean())
+        tint = np.array([rng.uniform(0.9, 1.1) for _ in range(3)], np.float32)
+        change, shift = tint[:, None] * contrast * change, tint * ((1 - contrast) * middle + rng.uniform(-0.1, 0.1))
     if rng.random() < 0.05:
-        x = np.repeat(x.mean(2, keepdims=True), 3, 2)
+        change, shift = average @ change, average @ shift
+    x = cv2.transform(cv2.LUT(pixels, curve.astype(np.float32)), np.column_stack([change, shift]).astype(np.float32))
     if rng.random() < 0.1:
         x = cv2.GaussianBlur(x, (0, 0), rng.uniform(0.5, 1.5))
     if rng.random() < 0.1:
@@ -125,7 +149,9 @@ def paste(cut: Shot, ground: Shot, rng: random.Random) -> Shot:
     soft = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[..., None]
     place[:] = (soft * small + (1 - soft) * place).astype(np.uint8)
     labelled[:] = np.where(mask > 0, names, 0)
-    return replace(cut, pixels=pixels, labels=labels, exhaustive=False)
+    present = set(np.bincount(labels.ravel(), minlength=256).nonzero()[0].tolist())
+    atoms = {v: n for v, n in cut.atoms.items() if v in present}
+    return replace(cut, pixels=pixels, labels=labels, atoms=atoms, exhaustive=False, ground=ground.source)
 
 
 @dataclass
@@ -200,18 +226,25 @@ class BatchMaker:
 
     def _picture(self, source: str, size: int, rng: random.Random) -> tuple[np.ndarray, ...]:
         shot = rng.choice(self.shots[source])
-        if rng.random() < PASTED.get(source, 0):
-            shot = paste(shot, rng.choice(self.shots[rng.choice(GROUNDS[source])]), rng)
+        names = set(shot.atoms.values())
+        grounds = [g for g, safe in SAFE.items() if names and source in safe and self._safe(g, source) >= names]
+        if grounds and rng.random() < PASTED.get(source, 0):
+            shot = paste(shot, rng.choice(self.shots[rng.choice(grounds)]), rng)
+        shot = warp(shot, size, rng)
         if rng.random() < 0.5:
             shot = mirror(shot)
-        shot = warp(shot, size, rng)
         pixels = colour(shot.pixels, rng).transpose(2, 0, 1)
         prompts = [self._prompt(shot, name, rng) for name in self._positives(shot, rng)]
         return (pixels, *(np.stack(c) for c in zip(*prompts, strict=True)), self._classes(shot))
 
+    def _safe(self, ground: str, source: str) -> set[str]:
+        """Names of a set that pictures of the ground do not hold."""
+        safe = SAFE[ground][source]
+        return set(self.atoms[source]) if safe is None else set(safe)
+
     def _classes(self, shot: Shot) -> np.ndarray:
         table = np.full(256, -1, np.int64)
-        if shot.source in REAL_GROUND or shot.exhaustive:
+        if not shot.ground and (shot.source in REAL_GROUND or shot.exhaustive):
             table[0] = 0
         for value, name in shot.atoms.items():
             table[value] = self.atoms[shot.source].index(name) + 1
@@ -219,19 +252,20 @@ class BatchMaker:
 
     def _prompt(self, shot: Shot, wanted: str | None, rng: random.Random) -> tuple[np.ndarray, ...]:
         name, sure, there = (wanted, 1.0, True) if wanted else self._negative(shot, rng)
-        covered = np.isin(shot.labels, shot.values(name)) if there else np.zeros(shot.labels.shape, bool)
-        weight = np.ones(shot.labels.shape, np.float32)
+        covers, sureness = np.zeros(256, np.float32), np.ones(256, np.float32)  # by label value
+        if there:
+            covers[shot.values(name)] = 1
         if there and shot.source == "people":
-            weight[~covered] = 0.2  # other people are not labelled
+            sureness[covers == 0] = 0.2  # other people are not labelled
         if not there:
-            weight[shot.labels == 0] = sure
-        unclear = [v for v in shot.unclear(name) if v not in shot.values(name)]
-        weight[(shot.labels == IGNORE) | np.isin(shot.labels, unclear)] = 0
+            sureness[0] = sure
+        sureness[[IGNORE, *(v for v in shot.unclear(name) if not covers[v])]] = 0
+        weight, target = cv2.LUT(shot.labels, sureness), cv2.LUT(shot.labels, covers * sureness)
+        enough = np.count_nonzero(target) > 12
         small = (shot.labels.shape[1] // 4, shot.labels.shape[0] // 4)
-        target = cv2.resize((covered * weight).astype(np.float32), small, interpolation=cv2.INTER_AREA)
+        target = cv2.resize(target, small, interpolation=cv2.INTER_AREA)
         weight = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
         target = np.divide(target, weight, out=np.zeros_like(target), where=weight > 0).clip(0, 1)
-        enough = covered.sum() > 12
         presence_weight = sure if not there else float(enough)
         return self._vector(name, rng), target, weight, np.float32(there), np.float32(presence_weight)
 
@@ -246,7 +280,9 @@ class BatchMaker:
     def _negative(self, shot: Shot, rng: random.Random) -> tuple[str, float, bool]:
         absent = [n for n in (*self.atoms[shot.source], *self.merged[shot.source]) if not shot.values(n)]
         absent = [n for n in absent if not any(n == v for v in shot.atoms.values())]
-        if shot.source in PASTED and not shot.exhaustive:  # pasted: of the ground nothing is known but its set
+        if shot.ground:  # of the ground nothing is known but what its pictures do not hold
+            safe = self._safe(shot.ground, shot.source)
+            absent = [n for n in absent if n in safe]
             return (rng.choice(absent), 0.5, False) if absent else (rng.choice(self.far[shot.source]), 0.15, False)
         if absent and rng.random() < 0.5 and shot.source != "people":
             name = rng.choice(absent)

@@ -30,6 +30,7 @@ class Shot:
         labels: uint8 (H, W); 0 = none of the names, 255 = unknown.
         atoms: label value -> name, those present in the picture.
         exhaustive: whether an absent name of the set is truly absent.
+        ground: the set of the picture that this one's labelled things were put on; "" = they were not.
     """
 
     source: str
@@ -38,6 +39,7 @@ class Shot:
     labels: np.ndarray
     atoms: dict[int, str]
     exhaustive: bool
+    ground: str = ""
 
     def values(self, name: str) -> list[int]:
         """Label values a name covers in this picture; empty where it is absent."""

@@ -13,7 +13,6 @@ import argparse
 import json
 import queue
 import random
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -100,16 +99,27 @@ def example_loss(network: CompactNetwork, features, batch: Batch, bank: torch.Te
     )
 
 
-def producer(maker: BatchMaker, args: argparse.Namespace, start: int, stop: threading.Event) -> queue.Queue[Batch]:
-    batches: queue.Queue[Batch] = queue.Queue(maxsize=3)
+def producer(maker: BatchMaker, args: argparse.Namespace, start: int) -> Any:
+    """Queue of the batches of steps `start` and on, made by a process of its own: a thread would hold this one up."""
+    context = torch.multiprocessing.get_context("fork")
+    batches = context.Queue(maxsize=3)
+
+    parent = os.getpid()
 
     def work() -> None:
         for step in range(start, args.steps):
-            if stop.is_set():
-                return
-            batches.put(maker.make(args.batch, args.size, random.Random(args.seed * 1_000_003 + step)))
+            size = args.size if step < args.grow_at else args.grow
+            batch = maker.make(args.batch, size, random.Random(args.seed * 1_000_003 + step))
+            while os.getppid() == parent:  # no longer, once training was killed
+                try:
+                    batches.put(batch, timeout=5)
+                    break
+                except queue.Full:
+                    continue
+        while os.getppid() == parent:  # tensors in the queue live in this process's memory
+            time.sleep(1)
 
-    threading.Thread(target=work, daemon=True).start()
+    context.Process(target=work, daemon=True).start()
     return batches
 
 
@@ -119,6 +129,29 @@ def read_start(path: Path) -> dict[str, Any]:
         return dict(torch.load(path, weights_only=True))
     weights = {k: v.float() for k, v in load_file(path / "model.safetensors").items()}
     return {"network": weights, "average": weights}
+
+
+def take_over(network: CompactNetwork, stored: dict[str, torch.Tensor], pixels: torch.Tensor) -> None:
+    """Begin with weights of a network that may lack blocks this one has: those start as the shortcut alone.
+
+    Weights from before the norm behind the attention blocks: what reads its map is scaled up, as the norm scales it
+    down.
+    """
+    missing, unexpected = network.load_state_dict(stored, strict=False)
+    missing = [k for k in missing if not k.startswith("text.")]
+    print(f"started from {len(stored)} tensors; new: {missing}; not used: {unexpected}", flush=True)
+    if "encoder.norm.weight" in stored:
+        return
+    seen: list[torch.Tensor] = []
+    hook = network.encoder.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    with torch.no_grad():
+        network.eval().encode(pixels)
+        network.train()
+        hook.remove()
+        size = seen[0].std(-1).mean()
+        network.neck.lateral[-1].weight.mul_(size)
+        network.decoder.scene.weight.mul_(size)
+    print(f"norm put behind the attention blocks: scale {size:.4g} moved to its readers", flush=True)
 
 
 def rate(step: int, args: argparse.Namespace) -> float:
@@ -143,7 +176,11 @@ def main() -> None:
     parser.add_argument("--decay", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--size", type=int, default=192)
+    parser.add_argument("--grow", type=int, default=256, help="side of the crops from step --grow-at on")
+    parser.add_argument("--grow-at", type=int, default=1 << 30)
+    parser.add_argument("--side", type=int, default=384, help="longer side of the pictures that crops are taken from")
     parser.add_argument("--prompts", type=int, default=4)
+    parser.add_argument("--bf16", action="store_true", help="convolutions and matrix products in bfloat16")
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument("--average", type=float, default=0.998)
     parser.add_argument("--seed", type=int, default=0)
@@ -154,7 +191,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     targets = Targets(args.data)
-    maker = BatchMaker(load_pictures(args.data, args.cache, "train"), targets, prompts=args.prompts)
+    maker = BatchMaker(load_pictures(args.data, args.cache, "train", side=args.side), targets, prompts=args.prompts)
     balance = balance_of(maker)
     names = {s: torch.from_numpy(np.stack([targets.words[n] for n in maker.atoms[s]])) for s in maker.atoms}
     bank = torch.cat(list(names.values()))
@@ -165,27 +202,33 @@ def main() -> None:
         {"params": [p for _, p in trained if p.ndim > 1], "weight_decay": 0.05},
         {"params": [p for _, p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(groups, args.rate, betas=(0.9, 0.99))
-    average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
+    optimiser = torch.optim.AdamW(groups, args.rate, betas=(0.9, 0.99), fused=True)
     begin, latest = 0, args.out / "last.pt"
     source = latest if latest.exists() else args.start
     if source:
         stored = read_start(source)
-        network.load_state_dict(stored["network"], strict=False)
-        average = {k: v.clone() for k, v in stored["average"].items() if not k.startswith("text.")}
         if source == latest:
+            network.load_state_dict(stored["network"], strict=False)
             optimiser.load_state_dict(stored["optimiser"])
             begin = stored["step"]
+        else:
+            some = maker.make(32, args.size, random.Random(args.seed))
+            take_over(network, stored["average"], some.pixels.contiguous(memory_format=torch.channels_last))
         print(f"{source}: goes on at step {begin}", flush=True)
-    stop = threading.Event()
-    batches = producer(maker, args, begin, stop)
+    average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
+    if source == latest:
+        average = stored["average"]
+    batches = producer(maker, args, begin)
     sums, clock = np.zeros(4), time.time()
     for step in range(begin, args.steps):
         for group in optimiser.param_groups:
             group["lr"] = args.rate * rate(step, args)
         batch = batches.get()
-        features = network.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
-        logits, presence = network.decoder(features, batch.vectors)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            features = network.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
+            logits, presence = network.decoder(features, batch.vectors)
+        features = type(features)(*(f.float() for f in features))
+        logits, presence = logits.float(), presence.float()
         seen = F.binary_cross_entropy_with_logits(presence, batch.presence, weight=batch.presence_weights)
         parts = torch.stack(
             [
@@ -232,7 +275,6 @@ def main() -> None:
                 {"network": state, "average": average, "optimiser": optimiser.state_dict(), "step": step + 1}, temporary
             )
             os.replace(temporary, latest)
-    stop.set()
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ class CompactConfig:
     """
 
     widths: tuple[int, ...] = (32, 80, 160, 288)
-    depths: tuple[int, ...] = (1, 2, 2, 2)
-    attention: int = 2
+    depths: tuple[int, ...] = (1, 2, 4, 2)
+    attention: int = 3
     channels: int = 80
     fine: int = 32
     pixel: int = 64
