@@ -49,6 +49,7 @@ SAFE: dict[str, dict[str, frozenset[str] | None]] = {  # ground -> set -> names 
     "camvid": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat", "chair"}},
     "carparts": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat"}},
 }
+NEAR = 0.55  # a noun whose nearest name is this near (cosine) means a kind of that name
 FAR = 0.25  # a noun whose vector is nearer than this (cosine) to a name of the set is no safe negative
 
 
@@ -193,6 +194,16 @@ class BatchMaker:
             for s, rows in shots.items()
         }
         self.far = {s: self._far_nouns(s) for s in shots}
+        self.near = self._near_nouns()
+
+    def _near_nouns(self) -> dict[str, np.ndarray]:
+        """Name -> vectors (N, C) of the nouns whose nearest name it is: a puppy is a dog, an armchair a chair."""
+        known = sorted({n for names in (*self.atoms.values(), *self.merged.values()) for n in names})
+        known = [n for n in known if n in self.targets.words]
+        likeness = self.targets.lvis @ np.stack([self.targets.words[n] for n in known]).T
+        nearest, best = likeness.argmax(1), likeness.max(1)
+        rows = {n: self.targets.lvis[(nearest == i) & (best >= NEAR) & (best < 0.98)] for i, n in enumerate(known)}
+        return {n: r for n, r in rows.items() if len(r)}
 
     def _far_nouns(self, source: str) -> list[str]:
         known = [*self.atoms[source], *self.merged[source]]
@@ -306,6 +317,9 @@ class BatchMaker:
     def _vector(self, name: str, rng: random.Random) -> np.ndarray:
         """The phrase's vector, moved a little: neighbours in meaning should be read alike."""
         vector = self.targets.words[name if name in self.targets.words else mirror_name(name)]
+        if name in self.near and rng.random() < 0.25:  # some of the way to a noun that nobody labelled
+            vector = vector + rng.uniform(0, 0.7) * (rng.choice(self.near[name]) - vector)
+            vector = vector / np.linalg.norm(vector)
         noise = np.random.default_rng(rng.randrange(1 << 30)).standard_normal(len(vector)).astype(np.float32)
         vector = vector + rng.choice([0.0, 0.2, 0.45]) * noise / np.linalg.norm(noise)
         return (vector / np.linalg.norm(vector)).astype(np.float32)
