@@ -36,7 +36,8 @@ SHARE = {  # share of each set in a batch
     "windows": 0.02,
     "objects": 0.02,
 }
-SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.45, 1.0), "facade": (0.45, 1.0), "carparts": (0.5, 1.05)}
+SCALES = {"celebamask": (0.42, 1.05), "camvid": (0.35, 1.0), "facade": (0.4, 1.0), "carparts": (0.45, 1.05)}
+COMMON = 0.2  # pictures with a name that fewer than this share of its set's pictures hold are drawn more often
 PASTED = {"objects": 1.0, "celebamask": 0.3, "pascal": 0.3}  # how often the labelled things are put elsewhere
 _ANIMALS = frozenset({"bird", "cat", "cow", "dog", "horse", "sheep"})
 _VEHICLES = frozenset({"airplane", "boat", "bus", "motorcycle", "train"})
@@ -193,8 +194,14 @@ class BatchMaker:
             s: {n: sum(n in shot.atoms.values() for shot in rows) / len(rows) for n in self.atoms[s]}
             for s, rows in shots.items()
         }
+        self.odds = {s: [self._odds(shot) for shot in rows] for s, rows in shots.items()}
         self.far = {s: self._far_nouns(s) for s in shots}
         self.near = self._near_nouns()
+
+    def _odds(self, shot: Shot) -> float:
+        """Repeat factor of a picture by its rarest name (Gupta et al., arXiv 1908.03195), 1 to 3."""
+        rarest = min((self.frequency[shot.source][n] for n in shot.atoms.values()), default=1.0)
+        return float(min(max((COMMON / rarest) ** 0.5, 1.0), 3.0))
 
     def _near_nouns(self) -> dict[str, np.ndarray]:
         """Name -> vectors (N, C) of the nouns whose nearest name it is: a puppy is a dog, an armchair a chair."""
@@ -236,7 +243,7 @@ class BatchMaker:
         return Batch(*columns, sources)
 
     def _picture(self, source: str, size: int, rng: random.Random) -> tuple[np.ndarray, ...]:
-        shot = rng.choice(self.shots[source])
+        (shot,) = rng.choices(self.shots[source], weights=self.odds[source])
         names = set(shot.atoms.values())
         grounds = [g for g, safe in SAFE.items() if names and source in safe and self._safe(g, source) >= names]
         if grounds and rng.random() < PASTED.get(source, 0):

@@ -7,6 +7,7 @@ For every picture each name of its set that is there is asked for; where the set
     picture IoU    mean over (picture, name) of the IoU
     presence       AUROC and false-positive rate at 95 % recall over (picture, name), exhaustive pictures only
     synonyms       the same masks asked for by words that were never names in training on pictures
+    never taught   the same by words that the phrase encoder was not trained on either
     mirror         the mirrored picture with left and right swapped in the words, masks compared
 """
 
@@ -68,6 +69,26 @@ SYNONYMS = {  # labelled name -> words of the same meaning that were never a nam
     "tree": "trees",
     "front left light": "left headlight",
 }
+UNTAUGHT = {  # labelled name -> words that the phrase encoder was never trained on either
+    "dog": "mutt",
+    "cat": "tomcat",
+    "motorcycle": "moped",
+    "boat": "sailboat",
+    "bus": "minibus",
+    "airplane": "airliner",
+    "car": "hatchback",
+    "cow": "heifer",
+    "tv": "telly",
+    "bicycle": "pedal bike",
+    "road": "highway",
+    "hair": "haircut",
+    "eyeglasses": "eyewear",
+    "pants": "trouser",
+    "upper lip": "lip at the top",
+    "left eye": "eye, left",
+    "front bumper": "bumper at the front",
+    "back left door": "door at the back on the left",
+}
 ABSENT = [
     "elephant",
     "bicycle",
@@ -109,12 +130,45 @@ class Tally:
         return result
 
 
+class Others:
+    """The same things asked for by other words: picture IoU beside that of the labelled name."""
+
+    def __init__(self, words: dict[str, str]) -> None:
+        self.words, self.named, self.asked = words, defaultdict(list), defaultdict(list)
+
+    def add_named(self, name: str, iou: float) -> None:
+        if name in self.words:
+            self.named[f"{name} -> {self.words[name]}"].append(iou)
+
+    def ask(self, segmenter, encoded, source: str, shot: Shot, names: list[str]) -> None:  # type: ignore[no-untyped-def]
+        names = [n for n in names if n in self.words]
+        if not names:
+            return
+        for found, name in zip(segmenter.segment(encoded, [self.words[n] for n in names]), names, strict=True):
+            iou = Tally().add(source, name, found.mask, truth_of(shot, name), shot.labels != IGNORE)
+            self.asked[f"{name} -> {self.words[name]}"].append(iou)
+
+    def report(self) -> dict:
+        pairs = {
+            k: {"name": float(np.mean(self.named[k])), "synonym": float(np.mean(rows)), "pairs": len(rows)}
+            for k, rows in sorted(self.asked.items())
+        }
+        ratios = [v["synonym"] / v["name"] for v in pairs.values() if v["name"] > 0.05 and v["pairs"] >= 3]
+        return {
+            "counted": len(ratios),
+            "mean ratio": float(np.mean(ratios)) if ratios else None,
+            "share at 0.8 or more": float(np.mean([r >= 0.8 for r in ratios])) if ratios else None,
+            "pairs": pairs,
+        }
+
+
 def truth_of(shot: Shot, name: str) -> np.ndarray:
     return np.isin(shot.labels, shot.values(name))
 
 
 def evaluate(segmenter, shots: dict[str, list[Shot]], names: dict[str, list[str]], limit: int | None) -> dict:
-    tally, merged, presence, trained, other = Tally(), Tally(), defaultdict(list), defaultdict(list), defaultdict(list)
+    tally, merged, presence = Tally(), Tally(), defaultdict(list)
+    others = {"synonyms": Others(SYNONYMS), "words never taught": Others(UNTAUGHT)}
     for source, rows in shots.items():
         start = time.time()
         for shot in rows[:limit]:
@@ -137,31 +191,16 @@ def evaluate(segmenter, shots: dict[str, list[Shot]], names: dict[str, list[str]
                 if shot.exhaustive:
                     presence[source].append((1, found.presence, name))
                 iou = (merged if name in unions else tally).add(source, name, found.mask, truth, known)
-                if name in SYNONYMS:
-                    trained[f"{name} -> {SYNONYMS[name]}"].append(iou)
-            asked = [n for n in (*there, *unions) if n in SYNONYMS]
-            if asked:
-                scratch = Tally()
-                for found, name in zip(segmenter.segment(encoded, [SYNONYMS[n] for n in asked]), asked, strict=True):
-                    other[f"{name} -> {SYNONYMS[name]}"].append(
-                        scratch.add(source, name, found.mask, truth_of(shot, name), known)
-                    )
+                for words in others.values():
+                    words.add_named(name, iou)
+            for words in others.values():
+                words.ask(segmenter, encoded, source, shot, [*there, *unions])
         print(f"{source}: {len(rows[:limit])} pictures, {time.time() - start:.0f} s", file=sys.stderr, flush=True)
-    pairs = {
-        k: {"name": float(np.mean(trained[k])), "synonym": float(np.mean(other[k])), "pairs": len(other[k])}
-        for k in sorted(other)
-    }
-    ratios = [v["synonym"] / v["name"] for v in pairs.values() if v["name"] > 0.05 and v["pairs"] >= 3]
     return {
         "sets": tally.report(),
         "merged": merged.report(),
         "presence": {s: presence_report(rows) for s, rows in presence.items() if any(r[0] == 0 for r in rows)},
-        "synonyms": {
-            "counted": len(ratios),
-            "mean ratio": float(np.mean(ratios)) if ratios else None,
-            "share at 0.8 or more": float(np.mean([r >= 0.8 for r in ratios])) if ratios else None,
-            "pairs": pairs,
-        },
+        **{group: words.report() for group, words in others.items()},
     }
 
 
@@ -232,7 +271,8 @@ def main() -> None:
         print(f"{source:11s} mIoU {row['mIoU']:.3f}  picture IoU {row['picture IoU']:.3f}  ({row['pairs']} pairs)")
     for source, row in report["presence"].items():
         print(f"presence {source:11s} AUROC {row['AUROC']:.3f}  FPR95 {row['FPR at 95 % recall']:.3f}")
-    print("synonyms", report["synonyms"]["mean ratio"], report["synonyms"]["share at 0.8 or more"])
+    for group in ("synonyms", "words never taught"):
+        print(group, report[group]["mean ratio"], report[group]["share at 0.8 or more"])
     for source, row in report.get("mirror", {}).items():
         print(f"mirror {source}: " + ", ".join(f"{k} {v:.3f}" for k, v in row.items()))
 
