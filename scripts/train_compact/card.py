@@ -36,7 +36,8 @@ HEAD = """# wordmask-compact, {edition}
 A small network that segments what a phrase, an example picture or both name. It ships inside `wordmask`, so that every
 command works with no download. {parameters:.1f} M parameters, {size:.1f} MB in fp16.
 
-- **Image encoder**: residual network with {attention} attention blocks at stride 32; **neck**: feature pyramid to stride 4.
+- **Image encoder**: residual network with {attention} attention blocks at stride 32; **neck**: feature pyramid to
+  stride 4.
 - **Text encoder**: byte-level BPE ({tokens} tokens, its own, lower case) and a {depth}-block transformer, trained
   towards CLIP ViT-B/32 text vectors of 1,203 nouns and their synonyms; frozen while masks are learned.
 - **Mask decoder**: conditioned by FiLM as CLIPSeg's is (arXiv 2112.10003), plus one product of pixel vectors with a
