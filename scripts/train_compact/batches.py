@@ -51,6 +51,10 @@ SAFE: dict[str, dict[str, frozenset[str] | None]] = {  # ground -> set -> names 
     "carparts": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat"}},
 }
 NEAR = 0.55  # a noun whose nearest name is this near (cosine) means a kind of that name
+FACIAL = ("face", "nose", "mouth", "left eye", "right eye", "ear", "eyebrow", "lips", "neck", "hair")
+NEAR_FACES = frozenset(  # labels of clothed people that a face or its parts may lie under
+    {"skin", "hair", "hat", "glasses", "sunglasses", "earrings", "necklace", "accessories", "scarf", "hoodie", "cape"}
+)
 FAR = 0.25  # a noun whose vector is nearer than this (cosine) to a name of the set is no safe negative
 
 
@@ -278,6 +282,8 @@ class BatchMaker:
         if not there:
             sureness[0] = sure
         sureness[[IGNORE, *(v for v in shot.unclear(name) if not covers[v])]] = 0
+        if shot.source == "clothing" and name in FACIAL and not there:
+            sureness[[v for v, n in shot.atoms.items() if n in NEAR_FACES]] = 0
         weight, target = cv2.LUT(shot.labels, sureness), cv2.LUT(shot.labels, covers * sureness)
         enough = np.count_nonzero(target) > 12
         small = (shot.labels.shape[1] // 4, shot.labels.shape[0] // 4)
@@ -302,6 +308,8 @@ class BatchMaker:
             safe = self._safe(shot.ground, shot.source)
             absent = [n for n in absent if n in safe]
             return (rng.choice(absent), 0.5, False) if absent else (rng.choice(self.far[shot.source]), 0.15, False)
+        if shot.source == "clothing" and rng.random() < 0.35:  # faces are there, unlabelled; garments are none
+            return rng.choice([n for n in FACIAL if n not in self.atoms["clothing"]]), 0.0, False
         if absent and rng.random() < 0.5 and shot.source != "people":
             name = rng.choice(absent)
             if shot.unclear(name) and not shot.exhaustive:
