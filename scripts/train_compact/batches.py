@@ -188,8 +188,16 @@ class Batch:
 class BatchMaker:
     """Draws pictures by their set's share and prompts by their rarity."""
 
-    def __init__(self, shots: dict[str, list[Shot]], targets: Targets, *, prompts: int = 4) -> None:
+    def __init__(
+        self,
+        shots: dict[str, list[Shot]],
+        targets: Targets,
+        *,
+        prompts: int = 4,
+        spoken: dict[str, np.ndarray] | None = None,
+    ) -> None:
         self.shots, self.targets, self.prompts = shots, targets, prompts
+        self.spoken = spoken or {}  # name -> (V, C): what the phrase encoder makes of ways to say it
         self.atoms = {s: sorted({n for shot in rows for n in shot.atoms.values()}) for s, rows in shots.items()}
         for source, names in self.atoms.items():  # a mirrored name is a name too
             self.atoms[source] = sorted({*names, *(mirror_name(n) for n in names)})
@@ -330,7 +338,9 @@ class BatchMaker:
     ) | {"traffic light", "fire hydrant", "stop sign", "potted plant", "dining table", "teddy bear"}
 
     def _vector(self, name: str, rng: random.Random) -> np.ndarray:
-        """The phrase's vector, moved a little: neighbours in meaning should be read alike."""
+        """The phrase as the encoder reads it, or its target moved a little towards what is near in meaning."""
+        if name in self.spoken and rng.random() < 0.65:
+            return rng.choice(self.spoken[name])
         vector = self.targets.words[name if name in self.targets.words else mirror_name(name)]
         if name in self.near and rng.random() < 0.25:  # some of the way to a noun that nobody labelled
             vector = vector + rng.uniform(0, 0.7) * (rng.choice(self.near[name]) - vector)

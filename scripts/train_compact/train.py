@@ -24,9 +24,12 @@ import torch.nn.functional as F
 from batches import Batch, BatchMaker
 from pictures import load_pictures
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from train_text import encode, vary
 from vocabulary import Targets
 
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+from wordmask.methods.compact.text_encoder import TextEncoder
 
 cv2.setNumThreads(1)
 
@@ -154,6 +157,19 @@ def take_over(network: CompactNetwork, stored: dict[str, torch.Tensor], pixels: 
     print(f"norm put behind the attention blocks: scale {size:.4g} moved to its readers", flush=True)
 
 
+def speak(folder: Path, targets: Targets, names: list[str], *, ways: int = 12) -> dict[str, np.ndarray]:
+    """Name -> unit vectors (ways, C) that the trained phrase encoder makes of it, plain first, then varied."""
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    model = TextEncoder(tokenizer.get_vocab_size()).eval()
+    model.load_state_dict(load_file(folder / "text.safetensors"))
+    rng, result = random.Random(0), {}
+    with torch.no_grad():
+        for name in names:
+            phrases = [name, *(vary(name, rng) for _ in range(ways - 1))]
+            result[name] = model(*encode(tokenizer, phrases, model.length)).numpy()
+    return result
+
+
 def rate(step: int, args: argparse.Namespace) -> float:
     """Warm up, stay, and from --decay on fall to zero: a run can be taken up again before its decay."""
     if step < args.warm:
@@ -171,6 +187,7 @@ def main() -> None:
     parser.add_argument(
         "--start", type=Path, help="checkpoint, or folder of shipped weights, to begin from with a new optimiser"
     )
+    parser.add_argument("--text", type=Path, help="folder of train_text.py: most prompts as its encoder reads them")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--warm", type=int, default=200)
     parser.add_argument("--decay", type=int, default=6000)
@@ -193,7 +210,12 @@ def main() -> None:
     targets = Targets(args.data)
     maker = BatchMaker(load_pictures(args.data, args.cache, "train", side=args.side), targets, prompts=args.prompts)
     balance = balance_of(maker)
-    names = {s: torch.from_numpy(np.stack([targets.words[n] for n in maker.atoms[s]])) for s in maker.atoms}
+    words = dict(targets.words)
+    if args.text:
+        known = {n for names in (*maker.atoms.values(), *maker.merged.values()) for n in names}
+        maker.spoken = speak(args.text, targets, sorted(known | set(targets.lvis_names)))
+        words |= {n: v[0] for n, v in maker.spoken.items()}
+    names = {s: torch.from_numpy(np.stack([words[n] for n in maker.atoms[s]])) for s in maker.atoms}
     bank = torch.cat(list(names.values()))
     config = CompactConfig()
     network = build_compact(config).to(memory_format=torch.channels_last)
