@@ -24,7 +24,7 @@ FLOORS = (
     {"api"},
     {"methods", "data"},
     {"backbones", "losses", "metrics"},
-    {"contracts", "device"},
+    {"contracts", "checkpoints", "device"},
     {"samples"},
     {"results"},
     {"formats"},
