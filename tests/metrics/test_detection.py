@@ -156,5 +156,5 @@ def test_damaged_states_are_one_sentence() -> None:
 
 def test_without_pycocotools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycocotools", None)
-    with pytest.raises(MissingExtraError, match="pip install wordmask[evaluate]"):
+    with pytest.raises(MissingExtraError, match=r"pip install wordmask\[evaluate\]"):
         Detection().update("a", [("cat", np.ones((2, 2), bool))], [])
