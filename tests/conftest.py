@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.fakes import BrightnessSegmenter
 
-pytest.register_assert_rewrite("tests.methods.contract")
+pytest.register_assert_rewrite("tests.data.contract", "tests.methods.contract")
 
 
 @pytest.fixture(autouse=True, scope="session")

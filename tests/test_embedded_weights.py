@@ -44,7 +44,7 @@ def test_the_card_names_every_set_and_its_terms() -> None:
 
 def test_a_synonym_is_read_like_its_noun(segmenter: Segmenter) -> None:
     words = ["car", "automobile", "sofa", "couch", "dog", "puppy", "elephant"]
-    vectors = segmenter.model.embed_texts(words).detach().numpy()  # type: ignore[attr-defined]
+    vectors = segmenter.model.embed_texts(words).detach().float().numpy()  # type: ignore[attr-defined]
     near = dict(zip(words, vectors @ vectors.T, strict=True))
     assert near["car"][1] > 0.9
     assert near["sofa"][3] > 0.9
@@ -53,7 +53,7 @@ def test_a_synonym_is_read_like_its_noun(segmenter: Segmenter) -> None:
 
 
 def test_left_is_not_right(segmenter: Segmenter) -> None:
-    vectors = segmenter.model.embed_texts(["left eye", "right eye"]).detach().numpy()  # type: ignore[attr-defined]
+    vectors = segmenter.model.embed_texts(["left eye", "right eye"]).detach().float().numpy()  # type: ignore[attr-defined]
     assert vectors[0] @ vectors[1] < 0.8
 
 

@@ -14,6 +14,7 @@ PARENTS = {
     "ModelNotFoundError": "WordmaskError",
     "OfflineError": "ModelNotFoundError",
     "CheckpointError": "WordmaskError",
+    "DataError": "WordmaskError",
     "DeviceError": "WordmaskError",
     "OutputError": "WordmaskError",
     "MissingExtraError": "WordmaskError",

@@ -10,6 +10,7 @@ import wordmask
 
 DOOR = [
     "CheckpointError",
+    "DataError",
     "DeviceError",
     "Found",
     "ImageError",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wordmask.api import load, segment
     from wordmask.errors import (
         CheckpointError,
+        DataError,
         DeviceError,
         ImageError,
         MissingExtraError,
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
+    "DataError",
     "DeviceError",
     "Found",
     "ImageError",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wordmask.checkpoints import read_json
 from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _load_decoder(file: Path, *, device: torch.device, dtype: torch.dtype) -> Se
     from wordmask.methods.clipseg import load_clipseg
 
     beside = file.parent
-    is_clip = (beside / "config.json").is_file() and "towers" not in read_config(beside)
+    is_clip = (beside / "config.json").is_file() and "towers" not in read_json(beside / "config.json")
     towers = beside if is_clip else None  # None: what config.json names, or the published one
     return load_clipseg(file, device=device, dtype=dtype, towers=towers)
 
@@ -233,31 +233,9 @@ def _loader(path: Path) -> Callable[..., Segmenter]:
     """Choose the reader by the folder's own statement; a single weight file is an original CLIPSeg decoder."""
     if path.is_file():
         return _load_decoder
-    kind = read_config(path).get("model_type")
+    kind = read_json(path / "config.json").get("model_type")
     if isinstance(kind, str) and kind in _LOADERS:
         return _LOADERS[kind]
     got = f"model_type {quote(kind)} in {quote(path / 'config.json')}"
     known = " or ".join(repr(name) for name in _LOADERS)
     raise CheckpointError(sentence(got, known, "give the folder of a model that wordmask reads"))
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return the content of a model folder's `config.json`.
-
-    Raises:
-        ModelNotFoundError: the folder has none.
-        CheckpointError: it is not a JSON object.
-    """
-    path = folder / "config.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        remedy = "give the folder that holds config.json and model.safetensors"
-        raise ModelNotFoundError(sentence(f"the folder {quote(folder)}", "a config.json in it", remedy)) from error
-    except (ValueError, RecursionError) as error:
-        remedy = "fetch or save the model again"
-        raise CheckpointError(sentence(f"a damaged {quote(path)} ({error})", "valid JSON", remedy)) from error
-    if not isinstance(content, dict):
-        remedy = "fetch or save the model again"
-        raise CheckpointError(sentence(f"a JSON {type(content).__name__} in {quote(path)}", "an object", remedy))
-    return content

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from wordmask.ops.geometry import Placement, Size
     from wordmask.prompts import Prompt, PromptInput
     from wordmask.results import Segmentation
+    from wordmask.samples import Sample
 
-__all__ = ["DenseModel", "DenseOutput", "Encoded", "Segmenter"]
+__all__ = ["Dataset", "DenseModel", "DenseOutput", "Encoded", "Segmenter"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,4 +154,37 @@ class DenseModel(Protocol):
 
     def calibrate_presence(self, logits: torch.Tensor) -> torch.Tensor:
         """Return probabilities `(P,)` from presence logits `(P,)`."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Pictures with prompts and true masks, made one by one as they are asked for.
+
+    Attributes:
+        name: What reports call it, such as "refcoco+".
+        split: Which part of it this is, such as "testA".
+        names: Its vocabulary, in the order of `Sample.labels`; () where every prompt is a phrase of its own.
+        fingerprint: Short hash of what the samples depend on (annotation files, options): two runs on the same data
+            agree in it.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def split(self) -> str: ...
+    @property
+    def names(self) -> tuple[str, ...]: ...
+    @property
+    def fingerprint(self) -> str: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sample; reading it twice gives the same one.
+
+        Raises:
+            IndexError: outside 0 to `len - 1`.
+            DataError: one of its files is missing or malformed.
+        """
         ...

@@ -7,6 +7,7 @@
     ├── ModelNotFoundError          no such model here
     │   └── OfflineError            the model may exist, but the hub cannot be reached
     ├── CheckpointError             weights that do not fit the network
+    ├── DataError                   a data set, or one of its files, that is missing or not as its authors lay it out
     ├── DeviceError                 a device or number type that this machine lacks
     ├── OutputError                 a result that cannot be written
     └── MissingExtraError           an optional package that is not installed
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 __all__ = [
     "CheckpointError",
+    "DataError",
     "DeviceError",
     "ImageError",
     "MissingExtraError",
@@ -59,6 +61,10 @@ class OfflineError(ModelNotFoundError):
 
 class CheckpointError(WordmaskError):
     """Weights or their config are damaged, incomplete or made for another network."""
+
+
+class DataError(WordmaskError):
+    """A data set's folder or one of its files is missing, or is not as its authors lay it out."""
 
 
 class DeviceError(WordmaskError):

@@ -303,6 +303,7 @@ class TestFaults:
             (["-", "bright"], "nothing on standard input"),
             (["half.png", "second.png", "-p", "bright", "--out", "one.png"], "the overlays of 2 pictures"),
             (["half.png", "bright", "--out", "half.png/folder"], "'half.png' is a file"),
+            (["half.png", "bright", "--out", ""], "an empty --out"),
             (["half.png", "bright", "--out", "taken"], "in the place of a file"),
             (["half.png", "bright", "--out", "a.gif"], ".png, .jpg, .jpeg, .webp, .json: change the suffix"),
             (["half.png", "bright", "--out", "x" * 300], "cannot be written"),

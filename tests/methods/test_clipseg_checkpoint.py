@@ -245,7 +245,7 @@ def test_no_weights_at_all(folder: Path) -> None:
 
 def test_no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
-    with pytest.raises(ModelNotFoundError, match=r"no config\.json in"):
+    with pytest.raises(ModelNotFoundError, match=r"expected a config\.json in it"):
         load(folder)
 
 
@@ -328,6 +328,16 @@ def test_two_checkpoints_have_two_names(saved: Path, tmp_path: Path) -> None:
     names = [load(saved).name, load(tmp_path).name, load(saved).name]
     assert names[0] == names[2] != names[1]
     assert names[0].startswith("clipseg-rd16-refined-")
+
+
+@pytest.mark.parametrize("part", ["decoder.layers.2.mlp.fc2.bias", "clip.vision_model.encoder.layers.1.mlp.fc1.bias"])
+def test_one_weight_makes_another_name(saved: Path, tmp_path: Path, part: str) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(saved, other)
+    weights = load_file(other / "model.safetensors")
+    weights[part][0] += 1
+    save_file(weights, other / "model.safetensors", metadata={"format": "pt"})
+    assert load(saved).name != load(other).name
 
 
 def test_long_phrases_are_cut_where_clip_ends(saved: Path) -> None:

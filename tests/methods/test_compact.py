@@ -16,7 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from tests.methods.contract import MethodContract, example, logits, picture
 from wordmask.contracts import Segmenter
-from wordmask.errors import CheckpointError, ImageError, UnsupportedPromptError
+from wordmask.errors import CheckpointError, ImageError, ModelNotFoundError, UnsupportedPromptError
 from wordmask.methods.compact import load_compact, save_compact
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.image_encoder import place_code
@@ -184,7 +184,7 @@ def _torn(path: Path) -> None:
 def test_a_damaged_folder_is_named(tmp_path: Path, name: str, damage: object) -> None:
     save_compact(tmp_path, "tiny", tiny_network(), TINY, SETTINGS, tiny_tokenizer())
     damage(tmp_path / name)  # type: ignore[operator]
-    with pytest.raises(CheckpointError, match=name.split(".")[0]):
+    with pytest.raises((CheckpointError, ModelNotFoundError), match=name.split(".")[0]):
         load_compact(tmp_path)
 
 
@@ -290,7 +290,7 @@ def test_sizes_far_from_the_weights_take_no_memory(folder: Path, tmp_path: Path)
 @pytest.mark.parametrize("text", ["[]", "null", pytest.param("[" * 100_000, id="deep")])
 def test_configs_that_are_no_object(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(CheckpointError, match=r"no usable config\.json"):
+    with pytest.raises(CheckpointError, match=r"config\.json.*expected (an object|valid JSON)"):
         load_compact(tmp_path)
 
 

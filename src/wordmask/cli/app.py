@@ -8,10 +8,12 @@ import typer
 
 from wordmask import __version__
 from wordmask.cli.command import PhraseCommand
+from wordmask.cli.compare import compare
+from wordmask.cli.evaluate import evaluate
 from wordmask.cli.models import models
 from wordmask.cli.segment import segment
 
-COMMANDS = (segment, models)
+COMMANDS = (segment, evaluate, compare, models)
 
 app = typer.Typer(
     name="wordmask",

@@ -39,16 +39,18 @@ class Destination:
     _stems: set[str] = field(default_factory=set)
 
     @classmethod
-    def choose(cls, out: Path | None, *, pictures: Sequence[Source], write_nothing: bool) -> Destination:
+    def choose(cls, out: str | Path | None, *, pictures: Sequence[Source], write_nothing: bool) -> Destination:
         """Read the user's wish, and find out before the slow part whether it can be written.
 
         Raises:
-            OutputError: It cannot, it is a file of another kind, or one overlay file was asked for several pictures or
-                in the place of its picture.
+            OutputError: It is empty, it cannot, it is a file of another kind, or one overlay file was asked for several
+                pictures or in the place of its picture.
         """
         if out is None and write_nothing:
             return cls()
-        out = out or DEFAULT_FOLDER
+        if out == "":  # a shell variable that is not set
+            raise OutputError(sentence("an empty --out", "a folder or a file", "name one, or leave --out away"))
+        out = Path(out or DEFAULT_FOLDER)
         if out.suffix.lower() in OVERLAYS and not os.path.isdir(out):
             if len(pictures) > 1:
                 got = f"the one file {quote(out)} for the overlays of {len(pictures)} pictures"

@@ -44,7 +44,7 @@ def segment(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 (CUDA), or auto.")] = "auto",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help=_OUT, show_default=False)] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help=_OUT, show_default=False)] = None,
     threshold: Annotated[
         float | None,
         typer.Option(min=0.0, max=1.0, help="Probability above which a pixel belongs to a mask. Default: the model's."),

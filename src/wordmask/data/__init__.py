@@ -1,1 +1,23 @@
-"""Datasets and their protocols."""
+"""Data sets and their protocols: one file each, with licence, size, folder layout and origin in its docstring.
+
+| set | open it with | what is asked | absent names |
+|---|---|---|---|
+| ADE20K | `ade20k.ade20k_150`, `ade20k.ade20k_847` | 150 or 847 names | yes |
+| CelebAMask-HQ | `celebamask.CelebAMask` | 18 parts of a face, "eyes" on demand | yes |
+| COCO-Stuff | `coco_stuff.coco_stuff` | 171 things and stuffs | yes |
+| Pascal-Context | `pascal_context.pascal_context_59`, `pascal_context_459` | 59, 60 or 459 names | yes |
+| PAS-20, PAS-21 | `pas.pas20`, `pas.pas21` | VOC's classes without and with background | yes |
+| PASCAL VOC 2012 | `voc.PascalVoc` | VOC's classes, seen and unseen | see there |
+| PASCAL-5i, COCO-20i | `pascal5i.Pascal5i`, `coco20i.Coco20i` | one class with an example picture | see there |
+| PhraseCut | `phrasecut.PhraseCut`, `phrasecut_plus.PhraseCutPlus` | phrases; with negatives and examples | see there |
+| RefCOCO, RefCOCO+, RefCOCOg | `refer.Refer` | expressions that single a thing out | no |
+| shapes | `shapes.Shapes` | objects drawn on the fly | see there |
+| any COCO JSON | `coco_json.CocoJson` | its categories | where said to be exhaustive |
+| any label maps | `label_maps.LabelMaps` | the names given | where said to be exhaustive |
+| Hugging Face `datasets` | `hugging_face.HuggingFace` | the names given | where said to be exhaustive |
+| the plain layout | `plain.plain` | the set's names | in exhaustive sets and pictures |
+
+`catalogue.DATASETS` has them by name. `reading` is how all of them read files: what is missing or malformed becomes one
+sentence that names the file. A new set fulfils `wordmask.contracts.Dataset`, and its test inherits
+`tests/data/contract.py`.
+"""

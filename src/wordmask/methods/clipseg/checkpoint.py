@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import pickle
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from wordmask.checkpoints import brief, named, read_json
 from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
 
 if TYPE_CHECKING:
@@ -26,27 +26,6 @@ TRAINED_WITH: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (352, 
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file.
-
-    Raises:
-        ModelNotFoundError: If there is no such file.
-        CheckpointError: If it holds anything else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        remedy = "give the folder that holds config.json and model.safetensors"
-        raise ModelNotFoundError(sentence(f"no {_named(path)}", "one", remedy)) from error
-    except (ValueError, RecursionError) as error:
-        remedy = "fetch or save the checkpoint again"
-        raise CheckpointError(sentence(f"a damaged {_named(path)} ({_brief(error)})", "valid JSON", remedy)) from error
-    if not isinstance(content, dict):
-        got = f"a JSON {type(content).__name__} in {_named(path)}"
-        raise CheckpointError(sentence(got, "an object", "fetch or save the checkpoint again"))
-    return content
 
 
 def find_weights(folder: Path) -> Path:
@@ -76,12 +55,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         except (SafetensorError, OSError, ValueError) as error:
             remedy = "fetch or save the checkpoint again"
             raise CheckpointError(
-                sentence(f"an unreadable {_named(path)} ({_brief(error)})", "safetensors", remedy)
+                sentence(f"an unreadable {named(path)} ({brief(error)})", "safetensors", remedy)
             ) from error
         return weights
     if path.suffix not in _PICKLES:
         expected = f".safetensors or one of {', '.join(_PICKLES)}"
-        raise CheckpointError(sentence(f"the weights file {_named(path)}", expected, "give the checkpoint's weights"))
+        raise CheckpointError(sentence(f"the weights file {named(path)}", expected, "give the checkpoint's weights"))
     return _read_pickle(path)
 
 
@@ -101,10 +80,10 @@ def read_statistics(folder: Path) -> Statistics:
     except (KeyError, TypeError, ValueError) as error:
         expected = "size, image_mean and image_std as transformers writes them"
         remedy = "fetch or save the checkpoint again"
-        raise CheckpointError(sentence(f"a damaged {_named(path)} ({_brief(error)})", expected, remedy)) from error
+        raise CheckpointError(sentence(f"a damaged {named(path)} ({brief(error)})", expected, remedy)) from error
     if min(*std, height, width) <= 0:
         expected = "positive deviations and a positive size"
-        raise CheckpointError(sentence(f"a damaged {_named(path)}", expected, "fetch or save the checkpoint again"))
+        raise CheckpointError(sentence(f"a damaged {named(path)}", expected, "fetch or save the checkpoint again"))
     return mean, std, (height, width)
 
 
@@ -122,25 +101,14 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         expected = "a file of nothing but tensors"
         remedy = "fetch it again, or have whoever made it save it as safetensors; code is never run"
         raise CheckpointError(
-            sentence(f"the pickle {_named(path)}, which is damaged or holds code", expected, remedy)
+            sentence(f"the pickle {named(path)}, which is damaged or holds code", expected, remedy)
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         remedy = "fetch or save the checkpoint again"
         raise CheckpointError(
-            sentence(f"an unreadable {_named(path)} ({_brief(error)})", "torch weights", remedy)
+            sentence(f"an unreadable {named(path)} ({brief(error)})", "torch weights", remedy)
         ) from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         expected = "a dictionary of tensors (a state_dict)"
-        raise CheckpointError(sentence(f"other content in {_named(path)}", expected, "save the model's state_dict"))
+        raise CheckpointError(sentence(f"other content in {named(path)}", expected, "save the model's state_dict"))
     return content
-
-
-def _named(path: Path) -> str:
-    """A file for messages; long folder names are cut, its own name is not."""
-    return f"{path.name} in {quote(path.parent)}"
-
-
-def _brief(error: Exception) -> str:
-    """The beginning of what a library says, on one line."""
-    words = " ".join(str(error).split())
-    return words if len(words) <= 160 else f"{words[:159]}…"

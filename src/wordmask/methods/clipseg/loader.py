@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wordmask.backbones.clip import ClipTextEncoder, build_clip, fill_buffers, load_tokenizer
 from wordmask.backbones.hub import fetch_checkpoint
+from wordmask.checkpoints import read_json
 from wordmask.device import choose_device, choose_dtype
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.clipseg import key_map
@@ -16,7 +17,6 @@ from wordmask.methods.clipseg.checkpoint import (
     TRAINED_WITH,
     Statistics,
     find_weights,
-    read_json,
     read_statistics,
     read_weights,
 )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import zlib
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wordmask.checkpoints import checksum
 from wordmask.contracts import DenseOutput
 from wordmask.methods.clipseg.decoder import MaskDecoder, Readouts
 from wordmask.methods.clipseg.example import prompt_pixels
@@ -68,7 +68,7 @@ class ClipSeg(nn.Module):
         self.std = std
         self.size = size
         self.fit = fit
-        self.name = _name(decoder)
+        self.name = _name(decoder, vision)
 
     def canvas(self, size: Size) -> Placement:
         """Where a picture of `size` (H, W) goes on the canvas."""
@@ -139,9 +139,8 @@ def build_decoder(config: ClipSegConfig) -> MaskDecoder:
         return MaskDecoder(config)
 
 
-def _name(decoder: MaskDecoder) -> str:
+def _name(decoder: MaskDecoder, vision: VisualTower) -> str:
     """A name that tells two sets of weights apart, such as clipseg-rd64-refined-1a2b3c4d."""
     kind = "-refined" if len(decoder.trans_conv.state_dict()) > 2 else ""
-    weight = decoder.film_mul.weight.detach()
-    check = zlib.crc32(weight.cpu().float().contiguous().numpy().tobytes())
-    return f"clipseg-rd{len(weight)}{kind}-{check:08x}"
+    own, towers = checksum(decoder.state_dict().values()), checksum(vision.state_dict().values(), each=1024)
+    return f"clipseg-rd{len(decoder.film_mul.weight)}{kind}-{own ^ towers:08x}"

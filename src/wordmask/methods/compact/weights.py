@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from tokenizers import Tokenizer
 
+from wordmask.checkpoints import read_json
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.method import CompactModel, CompactSettings
@@ -107,13 +108,13 @@ class _Config(NamedTuple):
 
 
 def _read_config(folder: Path) -> _Config:
+    config = read_json(folder / "config.json")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         name = config.get("name", folder.name)
         if not isinstance(name, str):
             raise TypeError(f"name is {quote(name)}, not a string")
         return _Config(name, CompactConfig.from_json(config["network"]), CompactSettings(**config["settings"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         got = f"no usable config.json in {quote(folder)} ({error})"
         raise CheckpointError(sentence(got, "the config of a compact network", "save the model again")) from error
 

@@ -1,0 +1,264 @@
+"""Any data set in COCO's instance format: one JSON file and a folder of pictures.
+
+    instances.json      {"images":      [{"id": 1, "file_name": "a.jpg", "height": 480, "width": 640}],
+                         "categories":  [{"id": 3, "name": "car"}],
+                         "annotations": [{"id": 9, "image_id": 1, "category_id": 3, "segmentation": …, "iscrowd": 0}]}
+    images/
+      a.jpg
+
+A segmentation is a list of polygons (`[[x0, y0, x1, y1, …], …]`), or run lengths, compressed (a text) or not (a list).
+Format: https://cocodataset.org/#format-data. COCO itself (118,287 + 5,000 pictures in its 2017 training and validation
+parts, 80 things; annotations CC BY 4.0, pictures under their Flickr terms) is had from https://cocodataset.org/#download
+as `annotations/instances_val2017.json` and `val2017/`. Licence and size of other sets are their own.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wordmask.data.reading import (
+    fingerprint,
+    malformed,
+    read_image,
+    read_json,
+    read_size,
+    require_field,
+    require_file,
+    require_folder,
+    require_index,
+    show,
+)
+from wordmask.errors import DataError, ImageError, quote, sentence
+from wordmask.ops import rle
+from wordmask.ops.masks import pack
+from wordmask.ops.polygons import fill_as_coco
+from wordmask.prompts import TextPrompt
+from wordmask.samples import Query, Sample
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+__all__ = ["CocoJson", "decode_segmentation"]
+
+_WHAT = "annotations in COCO's instance format"
+_FEWEST = 3  # points of a polygon
+
+
+class CocoJson:
+    """Pictures with annotated things; one query for every name that is in the picture, over all its things.
+
+    Pixels of a crowd (`iscrowd`) that belong to no single thing are ignored, and its name is then neither asked for on
+    its account nor called absent.
+
+    Args:
+        annotations: The JSON file.
+        images: Folder that the file names in it start from.
+        exhaustive: Whether every thing of every category is annotated in every picture, so that the other names are
+            known to be absent. A picture may say so for itself with a field `"exhaustive": true`.
+        crowds: Whether a crowd counts as a part of its name's mask instead.
+        keys: File names without folder and ending, to choose and order the samples; None means all, in the file's
+            order.
+        name, split: What reports call the set.
+
+    Raises:
+        DataError: If the file or the folder is missing, or the file is malformed.
+    """
+
+    def __init__(
+        self,
+        annotations: str | os.PathLike[str],
+        images: str | os.PathLike[str],
+        *,
+        exhaustive: bool = False,
+        crowds: bool = False,
+        keys: Iterable[str] | None = None,
+        name: str = "coco json",
+        split: str = "all",
+    ) -> None:
+        self.name, self.split, self.exhaustive, self.crowds = name, split, exhaustive, crowds
+        self._path = require_file(annotations, _WHAT)
+        self._folder = require_folder(images, f"the pictures of {name}")
+        content = read_json(self._path, _WHAT, dict)
+        self._names = self._categories(content)
+        self._images = _chosen(self._all_images(content), None if keys is None else tuple(keys), self._path)
+        self._things = self._by_image(content)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the categories in the file's order, each once."""
+        return tuple(dict.fromkeys(self._names.values()))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of the annotation file and of the options."""
+        return fingerprint(
+            [self._path],
+            name=self.name,
+            split=self.split,
+            keys=[key for key, _ in self._images],
+            exhaustive=self.exhaustive,
+            crowds=self.crowds,
+        )
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sample.
+
+        Raises:
+            IndexError: outside 0 to `len - 1`.
+            DataError: if the picture is missing or of another size than the file says, or a segmentation is malformed.
+        """
+        key, record = self._images[require_index(index, len(self))]
+        path = self._folder / record["file_name"]
+        size = self._size(record, path)
+        picture = read_image(path, size, f"a picture of {self.name}")
+        masks, crowd, unsure = self._masks(record["id"], size)
+        queries = tuple(
+            Query(TextPrompt(name), pack(masks[name]), name)
+            for name in self.names
+            if name in masks and masks[name].any()
+        )
+        known = self.exhaustive or record.get("exhaustive") is True
+        absent = tuple(name for name in self.names if name not in masks.keys() | unsure) if known else ()
+        return Sample(key, picture, size, queries, absent, pack(crowd) if crowd.any() else None)
+
+    # --- the file --------------------------------------------------------------------------------------------------
+
+    def _categories(self, content: dict[str, Any]) -> dict[int, str]:
+        names: dict[int, str] = {}
+        for place, record in enumerate(require_field(content, "categories", list, self._path, _WHAT)):
+            of = f"category {place}"
+            name = require_field(record, "name", str, self._path, _WHAT, of=of).strip()
+            if not name:
+                raise malformed(self._path, _WHAT, f"a blank name in {of}")
+            names[require_field(record, "id", int, self._path, _WHAT, of=of)] = name
+        return names
+
+    def _all_images(self, content: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+        images = []
+        for place, record in enumerate(require_field(content, "images", list, self._path, _WHAT)):
+            require_field(record, "id", int, self._path, _WHAT, of=f"image {place}")
+            file_name = require_field(record, "file_name", str, self._path, _WHAT, of=f"image {place}")
+            images.append((Path(file_name).stem, record))
+        if not images:
+            raise malformed(self._path, _WHAT, "no images")
+        return images
+
+    def _by_image(self, content: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
+        things: dict[int, list[dict[str, Any]]] = {record["id"]: [] for _, record in self._images}
+        for place, record in enumerate(require_field(content, "annotations", list, self._path, _WHAT)):
+            of = f"annotation {place}"
+            image = require_field(record, "image_id", int, self._path, _WHAT, of=of)
+            category = require_field(record, "category_id", int, self._path, _WHAT, of=of)
+            if category not in self._names:
+                raise malformed(self._path, _WHAT, f"the unknown category {category} in {of}")
+            if image in things:
+                things[image].append(record)
+        return things
+
+    # --- one picture -----------------------------------------------------------------------------------------------
+
+    def _size(self, record: dict[str, Any], path: Path) -> tuple[int, int]:
+        if "height" not in record or "width" not in record:
+            return read_size(path, f"a picture of {self.name}")
+        of = f"image {record['id']}"
+        height, width = (require_field(record, side, int, self._path, _WHAT, of=of) for side in ("height", "width"))
+        return height, width
+
+    def _masks(
+        self, image: int, size: tuple[int, int]
+    ) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_], set[str]]:
+        """Return the masks by name, the pixels of crowds alone, and the names of those crowds."""
+        masks: dict[str, NDArray[np.bool_]] = {}
+        crowd, single = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
+        unsure: set[str] = set()
+        for record in self._things[image]:
+            of = f"annotation {quote(record.get('id', '?'))}"
+            mask = decode_segmentation(record.get("segmentation"), size, self._path, of)
+            name = self._names[record["category_id"]]
+            if record.get("iscrowd") and not self.crowds:
+                crowd |= mask
+                unsure.add(name)
+                continue
+            single |= mask
+            masks[name] = masks[name] | mask if name in masks else mask
+        return masks, crowd & ~single, unsure
+
+
+def _chosen(
+    images: list[tuple[str, dict[str, Any]]], keys: tuple[str, ...] | None, path: Path
+) -> list[tuple[str, dict[str, Any]]]:
+    """Return the images asked for under keys that differ: names without ending, whole file names where those clash."""
+    if keys is None:
+        stems = [key for key, _ in images]
+        if len(set(stems)) == len(stems):
+            return images
+        by_name = {record["file_name"]: record for _, record in images}
+        if len(by_name) < len(images):
+            raise malformed(path, _WHAT, "two images of the same file name")
+        return list(by_name.items())
+    by_key = dict(images)
+    missing = [key for key in keys if key not in by_key]
+    if missing:
+        got = f"no image {quote(missing[0])} in {show(path)}"
+        raise DataError(sentence(got, "an entry for every key asked for", "correct the list of keys"))
+    return [(key, by_key[key]) for key in keys]
+
+
+# --- segmentations -------------------------------------------------------------------------------------------------
+
+
+def decode_segmentation(code: Any, size: tuple[int, int], path: str | os.PathLike[str], of: str) -> NDArray[np.bool_]:
+    """Return the mask of a segmentation of COCO's format, bool `(H, W)`.
+
+    Args:
+        code: A list of polygons, or an object with `size` and `counts`.
+        size: `(H, W)` of the picture.
+        path: The file that it comes from, for messages.
+        of: What it belongs to, such as "annotation 3".
+
+    Raises:
+        DataError: If it is neither, or does not fit the size.
+    """
+    if isinstance(code, list):
+        return _from_polygons(code, size, path, of)
+    if not isinstance(code, dict):
+        raise malformed(path, _WHAT, f"neither polygons nor run lengths as segmentation of {of}")
+    if code.get("size") != list(size):
+        raise malformed(path, _WHAT, f"run lengths of size {quote(code.get('size'))} in {of}, not {list(size)}")
+    counts = code.get("counts")
+    try:
+        text = counts if isinstance(counts, str) else rle.compress(_whole(counts))
+        return rle.decode({"size": list(size), "counts": text})
+    except (ImageError, ValueError, TypeError, OverflowError) as error:
+        raise malformed(path, _WHAT, f"damaged run lengths in {of}") from error
+
+
+def _whole(counts: Any) -> NDArray[np.int64]:
+    values = np.asarray(counts)
+    if not isinstance(counts, list) or values.ndim != 1 or values.dtype.kind not in "iu" or not values.size:
+        raise ValueError("run lengths are whole numbers")
+    return values.astype(np.int64)
+
+
+def _from_polygons(code: list[Any], size: tuple[int, int], path: str | os.PathLike[str], of: str) -> NDArray[np.bool_]:
+    mask = np.zeros(size, dtype=np.bool_)
+    for polygon in code:
+        try:
+            points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+        except (ValueError, TypeError) as error:
+            raise malformed(path, _WHAT, f"a polygon in {of} that is no list of x, y, x, y, …") from error
+        if not np.isfinite(points).all():
+            raise malformed(path, _WHAT, f"a polygon in {of} with numbers that are not finite")
+        if len(points) >= _FEWEST:  # fewer enclose nothing; COCO has some
+            mask |= fill_as_coco(points, size)
+    return mask

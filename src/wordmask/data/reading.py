@@ -1,0 +1,368 @@
+"""Reading the files of a data set: what is missing or malformed becomes one sentence that names the file.
+
+Every function takes the path, what ought to be there (a noun phrase for the message, such as "the instances of COCO")
+and, where a better one than the default is known, a remedy (what a user can do about it).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+from PIL import Image
+
+from wordmask.errors import DataError, quote, sentence
+from wordmask.images import Picture
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "fingerprint",
+    "first_folder",
+    "malformed",
+    "read_bytes",
+    "read_image",
+    "read_json",
+    "read_labels",
+    "read_lines",
+    "read_mask",
+    "read_size",
+    "require_choice",
+    "require_field",
+    "require_file",
+    "require_folder",
+    "require_index",
+    "show",
+]
+
+REMEDY = "give the folder as its authors lay it out, or download the file again"
+
+_Value = TypeVar("_Value")
+_BLOCK = 1 << 20  # bytes hashed at once
+_ORIENTATION = 0x0112  # EXIF
+# What decoders raise on damaged data.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
+    MemoryError, NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
+# Pillow spreads grey values of 2 and 4 bits over 0 to 255; in a label map they are indices and go back.
+_SPREAD = {"L;2": 85, "L;4": 17}
+_INDEX_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+# --- messages ------------------------------------------------------------------------------------------------------
+
+
+def show(path: str | os.PathLike[str]) -> str:
+    """Return a path in quotes, long enough that the file's own name is never cut."""
+    return quote(path, limit=1000)
+
+
+def malformed(path: str | os.PathLike[str], what: str, problem: object, remedy: str = REMEDY) -> DataError:
+    """Return the error for a file that is there but not as its authors lay it out.
+
+    Args:
+        path: The file.
+        what: What it ought to hold.
+        problem: What is wrong with it, such as "no field 'id' in image 3".
+        remedy: What to do.
+    """
+    return DataError(sentence(f"the file {show(path)} with {problem}", what, remedy))
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+def require_folder(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) -> Path:
+    """Return the path of a folder.
+
+    Raises:
+        DataError: If it is not there or is a file.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        got = f"the file {show(folder)}" if folder.exists() else f"no folder {show(folder)}"
+        raise DataError(sentence(got, f"a folder with {what}", remedy))
+    return folder
+
+
+def require_file(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        DataError: If it is not there or is a folder.
+    """
+    file = Path(path)
+    if not file.is_file():
+        got = f"the folder {show(file)}" if file.exists() else f"no file {show(file)}"
+        raise DataError(sentence(got, f"a file with {what}", remedy))
+    return file
+
+
+def first_folder(root: str | os.PathLike[str], candidates: Sequence[str], what: str, remedy: str = REMEDY) -> Path:
+    """Return the first of some folders under `root` that is there.
+
+    Raises:
+        DataError: If none is.
+    """
+    for candidate in candidates:
+        if (Path(root) / candidate).is_dir():
+            return Path(root) / candidate
+    others = "".join(f" or {quote(candidate)}" for candidate in candidates[1:])
+    raise DataError(
+        sentence(f"no folder {show(Path(root) / candidates[0])}{others} beside it", f"a folder with {what}", remedy)
+    )
+
+
+def read_bytes(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) -> bytes:
+    """Return a file's contents.
+
+    Raises:
+        DataError: If it is missing or may not be read.
+    """
+    file = require_file(path, what, remedy)
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        got = f"the file {show(file)}, which cannot be read ({quote(error.strerror)})"
+        raise DataError(sentence(got, what, "check its permissions and the disk")) from error
+
+
+def read_lines(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) -> tuple[str, ...]:
+    """Return the lines of a text file (UTF-8), without blanks around them and without blank lines.
+
+    Raises:
+        DataError: If it is missing or is no text.
+    """
+    content = read_bytes(path, what, remedy)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise malformed(path, what, "bytes that are no text", remedy) from error
+    return tuple(line.strip() for line in text.splitlines() if line.strip())
+
+
+def read_json(path: str | os.PathLike[str], what: str, kind: type[_Value], remedy: str = REMEDY) -> _Value:
+    """Return what a JSON file holds.
+
+    Args:
+        path: The file.
+        what: What it ought to hold.
+        kind: `dict` or `list`: what the outermost value must be.
+        remedy: What to do when it is missing or malformed.
+
+    Raises:
+        DataError: If it is missing, is not JSON or holds another kind of value.
+    """
+    try:
+        value = json.loads(read_bytes(path, what, remedy))
+    except (ValueError, RecursionError) as error:
+        raise malformed(path, what, f"damaged JSON ({quote(error, limit=100)})", remedy) from error
+    if not isinstance(value, kind):
+        raise malformed(path, what, f"{_kind(type(value))} outermost instead of {_kind(kind)}", remedy)
+    return value
+
+
+def require_field(
+    record: Any, field: str, kind: type[_Value], path: str | os.PathLike[str], what: str, *, of: str = "it"
+) -> _Value:
+    """Return a field of something read from a JSON file.
+
+    Args:
+        record: What ought to be a JSON object.
+        field: Its key.
+        kind: `int`, `float` (any number), `str`, `bool`, `list` or `dict`.
+        path: The file, for the message.
+        what: What the file ought to hold.
+        of: What `record` is called in the message, such as "image 3".
+
+    Raises:
+        DataError: If `record` is no object, or the field is missing or of another type.
+    """
+    if not isinstance(record, dict) or field not in record:
+        raise malformed(path, what, f"no field {field!r} in {of}")
+    value = record[field]
+    number = kind is float and isinstance(value, int)
+    if not (isinstance(value, kind) or number) or (isinstance(value, bool) and kind is not bool):
+        raise malformed(path, what, f"{_kind(type(value))} as field {field!r} of {of} instead of {_kind(kind)}")
+    return cast("_Value", value)
+
+
+def _kind(kind: type) -> str:
+    words = {dict: "an object", list: "a list", str: "a text", int: "a whole number", float: "a number"}
+    return words.get(kind, "nothing" if kind is type(None) else "true or false" if kind is bool else kind.__name__)
+
+
+# --- pictures ------------------------------------------------------------------------------------------------------
+
+
+def read_size(path: str | os.PathLike[str], what: str = "a picture", remedy: str = REMEDY) -> tuple[int, int]:
+    """Return `(H, W)` of a picture, upright as `load_image` reads it, from its header alone.
+
+    Raises:
+        DataError: If the file is missing or is no picture.
+    """
+    (height, width), orientation = _header(path, what, remedy)
+    return (width, height) if orientation >= 5 else (height, width)
+
+
+def read_image(
+    path: str | os.PathLike[str], size: tuple[int, int], what: str = "a picture", remedy: str = REMEDY
+) -> Path | Picture:
+    """Return a picture whose truth has the given `(H, W)`: nearly always the path itself, its header checked only.
+
+    Annotations are drawn on the pixels as they are stored, but `load_image` turns a picture as its EXIF orientation
+    says. One of the few that would turn is therefore decoded here, unturned, unless the truth has its turned size.
+
+    Raises:
+        DataError: If the file is missing, is no picture, or is of another size than its truth.
+    """
+    stored, orientation = _header(path, what, remedy)
+    upright = (stored[1], stored[0]) if orientation >= 5 else stored
+    if size not in (stored, upright):
+        problem = f"{stored[0]} x {stored[1]} pixels (height x width)"
+        raise malformed(path, f"{what} of the size of its truth, {size[0]} x {size[1]}", problem, remedy)
+    if orientation == 1 or size != stored:
+        return Path(path)
+    try:
+        with Image.open(path) as image:
+            pixels = np.array(image.convert("RGB"))
+    except _DAMAGE as error:
+        raise malformed(path, what, f"damage ({quote(error, limit=60)})", remedy) from error
+    pixels.flags.writeable = False
+    return Picture(pixels, Path(path).name)
+
+
+def _header(path: str | os.PathLike[str], what: str, remedy: str) -> tuple[tuple[int, int], int]:
+    """Return `(H, W)` as stored and the EXIF orientation, 1 to 8 (from 5 on the picture lies on its side)."""
+    file = require_file(path, what, remedy)
+    try:
+        with Image.open(file) as image:
+            width, height = image.size
+            orientation = _orientation(image)
+    except _DAMAGE as error:
+        raise malformed(file, what, "contents that are no picture", remedy) from error
+    return (height, width), orientation
+
+
+def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would decode the whole picture to look for one behind the pixels
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except _DAMAGE:  # a damaged EXIF block turns nothing
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def read_labels(
+    path: str | os.PathLike[str], what: str, size: tuple[int, int] | None = None, remedy: str = REMEDY
+) -> NDArray[np.int32]:
+    """Return the values of a label map, int32 `(H, W)`: a PNG or TIFF with one channel of 1 to 16 bits, or a palette.
+
+    Of a palette the indices are returned, not the colours.
+
+    Args:
+        path: The file.
+        what: What it ought to hold.
+        size: `(H, W)` that it must have.
+        remedy: What to do.
+
+    Raises:
+        DataError: If the file is missing, damaged, in colours or of another size.
+    """
+    file = require_file(path, what, remedy)
+    try:
+        with Image.open(file) as image:
+            mode, spread = image.mode, _spread(image)
+            values = np.asarray(image).astype(np.int32) if mode in _INDEX_MODES else None
+    except _DAMAGE as error:
+        raise malformed(file, what, f"damage ({quote(error, limit=60)})", remedy) from error
+    if values is None:
+        raise malformed(file, f"{what} as one channel of label values", f"colours ({mode})", remedy)
+    if size is not None and values.shape != size:
+        problem = f"{values.shape[0]} x {values.shape[1]} pixels (height x width)"
+        raise malformed(file, f"{what} of {size[0]} x {size[1]}", problem, remedy)
+    return values // spread
+
+
+def read_mask(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) -> NDArray[np.bool_]:
+    """Return a mask drawn in black and white, bool `(H, W)`: True where a pixel is nearer to white.
+
+    Raises:
+        DataError: If the file is missing or damaged.
+    """
+    file = require_file(path, what, remedy)
+    try:
+        with Image.open(file) as image:
+            values = np.asarray(image.convert("L"))
+    except _DAMAGE as error:
+        raise malformed(file, what, f"damage ({quote(error, limit=60)})", remedy) from error
+    return values > 127
+
+
+def _spread(image: Image.Image) -> int:
+    tiles = getattr(image, "tile", None)
+    raw = tiles[0][3] if tiles else None
+    return _SPREAD.get(raw, 1) if isinstance(raw, str) else 1
+
+
+# --- samples -------------------------------------------------------------------------------------------------------
+
+
+def require_index(index: int, length: int) -> int:
+    """Return an index of a sample.
+
+    Raises:
+        IndexError: If it is negative or too large.
+    """
+    if not 0 <= index < length:
+        raise IndexError(f"sample {index} of {length}")
+    return index
+
+
+def require_choice(value: object, choices: Sequence[str], what: str) -> str:
+    """Return one of a few words that a user may choose between.
+
+    Args:
+        value: What the user chose.
+        choices: What there is.
+        what: What is chosen, such as "split of COCO-Stuff".
+
+    Raises:
+        DataError: If there is no such choice.
+    """
+    if value not in choices:
+        raise DataError(sentence(f"the {what} {quote(value)}", f"one of {', '.join(choices)}", "choose one of these"))
+    return str(value)
+
+
+def fingerprint(files: Iterable[str | os.PathLike[str]], **options: Any) -> str:
+    """Return 16 hexadecimal digits that change with the contents and names of annotation files and with options.
+
+    Folders above the files do not matter, so that two copies of a data set agree.
+
+    Args:
+        files: The files, in a fixed order.
+        options: Whatever else the samples depend on: the split, a seed; anything that JSON can hold, and tuples.
+
+    Raises:
+        DataError: If a file is missing.
+    """
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode())
+    for path in files:
+        file = require_file(path, "annotations")
+        digest.update(f"\n{file.name}\n{file.stat().st_size}\n".encode())
+        with file.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,222 @@
+"""Shapes: pictures of plain coloured shapes, made as they are asked for, of which everything is known.
+
+Licence: none needed; nothing is downloaded and nothing is read. Size: as many pictures as asked for, in no memory.
+Layout: no files. What it is for: tests, tutorials and checks of a protocol on data whose truth is beyond doubt. A
+score on it says nothing about photographs.
+
+Every picture holds some circles, squares, triangles, stars, rings and crosses in eight colours and two sizes, some
+partly behind others; the truth is what is visible. It is asked for by
+
+    kinds        "circle": all circles; the vocabulary, `Sample.labels` gives every pixel its kind
+    phrases      "red circle", "small red circle": all that fit
+    expressions  "the small red circle left of the blue square", "the leftmost star": exactly one fits, beyond doubt
+    absent       "green star" where there is none: the true mask is empty
+
+The truth is exhaustive: a phrase's mask holds everything in the picture that it names.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wordmask.data.reading import fingerprint, require_index
+from wordmask.data.shapes_scene import COLOURS, KINDS, Scene, draw_scene
+from wordmask.data.shapes_words import Description, caption, descriptions, expressions
+from wordmask.errors import DataError, quote, sentence
+from wordmask.images import Picture
+from wordmask.ops.masks import empty, pack
+from wordmask.prompts import TextPrompt
+from wordmask.samples import Query, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from wordmask.ops.geometry import Size
+
+__all__ = ["Shapes"]
+
+ASKED = ("kinds", "phrases", "expressions", "absent")
+"""What a picture can be asked for."""
+
+BACKGROUND = "background"
+LEAST_SIDE = 48
+"""Pixels of the shorter side below which small stars and circles look alike."""
+
+_RECIPE = 1  # to be counted up when the same seed would give other pictures
+
+
+class Shapes:
+    """Pictures of shapes; sample `i` depends on the seed and `i` alone and is made without those before it.
+
+    Attributes:
+        names: "background" and the kinds.
+    """
+
+    name = "shapes"
+    names: tuple[str, ...] = (BACKGROUND, *KINDS)
+
+    def __init__(
+        self,
+        count: int = 100,
+        *,
+        seed: int = 0,
+        size: Size = (256, 256),
+        things: tuple[int, int] = (3, 7),
+        ask: Collection[str] = ASKED,
+        expressions: int = 4,
+        absent: int = 2,
+    ) -> None:
+        """Choose the pictures; none is made yet.
+
+        Args:
+            count: Number of pictures.
+            seed: Which pictures, 0 or more.
+            size: `(H, W)` in pixels.
+            things: Least and greatest number of shapes in a picture.
+            ask: Some of "kinds", "phrases", "expressions" and "absent".
+            expressions: Greatest number of referring expressions for a picture.
+            absent: Number of phrases for a picture that name nothing in it.
+
+        Raises:
+            DataError: If a number is out of range or `ask` names something else.
+        """
+        _check(count, seed, size, things, expressions, absent)
+        unknown = [part for part in ask if part not in ASKED]
+        if unknown:
+            remedy = "leave out what is not wanted"
+            raise DataError(sentence(f"ask={quote(unknown[0])}", f"some of {', '.join(ASKED)}", remedy))
+        self.seed = seed
+        self.size = size
+        self.split = f"seed-{seed}"
+        self._count = count
+        self._things = things
+        self._ask = tuple(part for part in ASKED if part in ask)
+        self._expressions = expressions
+        self._absent = absent
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of the options; data made in memory depend on nothing else."""
+        numbers = [self._count, self.seed, *self.size, *self._things, self._expressions, self._absent]
+        return fingerprint((), recipe=_RECIPE, numbers=numbers, ask=self._ask)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Sample:
+        """Make a sample.
+
+        Raises:
+            IndexError: outside 0 to `len - 1`.
+        """
+        scene, random = self._made(index)
+        key = f"shapes-{self.seed}-{index}"
+        asked = [query for part in self._ask for query in self._queries(part)(scene, random, key)]
+        present = {thing.kind for thing in scene.things}
+        return Sample(
+            key=key,
+            image=Picture(scene.pixels, f"{key}.png"),
+            size=self.size,
+            queries=tuple(asked),
+            absent=tuple(kind for kind in KINDS if kind not in present),
+            labels=_labels(scene),
+        )
+
+    def scene(self, index: int) -> Scene:
+        """Return the shapes of a picture, for those who want to ask something else about it.
+
+        Raises:
+            IndexError: outside 0 to `len - 1`.
+        """
+        return self._made(index)[0]
+
+    def caption(self, index: int) -> str:
+        """Return a true sentence about the whole picture.
+
+        Raises:
+            IndexError: outside 0 to `len - 1`.
+        """
+        return caption(self.scene(index).things, min(self.size))
+
+    def _made(self, index: int) -> tuple[Scene, np.random.Generator]:
+        random = np.random.default_rng([self.seed, require_index(index, self._count)])
+        scene = draw_scene(random, self.size, self._things)
+        return scene, np.random.default_rng([self.seed, index, 1])  # words do not depend on how pictures are drawn
+
+    def _queries(self, part: str) -> Callable[[Scene, np.random.Generator, str], list[Query]]:
+        makers: Mapping[str, Callable[[Scene, np.random.Generator, str], list[Query]]] = {
+            "kinds": lambda scene, random, key: _about(scene, [Description(kind) for kind in KINDS]),
+            "phrases": lambda scene, random, key: _about(scene, _phrases(scene)),
+            "expressions": self._expression_queries,
+            "absent": self._absent_queries,
+        }
+        return makers[part]
+
+    def _expression_queries(self, scene: Scene, random: np.random.Generator, key: str) -> list[Query]:
+        known = expressions(scene.things, min(self.size))
+        order = random.permutation(len(known))[: self._expressions]
+        return [
+            Query(TextPrompt(known[place][0]), pack(scene.owner == known[place][1]), f"{key}/{number}")
+            for number, place in enumerate(order.tolist())
+        ]
+
+    def _absent_queries(self, scene: Scene, random: np.random.Generator, key: str) -> list[Query]:
+        """Phrases that nothing fits, first those whose colour and kind are both there, but on different shapes."""
+        kinds, colours = ({getattr(thing, part) for thing in scene.things} for part in ("kind", "colour"))
+        missing = [
+            words
+            for words in (Description(kind, colour) for kind, colour in itertools.product(KINDS, COLOURS))
+            if not any(words.fits(thing) for thing in scene.things)
+        ]
+        order = random.permutation(len(missing)).tolist()
+        order.sort(key=lambda place: -(missing[place].kind in kinds) - (missing[place].colour in colours))
+        chosen = [str(missing[place]) for place in order[: self._absent]]
+        return [Query(TextPrompt(words), empty(self.size), words) for words in chosen]
+
+
+def _about(scene: Scene, wanted: list[Description]) -> list[Query]:
+    """Ask for each description that fits something; the truth is all that it fits."""
+    asked = []
+    for words in wanted:
+        fitting = [index for index, thing in enumerate(scene.things) if words.fits(thing)]
+        if fitting:
+            mask = pack(np.isin(scene.owner, fitting))
+            asked.append(Query(TextPrompt(str(words)), mask, str(words)))
+    return asked
+
+
+def _phrases(scene: Scene) -> list[Description]:
+    """Colour and kind of every shape; with its size, too, where that tells it from another."""
+    plain = dict.fromkeys(descriptions(thing)[1] for thing in scene.things)
+    sized = dict.fromkeys(
+        descriptions(thing)[3]
+        for thing in scene.things
+        if any(descriptions(thing)[1].fits(other) and other.size != thing.size for other in scene.things)
+    )
+    return [*plain, *sized]
+
+
+def _labels(scene: Scene) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
+    positions = [Shapes.names.index(thing.kind) for thing in scene.things]
+    table = np.array([*positions, 0], dtype=np.int32)  # GROUND is -1: the last entry
+    return table[scene.owner]
+
+
+def _check(count: int, seed: int, size: Size, things: tuple[int, int], expressions: int, absent: int) -> None:
+    """Raise DataError for the first number that is out of range."""
+    _require(count >= 0, f"count={count}", "0 or more", "choose how many pictures are made")
+    _require(seed >= 0, f"seed={seed}", "0 or more", "choose another seed")
+    least = f"at least {LEAST_SIDE} x {LEAST_SIDE}"
+    _require(min(size) >= LEAST_SIDE, f"size={size[0]} x {size[1]}", least, "make the pictures larger")
+    ordered = 0 <= things[0] <= things[1]
+    _require(ordered, f"things={things}", "the least and the greatest number", "write for example (3, 7)")
+    _require(expressions >= 0, f"expressions={expressions}", "0 or more", "choose how many are asked for")
+    _require(absent >= 0, f"absent={absent}", "0 or more", "choose how many are asked for")
+
+
+def _require(good: bool, got: str, expected: str, remedy: str) -> None:
+    if not good:
+        raise DataError(sentence(got, expected, remedy))

@@ -1,0 +1,162 @@
+"""What can truly be said about a scene of shapes: phrases, referring expressions and captions.
+
+An expression is made only where it is right beyond doubt: its words fit the thing meant, they fit nothing else, and
+nothing else comes near to fitting (a shape that is a little to the left is neither "left of" nor "not left of").
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from wordmask.data.shapes_scene import Thing
+
+CLEAR = 0.05
+"""Distance that counts as a difference of place, as a share of the picture's shorter side."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """Words for a shape: its kind, with or without size and colour."""
+
+    kind: str
+    colour: str | None = None
+    size: str | None = None
+
+    def __str__(self) -> str:
+        return " ".join(word for word in (self.size, self.colour, self.kind) if word)
+
+    def fits(self, thing: Thing) -> bool:
+        """Whether the words are true of a shape."""
+        return thing.kind == self.kind and self.colour in (None, thing.colour) and self.size in (None, thing.size)
+
+
+def descriptions(thing: Thing) -> tuple[Description, ...]:
+    """Return the ways to describe a shape by its looks, shortest first."""
+    return (
+        Description(thing.kind),
+        Description(thing.kind, thing.colour),
+        Description(thing.kind, size=thing.size),
+        Description(thing.kind, thing.colour, thing.size),
+    )
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A place in relation to another, along one axis.
+
+    Attributes:
+        words: Such as "left of".
+        axis: 0 for x, 1 for y.
+        sign: -1 or 1: on which side of the other.
+    """
+
+    words: str
+    axis: int
+    sign: int
+
+    def holds(self, thing: Thing, other: Thing, clear: float) -> bool:
+        """Whether it is beyond doubt: far enough along the axis, and farther than across it."""
+        along, across = self._offset(thing, other)
+        return along >= clear and along >= abs(across)
+
+    def fails(self, thing: Thing, other: Thing) -> bool:
+        """Whether nobody would say so: the thing lies on the opposite side."""
+        return self._offset(thing, other)[0] <= 0
+
+    def _offset(self, thing: Thing, other: Thing) -> tuple[float, float]:
+        offset = [one - two for one, two in zip(thing.centre, other.centre, strict=True)]
+        return self.sign * offset[self.axis], offset[1 - self.axis]
+
+
+RELATIONS = (Relation("left of", 0, -1), Relation("right of", 0, 1), Relation("above", 1, -1), Relation("below", 1, 1))
+
+EXTREMES: Mapping[str, Callable[[Thing], float]] = {
+    "leftmost": lambda thing: -thing.centre[0],
+    "rightmost": lambda thing: thing.centre[0],
+    "topmost": lambda thing: -thing.centre[1],
+    "bottommost": lambda thing: thing.centre[1],
+}
+"""Words for the one that lies farthest in a direction, and how far a shape does."""
+
+
+def expressions(things: Sequence[Thing], side: int) -> tuple[tuple[str, int], ...]:
+    """Return every referring expression of the grammar with the position of the shape it means.
+
+    Args:
+        things: All shapes of the scene.
+        side: The picture's shorter side in pixels: what distances are measured by.
+    """
+    clear, names = CLEAR * side, [_shortest_unique(thing, things) for thing in things]
+    found = {}
+    for index, thing in enumerate(things):
+        for words in descriptions(thing):
+            fitting = [place for place, one in enumerate(things) if words.fits(one)]
+            if fitting == [index]:
+                found[f"the {words}"] = index
+            for text in _by_extreme(words, [things[place] for place in fitting if place != index], thing, clear):
+                found[text] = index
+            for text in _by_relation(words, index, fitting, things, names, clear):
+                found[text] = index
+    return tuple(found.items())
+
+
+def _by_extreme(words: Description, rivals: Sequence[Thing], thing: Thing, clear: float) -> Iterator[str]:
+    for name, reach in EXTREMES.items():
+        if rivals and reach(thing) >= max(map(reach, rivals)) + clear:
+            yield f"the {name} {words}"
+
+
+def _by_relation(
+    words: Description,
+    index: int,
+    fitting: Sequence[int],
+    things: Sequence[Thing],
+    names: Sequence[Description | None],
+    clear: float,
+) -> Iterator[str]:
+    for place, (landmark, name) in enumerate(zip(things, names, strict=True)):
+        if place == index or name is None:
+            continue
+        rivals = [things[other] for other in fitting if other not in (index, place)]
+        for relation in RELATIONS:
+            if relation.holds(things[index], landmark, clear) and all(relation.fails(one, landmark) for one in rivals):
+                yield f"the {words} {relation.words} the {name}"
+
+
+def _shortest_unique(thing: Thing, things: Sequence[Thing]) -> Description | None:
+    return next((words for words in descriptions(thing) if sum(words.fits(one) for one in things) == 1), None)
+
+
+def caption(things: Sequence[Thing], side: int) -> str:
+    """Return a sentence that names every shape and, where one is beyond doubt, one relation.
+
+    Args:
+        things: All shapes of the scene.
+        side: The picture's shorter side in pixels.
+    """
+    if not things:
+        return "nothing but the ground"
+    counts = Counter(str(descriptions(thing)[-1]) for thing in things)
+    parts = [f"a {words}" if count == 1 else f"{count} {_plural(words)}" for words, count in counts.items()]
+    listed = " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
+    relation = _a_relation(things, CLEAR * side)
+    return f"{listed}; {relation}" if relation else listed
+
+
+def _plural(words: str) -> str:
+    return f"{words}es" if words.endswith("s") else f"{words}s"
+
+
+def _a_relation(things: Sequence[Thing], clear: float) -> str | None:
+    known = [(thing, name) for thing in things if (name := _shortest_unique(thing, things))]
+    for (thing, first), (landmark, second) in itertools.permutations(known, 2):
+        for relation in RELATIONS:
+            if relation.holds(thing, landmark, clear):
+                return f"the {first} is {relation.words} the {second}"
+    return None

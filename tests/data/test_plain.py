@@ -1,0 +1,160 @@
+"""The plain layout: small ones written here, and the real sets where they lie beside the repository."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from tests.data.contract import FolderContract, write_labels, write_picture
+from wordmask.contracts import Dataset
+from wordmask.data.plain import plain
+from wordmask.errors import DataError
+from wordmask.images import load_image
+
+PLACES = [folder / "shared" / "data" for folder in Path(__file__).parents[2:4]]  # in the checkout, or beside it
+DATA = next((place for place in PLACES if place.is_dir()), PLACES[0])
+SPLITS = {"train": ["a"], "val": ["b", "a"]}
+CROWD = {"id": 1, "image_id": 2, "category_id": 5, "segmentation": {"size": [2, 3], "counts": [0, 2, 4]}, "iscrowd": 1}
+THINGS = {
+    "images": [
+        {"id": 1, "file_name": "a.jpg", "height": 2, "width": 3},
+        {"id": 2, "file_name": "b.jpg", "exhaustive": True},
+    ],
+    "categories": [{"id": 5, "name": "dog"}, {"id": 6, "name": "grass"}],
+    "annotations": [CROWD],
+}
+
+
+def write_set(root: Path, classes: dict[str, str], values: Any = ((0, 1, 2), (2, 2, 255))) -> Path:
+    for key in ("a", "b"):
+        write_picture(root / "images" / f"{key}.jpg", (2, 3))
+        write_labels(root / "labels" / f"{key}.png", values)
+    (root / "classes.json").write_text(json.dumps(classes))
+    (root / "splits.json").write_text(json.dumps(SPLITS))
+    return root
+
+
+def write_things(root: Path) -> Path:
+    for key in ("a", "b"):
+        write_picture(root / "images" / f"{key}.jpg", (2, 3))
+    (root / "instances.json").write_text(json.dumps(THINGS))
+    (root / "splits.json").write_text(json.dumps(SPLITS))
+    return root
+
+
+class TestLabelMapSet(FolderContract):
+    annotations = ("labels/a.png", "labels/b.png")
+    pictures = "images/*.jpg"
+    options: ClassVar[dict[str, Any]] = {"split": "train", "exhaustive": True}
+    malformed = (
+        ("splits.json", None),
+        ("splits.json", b'{"val": "a"}'),
+        ("splits.json", b'{"val": ["a", "a"]}'),
+        ("splits.json", b'{"val": []}'),
+        ("classes.json", None),
+        ("classes.json", b'{"one": "dog"}'),
+        ("classes.json", b'{"1": ""}'),
+        ("labels/b.png", None),
+        ("labels/b.png", b"no picture"),
+        ("images/a.jpg", None),
+    )
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return write_set(tmp_path / "pets", {"0": "background", "1": "dog", "2": "grass"})
+
+    def build(self, folder: Path, **options: Any) -> Dataset:
+        return plain(folder, **options)
+
+
+class TestInstanceSet(FolderContract):
+    annotations = ("instances.json",)
+    pictures = "images/*.jpg"
+    options: ClassVar[dict[str, Any]] = {"split": "train", "exhaustive": True}
+    malformed = (("splits.json", b"{"), ("instances.json", b"{}"), ("images/b.jpg", None))
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        return write_things(tmp_path / "pets")
+
+    def build(self, folder: Path, **options: Any) -> Dataset:
+        return plain(folder, **options)
+
+
+def test_background_and_other_are_no_names(tmp_path: Path) -> None:
+    for word in ("background", "other"):
+        dataset = plain(write_set(tmp_path / word, {"0": word, "1": "dog", "2": "grass", "255": "ignore"}))
+        assert dataset.names == ("dog", "grass")
+        sample = dataset[0]
+        assert sample.key == "b"
+        assert sample.labels is not None
+        assert sample.labels.tolist() == [[-1, 0, 1], [1, 1, -1]]
+        assert sample.ignored is not None
+        assert sample.ignored.area == 1
+
+
+def test_value_0_may_be_a_name(tmp_path: Path) -> None:
+    sample = plain(write_set(tmp_path / "streets", {"0": "sky", "1": "road", "2": "car"}))[0]
+    assert [query.label for query in sample.queries] == ["sky", "road", "car"]
+
+
+def test_only_exhaustive_sets_have_absent_names(tmp_path: Path) -> None:
+    classes = {"0": "background", "1": "dog", "2": "grass", "3": "cat"}
+    for name, absent in (("celebamask", ("cat",)), ("camvid", ("cat",)), ("pets", ())):
+        assert plain(write_set(tmp_path / name, classes))[0].absent == absent
+    assert plain(tmp_path / "pets", exhaustive=True)[0].absent == ("cat",)
+
+
+def test_instances_and_their_crowds(tmp_path: Path) -> None:
+    dataset = plain(write_things(tmp_path / "things"))
+    first, second = dataset[0], dataset[1]
+    assert (first.key, [query.label for query in first.queries], first.absent) == ("b", ["dog"], ("grass",))
+    np.testing.assert_array_equal(first.queries[0].mask, [[True, False, False]] * 2)
+    assert (second.key, second.queries, second.absent) == ("a", (), ())
+
+
+def test_unknown_splits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the split of pets 'test', expected one of train, val"):
+        plain(write_things(tmp_path / "pets"), "test")
+
+
+REAL = {
+    "camvid": (11, 101), "carparts": (18, 40), "celebamask": (18, 85), "clothing": (58, 90), "coco": (133, 44),
+    "facade": (8, 32), "objects": (8, 33), "pascal": (20, 70), "people": (1, 51), "windows": (10, 20),
+}  # fmt: skip
+"""Number of names and of pictures in "val"."""
+
+
+@pytest.mark.skipif(not (DATA / "celebamask").is_dir(), reason="the data folder is not beside the repository")
+@pytest.mark.parametrize("name", REAL)
+def test_the_real_sets_are_read(name: str) -> None:
+    dataset = plain(DATA / name, "val")
+    assert (len(dataset.names), len(dataset)) == REAL[name]
+    sound = 0
+    for index in range(0, len(dataset), len(dataset) // 4):
+        sample = dataset[index]
+        assert load_image(sample.image).size == sample.size
+        assert sample.queries
+        assert all(query.packed.area > 0 and query.packed.size == sample.size for query in sample.queries)
+        assert (len(sample.queries) + len(sample.absent) == len(dataset.names)) or name not in ("celebamask", "camvid")
+        sound += 1
+    print(f"{name}: {sound} samples")
+    assert sound >= 4
+
+
+@pytest.mark.skipif(not (DATA / "celebamask").is_dir(), reason="the data folder is not beside the repository")
+def test_the_left_eye_is_the_persons_own() -> None:
+    dataset = plain(DATA / "celebamask", "val")
+    sides = []
+    for index in range(len(dataset)):
+        masks = {query.label: query.packed.box for query in dataset[index].queries}
+        left, right = masks.get("left eye"), masks.get("right eye")
+        if left and right:
+            sides.append(left[0] > right[0])
+    print(f"{sum(sides)} of {len(sides)} faces with both eyes")
+    assert len(sides) >= 50
+    assert sum(sides) >= 0.9 * len(sides)  # the set has a few that are named the other way round
