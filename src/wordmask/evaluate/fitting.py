@@ -1,0 +1,162 @@
+"""The size at which a picture is shown to a model and its answer is compared with the truth.
+
+"original": the picture as it is; the model brings it to its canvas and back. What a user of the model sees.
+
+"squash352": picture (bilinear), truth (nearest) and examples become 352 x 352, whatever their proportions, and are
+compared there: CLIPSeg on PhraseCut, PASCAL VOC and COCO-20i. The reference interpolates with aligned corners and in
+floating point; the picture handed over here is rounded to whole values of 8 bits.
+
+"letterbox352": a picture whose longer side exceeds 352 is scaled to that, both sides cut to multiples of 8, and lies at
+the top left of a black square; the answer is enlarged to the square of the original's longer side and compared there:
+PFENet's `test_Resize` (https://github.com/dvlab-research/PFENet, `util/transform.py`), CLIPSeg on PASCAL-5i. Since the
+sides are cut, answers come back by up to 7 of 352 pixels off, as in the reference. A picture of at most 352 pixels is
+compared where it lies; the reference enlarges the answer there, too, which moves it away from its truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from wordmask.images import Picture, load_image
+from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wordmask.evaluate.protocol import Resize
+    from wordmask.images import ImageInput
+    from wordmask.prompts import Prompt
+    from wordmask.results import Found
+
+__all__ = ["SIDE", "Fitting", "boxed_mask", "fit", "fit_prompt", "stretched"]
+
+SIDE = 352
+_STEP = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Fitting:
+    """A picture as the model sees it, and how truth and answers come to one size.
+
+    Attributes:
+        picture: What the model sees.
+        size: `(H, W)` of the original and its truth.
+        resize: Which rule.
+    """
+
+    picture: Picture
+    size: tuple[int, int]
+    resize: Resize
+
+    def truth(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return a truth `(H, W)` of any type at the size at which it is compared."""
+        return _nearest(values, (SIDE, SIDE)) if self.resize == "squash352" else values
+
+    def mask(self, found: Found) -> NDArray[np.bool_]:
+        """Return the answer's own mask at the size at which it is compared."""
+        if self.resize != "letterbox352":
+            return found.mask
+        return self._back(found.mask.astype(np.float32)) > 0.5
+
+    def probability(self, found: Found) -> NDArray[np.float32]:
+        """Return the answer's probabilities at the size at which they are compared."""
+        return self._back(found.heatmap) if self.resize == "letterbox352" else found.heatmap
+
+    def _back(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        longer = max(self.size)
+        square = values if longer <= SIDE else stretched(values, (longer, longer))
+        return np.ascontiguousarray(square[: self.size[0], : self.size[1]])
+
+
+def fit(image: ImageInput, size: tuple[int, int], resize: Resize) -> Fitting:
+    """Return a picture as the rule shows it.
+
+    Args:
+        image: Any picture.
+        size: `(H, W)` of its truth, which is that of the picture.
+        resize: Which rule.
+
+    Raises:
+        ImageError: If the picture cannot be read.
+    """
+    picture = load_image(image)
+    if resize == "original":
+        return Fitting(picture, size, resize)
+    shown = _squashed(picture.pixels) if resize == "squash352" else _boxed(picture.pixels)
+    return Fitting(Picture(shown, picture.name), size, resize)
+
+
+def fit_prompt(prompt: Prompt, resize: Resize) -> Prompt:
+    """Return a prompt whose example, if it has one, is brought to size by the same rule; words stay."""
+    if resize == "original" or isinstance(prompt, TextPrompt):
+        return prompt
+    if isinstance(prompt, MixedPrompt):
+        return MixedPrompt(prompt.phrase, _fit_example(prompt.visual, resize), weight=prompt.weight)
+    return _fit_example(prompt, resize)
+
+
+def _fit_example(prompt: VisualPrompt, resize: Resize) -> VisualPrompt:
+    pixels = load_image(prompt.image).pixels
+    mask = np.ones(pixels.shape[:2], np.bool_) if prompt.mask is None else np.asarray(prompt.mask, dtype=np.bool_)
+    if resize == "squash352":
+        shown, small = _squashed(pixels), _nearest(mask, (SIDE, SIDE))
+    else:
+        shown, small = _boxed(pixels), boxed_mask(mask)
+    if not small.any():  # too thin to survive: the example stays as it was
+        return prompt
+    return VisualPrompt(shown, small, name=prompt.name, mode=prompt.mode)
+
+
+def boxed_mask(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return where a mask lies on the canvas of "letterbox352", bool `(352, 352)`."""
+    height, width = _content(mask.shape)
+    canvas = np.zeros((SIDE, SIDE), np.bool_)
+    canvas[:height, :width] = _nearest(mask, (height, width))
+    return canvas
+
+
+def stretched(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """Scale float32 `(H, W)` or `(H, W, C)` bilinearly with aligned corners: torch's `align_corners=True`."""
+    for axis, wanted in enumerate(size):
+        length = values.shape[axis]
+        places = np.linspace(0, length - 1, wanted) if wanted > 1 else np.zeros(1)
+        first = np.minimum(places.astype(np.intp), length - 1)
+        second = np.minimum(first + 1, length - 1)
+        share = (places - first).astype(np.float32)
+        share = share.reshape([-1 if place == axis else 1 for place in range(values.ndim)])
+        below, above = values.take(first, axis), values.take(second, axis)
+        values = below + (above - below) * share
+    return values
+
+
+def _nearest(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Scale with torch's "nearest": pixel `i` of `n` takes `floor(i * length / n)`."""
+    rows, columns = (np.arange(wanted) * length // wanted for wanted, length in zip(size, values.shape, strict=True))
+    return np.ascontiguousarray(values[rows[:, None], columns])
+
+
+def _squashed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    values = stretched(pixels.astype(np.float32), (SIDE, SIDE))
+    return values.round().clip(0, 255).astype(np.uint8)
+
+
+def _boxed(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = _content(pixels.shape[:2])
+    canvas = np.zeros((SIDE, SIDE, 3), np.uint8)
+    canvas[:height, :width] = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+    return canvas
+
+
+def _content(size: tuple[int, ...]) -> tuple[int, int]:
+    """Return height and width of a picture on the canvas of "letterbox352"; in floating point, as the reference."""
+    height, width = size[0], size[1]
+    longer = max(height, width)
+    if longer <= SIDE:
+        return height, width
+    ratio = SIDE / longer
+    sides = [SIDE if length == longer else int(length * ratio) for length in (height, width)]
+    return max(_STEP, sides[0] // _STEP * _STEP), max(_STEP, sides[1] // _STEP * _STEP)

@@ -1,0 +1,55 @@
+"""Several folds as one data set: every sample in turn, scores as means over the folds."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from dataclasses import replace
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wordmask.contracts import Dataset
+    from wordmask.samples import Sample
+
+__all__ = ["Folds"]
+
+
+class Folds:
+    """Data sets one after the other, each with names of its own.
+
+    Attributes:
+        name: That of the first.
+        split: "all".
+        names: All names, fold by fold.
+        parts: Name -> split of its fold.
+        fingerprint: Depends on that of every fold.
+    """
+
+    split = "all"
+
+    def __init__(self, folds: Sequence[Dataset]) -> None:
+        self._folds = tuple(folds)
+        self.name = folds[0].name
+        self.names = tuple(name for fold in folds for name in fold.names)
+        self.parts = {name: fold.split for fold in folds for name in fold.names}
+        self.fingerprint = hashlib.sha256(" ".join(fold.fingerprint for fold in folds).encode()).hexdigest()[:16]
+        self._ends = list(accumulate(len(fold) for fold in folds))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sample; its key begins with its fold.
+
+        Raises:
+            IndexError: outside 0 to `len - 1`.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        place = bisect_right(self._ends, index)
+        fold = self._folds[place]
+        sample = fold[index - (self._ends[place] - len(fold))]
+        return replace(sample, key=f"{fold.split}/{sample.key}")
