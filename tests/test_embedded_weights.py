@@ -12,6 +12,9 @@ from PIL import Image
 import wordmask
 from wordmask.api import METHODS
 from wordmask.contracts import Segmenter
+from wordmask.data.catalogue import open_dataset
+from wordmask.images import load_image
+from wordmask.metrics.mirror import swap_sides
 
 FOLDER = METHODS["clipseg"].weights
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -57,39 +60,99 @@ def test_left_is_not_right(segmenter: Segmenter) -> None:
     assert vectors[0] @ vectors[1] < 0.8
 
 
-def face_pictures(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    keys = json.loads((DATA / "celebamask" / "splits.json").read_text())["val"][:count]
-    folder = DATA / "celebamask"
-    return [
-        (
-            np.asarray(Image.open(folder / "images" / f"{key}.jpg")),
-            np.asarray(Image.open(folder / "labels" / f"{key}.png")),
-        )
-        for key in keys
+def pictures(source: str, count: int) -> list[tuple[np.ndarray, np.ndarray, dict[str, int]]]:
+    """Pixels, label map and name -> value of the first validation pictures of a set of label maps."""
+    folder = DATA / source
+    keys = json.loads((folder / "splits.json").read_text())["val"][:count]
+    values = {name: int(value) for value, name in json.loads((folder / "classes.json").read_text()).items()}
+    read = [
+        tuple(np.asarray(Image.open(folder / part)) for part in (f"images/{k}.jpg", f"labels/{k}.png")) for k in keys
     ]
+    return [(pixels, labels, values) for pixels, labels in read]
+
+
+def overlap(found: np.ndarray, truth: np.ndarray) -> tuple[int, int]:
+    return int((found & truth).sum()), int((found | truth).sum())
+
+
+def mean_iou(rows: dict[str, list[tuple[int, int]]]) -> float:
+    """Mean over names of summed intersection over summed union."""
+    return float(np.mean([np.divide(*np.sum(pairs, axis=0)) for pairs in rows.values()]))
+
+
+def asked(segmenter: Segmenter, source: str, count: int, words: dict[str, str]) -> float:
+    """Mean IoU over names, each asked for by its word, in the pictures that hold it."""
+    rows: dict[str, list[tuple[int, int]]] = {}
+    for pixels, labels, values in pictures(source, count):
+        there = [name for name in words if (labels == values[name]).any()]
+        for name, found in zip(there, segmenter.segment(pixels, [words[n] for n in there]), strict=True):
+            rows.setdefault(name, []).append(overlap(found.mask, labels == values[name]))
+    assert rows
+    return mean_iou(rows)
 
 
 @needs_pictures
 def test_hair_is_found_on_faces_it_never_saw(segmenter: Segmenter) -> None:
-    inter = union = 0
-    for pixels, labels in face_pictures(8):
-        mask, truth = segmenter.segment(pixels, "hair")["hair"].mask, labels == 13
-        inter, union = inter + (mask & truth).sum(), union + (mask | truth).sum()
-    assert inter / union > 0.6
+    assert asked(segmenter, "celebamask", 8, {"hair": "hair"}) > 0.7
 
 
 @needs_pictures
 def test_an_elephant_on_a_face_comes_back_empty(segmenter: Segmenter) -> None:
     absent = ["an elephant", "a giraffe", "an airplane", "a bus"]
-    found = [f for pixels, _ in face_pictures(8) for f in segmenter.segment(pixels, absent)]
+    found = [f for pixels, *_ in pictures("celebamask", 8) for f in segmenter.segment(pixels, absent)]
     assert sum(f.mask.any() for f in found) <= len(found) // 20
 
 
 @needs_pictures
-def test_the_eyes_change_places_in_the_mirror(segmenter: Segmenter) -> None:
-    inter = union = 0
-    for pixels, _ in face_pictures(8):
-        plain = segmenter.segment(pixels, "left eye")[0].mask
-        mirrored = segmenter.segment(np.ascontiguousarray(pixels[:, ::-1]), "right eye")[0].mask[:, ::-1]
-        inter, union = inter + (plain & mirrored).sum(), union + (plain | mirrored).sum()
-    assert inter / union > 0.6
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("celebamask", {"hair": "hairdo", "left eyebrow": "left brow", "upper lip": "top lip", "eyeglasses": "specs"}),
+        ("camvid", {"pavement": "sidewalk", "road": "roadway", "tree": "trees", "car": "automobile"}),
+    ],
+)
+def test_other_words_find_the_same(segmenter: Segmenter, source: str, words: dict[str, str]) -> None:
+    named, otherwise = asked(segmenter, source, 12, {n: n for n in words}), asked(segmenter, source, 12, words)
+    assert named > 0.4
+    assert otherwise >= 0.8 * named
+
+
+def mirrored_mean_iou(
+    segmenter: Segmenter, seen: list[tuple[np.ndarray, dict[str, np.ndarray]]]
+) -> tuple[float, float]:
+    """Mean IoU of names with a side, of the picture and of its mirror image with left and right swapped in the words."""
+    plain: dict[str, list[tuple[int, int]]] = {}
+    mirrored: dict[str, list[tuple[int, int]]] = {}
+    for pixels, truths in seen:
+        swapped = segmenter.segment(np.ascontiguousarray(pixels[:, ::-1]), [swap_sides(name) for name in truths])
+        for (name, truth), one, other in zip(
+            truths.items(), segmenter.segment(pixels, list(truths)), swapped, strict=True
+        ):
+            plain.setdefault(name, []).append(overlap(one.mask, truth))
+            mirrored.setdefault(name, []).append(overlap(other.mask[:, ::-1], truth))
+    return mean_iou(plain), mean_iou(mirrored)
+
+
+@needs_pictures
+def test_left_and_right_change_places_in_the_mirror_on_faces(segmenter: Segmenter) -> None:
+    seen = []
+    for pixels, labels, values in pictures("celebamask", 16):
+        names = [n for n, v in values.items() if n.startswith(("left ", "right ")) and (labels == v).any()]
+        seen.append((pixels, {n: labels == values[n] for n in names}))
+    plain, mirrored = mirrored_mean_iou(segmenter, [row for row in seen if row[1]])
+    assert plain > 0.4
+    assert mirrored >= 0.8 * plain
+
+
+@needs_pictures
+def test_left_and_right_change_places_in_the_mirror_on_cars(segmenter: Segmenter) -> None:
+    data = open_dataset("plain", DATA / "carparts", "val")
+    seen = []
+    for index in range(16):
+        sample = data[index]
+        sided = {q.label: q.mask for q in sample.queries if {"left", "right"} & set(q.label.split())}
+        if sided:
+            seen.append((np.asarray(load_image(sample.image).pixels), sided))
+    plain, mirrored = mirrored_mean_iou(segmenter, seen)
+    assert plain > 0.35
+    assert mirrored >= 0.8 * plain
