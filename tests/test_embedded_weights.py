@@ -120,7 +120,7 @@ def test_other_words_find_the_same(segmenter: Segmenter, source: str, words: dic
 def mirrored_mean_iou(
     segmenter: Segmenter, seen: list[tuple[np.ndarray, dict[str, np.ndarray]]]
 ) -> tuple[float, float]:
-    """Mean IoU of names with a side, of the picture and of its mirror image with left and right swapped in the words."""
+    """Mean IoU of names with a side: of the picture, and of its mirror image with left and right swapped."""
     plain: dict[str, list[tuple[int, int]]] = {}
     mirrored: dict[str, list[tuple[int, int]]] = {}
     for pixels, truths in seen:
