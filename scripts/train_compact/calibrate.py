@@ -3,7 +3,7 @@
     python scripts/train_compact/calibrate.py --data DATA --cache CACHE --model src/wordmask/weights/compact
 
 Sets weigh the same, and so do "there" and "absent". The threshold is the probability that keeps 95 % of what is
-there. What is printed as held out is fitted on every other picture and measured on the rest.
+there, the mean over the sets. What is printed as held out is fitted on every other picture and measured on the rest.
 """
 
 from __future__ import annotations
@@ -60,8 +60,11 @@ def fit(rows: dict[str, np.ndarray]) -> tuple[float, float, float]:
     every, weights = weigh(rows)
     model = LogisticRegression(C=1e6).fit(every[:, 2:], every[:, 1], sample_weight=weights)
     scale, shift = float(model.coef_[0, 0]), float(model.intercept_[0])
-    kept = [np.quantile(r[r[:, 1] == 1, 2], 1 - RECALL) for r in rows.values()]
-    return scale, shift, float(1 / (1 + np.exp(-(scale * np.mean(kept) + shift))))
+    there = every[:, 1] == 1
+    order = np.argsort(every[there, 2])
+    lost = np.cumsum(weights[there][order]) / weights[there].sum()  # share of what is there, sets weighing the same
+    level = every[there, 2][order][np.searchsorted(lost, 1 - RECALL)]
+    return scale, shift, float(1 / (1 + np.exp(-(scale * level + shift))))
 
 
 def describe(rows: np.ndarray, scale: float, shift: float, threshold: float) -> str:
