@@ -47,6 +47,7 @@ ADAPTERS = {
     "torchvision": set[str](),
     "supervision": {"formats", "results"},
     "pycocotools": {"metrics"},
+    "accelerate": {"train"},
     "datasets": {"data"},
     "nltk": {"data"},
     "typer": {"cli"},

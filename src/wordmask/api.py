@@ -125,10 +125,16 @@ def find_model(model: str | os.PathLike[str] | None = None, *, revision: str | N
     if name in METHODS:
         return _embedded(METHODS[name])
     if is_local:
-        return local
+        return _trained(local)
     if is_hub_id:
         return _fetched(name, revision)
     raise ModelNotFoundError(_missing_folder(name) if _looks_local(name) else _unknown(name))
+
+
+def _trained(local: Path) -> Path:
+    """The best weights of a folder that `wordmask train` wrote; any other path as it is."""
+    is_run = (local / "run.json").is_file() and (local / "best").is_dir()
+    return local / "best" if is_run else local
 
 
 def _fetched(name: str, revision: str | None) -> Path:

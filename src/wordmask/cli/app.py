@@ -12,8 +12,9 @@ from wordmask.cli.compare import compare
 from wordmask.cli.evaluate import evaluate
 from wordmask.cli.models import models
 from wordmask.cli.segment import segment
+from wordmask.cli.train import train
 
-COMMANDS = (segment, evaluate, compare, models)
+COMMANDS = (segment, train, evaluate, compare, models)
 
 app = typer.Typer(
     name="wordmask",

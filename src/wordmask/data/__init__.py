@@ -15,6 +15,7 @@
 | any COCO JSON | `coco_json.CocoJson` | its categories | where said to be exhaustive |
 | any label maps | `label_maps.LabelMaps` | the names given | where said to be exhaustive |
 | Hugging Face `datasets` | `hugging_face.HuggingFace` | the names given | where said to be exhaustive |
+| a table of image, mask, phrase | `csv_table.CsvTable` | phrases | from lines without a mask |
 | the plain layout | `plain.plain` | the set's names | in exhaustive sets and pictures |
 
 `catalogue.DATASETS` has them by name. `reading` is how all of them read files: what is missing or malformed becomes one

@@ -1,0 +1,207 @@
+"""`wordmask train`: a model on your own pictures, or a paper's experiment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wordmask.cli.failures import Debug, one_sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from wordmask.train.loop import Moment
+    from wordmask.train.recipes import Recipe
+
+RECIPE_HELP = "What to do: finetune, phrasecut-plus or phrasecut; --list shows all their values."
+DATA_HELP = "A CSV table, a COCO JSON file, a folder with images, labels and classes.json, or the folder of --dataset."
+DATASET_HELP = "Name of a data set that wordmask reads, such as plain or coco-stuff."
+VALID_HELP = "Other data to measure on, in one of the same shapes. Default: its val part, or some pictures held out."
+IMAGES_HELP = "Folder that the file names in a COCO JSON file start from."
+EXHAUSTIVE_HELP = "Everything that has a name is marked in every picture: the other names are absent."
+MODEL_HELP = "What to start from, as for segment; for a fresh decoder, the folder of its CLIP."
+OUT_HELP = "Folder of the run. The same command goes on where a run in it was interrupted."
+SKIP_HELP = "Leave out what is wrong with the data, and list it."
+CHANGE_HELP = "Another value of the recipe, such as --change rate=1e-4. Can be repeated."
+MIRROR_HELP = "Never mirror pictures. Default: half of them, with left and right swapped in their phrases."
+TRACKER_HELP = "Also log to a tracker that accelerate knows, such as tensorboard. Can be repeated."
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help=RECIPE_HELP)] = "finetune",
+    *,
+    data: Annotated[Path | None, typer.Option("--data", "-d", help=DATA_HELP, show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP, show_default=False)] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help=MODEL_HELP, show_default=False)] = None,
+    dataset: Annotated[str | None, typer.Option(help=DATASET_HELP, show_default=False)] = None,
+    split: Annotated[str, typer.Option(help="Part to train on, of sets that have parts.")] = "train",
+    valid: Annotated[Path | None, typer.Option(help=VALID_HELP, show_default=False)] = None,
+    valid_split: Annotated[str, typer.Option(help="Part to measure on.")] = "val",
+    images: Annotated[Path | None, typer.Option(help=IMAGES_HELP, show_default=False)] = None,
+    exhaustive: Annotated[bool, typer.Option("--exhaustive", help=EXHAUSTIVE_HELP)] = False,
+    steps: Annotated[int | None, typer.Option(help="Updates of the weights.", show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures for one update.", show_default=False)] = None,
+    rate: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all that is drawn.", show_default=False)] = None,
+    precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16.", show_default=False)] = None,
+    no_mirror: Annotated[bool, typer.Option("--no-mirror", help=MIRROR_HELP)] = False,
+    change: Annotated[list[str] | None, typer.Option(help=CHANGE_HELP, show_default=False)] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help=SKIP_HELP)] = False,
+    device: Annotated[str, typer.Option(help="cpu, or auto: what accelerate chooses.")] = "auto",
+    tracker: Annotated[list[str] | None, typer.Option(help=TRACKER_HELP, show_default=False)] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show the recipe's values and what they mean.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model on pictures, masks and phrases; an interrupted run goes on where it stopped.
+
+    wordmask train finetune --data my/pairs.csv --out runs/mine
+
+    wordmask train phrasecut-plus --data VGPhraseCut_v0 --model openai/clip-vit-base-patch16 --out runs/pc-plus
+    """
+    with one_sentence(debug):
+        given = {"steps": steps, "batch": batch, "rate": rate, "seed": seed, "precision": precision}
+        chosen = recipe_of(recipe, {k: v for k, v in given.items() if v is not None}, change or [], no_mirror)
+        if list_all:
+            typer.echo(listing(chosen))
+            return
+        folder, source = require_folders(data, out)
+        from wordmask.train.run import train as run
+        from wordmask.train.sources import DataChoice
+
+        choice = DataChoice(source, dataset, split, valid, valid_split, images, exhaustive)
+        with progress(hidden=quiet) as watch:
+            record = run(
+                chosen, choice, folder, model=model, skip_bad=skip_bad, device=None if device == "auto" else device,
+                trackers=tuple(tracker or ()), command=command_line(), watch=watch,
+            )  # fmt: skip
+    if not quiet and _is_first():
+        typer.echo(summary(record, folder))
+
+
+def recipe_of(name: str, given: dict[str, Any], changes: list[str], no_mirror: bool) -> Recipe:
+    """Return the recipe that the user asks for.
+
+    Raises:
+        DataError: If there is none of that name, or a change does not fit.
+    """
+    from wordmask.errors import DataError, quote, sentence
+    from wordmask.train.recipes import find_recipe, with_changes
+
+    for word in changes:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise DataError(sentence(f"--change {quote(word)}", "NAME=VALUE", "write for example --change rate=1e-4"))
+        given[key.strip()] = value.strip()
+    recipe = find_recipe(name)
+    if "rate" in given and "final_rate" not in given:  # the end keeps its distance from the start
+        given["final_rate"] = float(given["rate"]) * recipe.final_rate / recipe.rate
+    return with_changes(recipe, given | ({"mirror": 0.0} if no_mirror else {}))
+
+
+def require_folders(data: Path | None, out: Path | None) -> tuple[Path, Path]:
+    """Return the run's folder and the data.
+
+    Raises:
+        DataError, OutputError: If one of them is not named.
+    """
+    from wordmask.errors import DataError, OutputError, sentence
+
+    if data is None:
+        remedy = "name a table, a COCO JSON file or a folder with --data"
+        raise DataError(sentence("no --data", "pictures with masks and phrases", remedy))
+    if out is None or not str(out).strip():
+        raise OutputError(sentence("no --out", "a folder for the run", "name one, such as --out runs/mine"))
+    return out, data
+
+
+class _Bar:
+    """A progress bar on standard error, with pictures per second and the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        words = "{task.completed:.0f}/{task.total:.0f}  {task.fields[said]}"
+        self._bar = Progress(
+            TextColumn("Training"), BarColumn(), TextColumn(words), console=Console(stderr=True), transient=True
+        )
+        self._scores = ""
+
+    def __enter__(self) -> Callable[[Moment], None]:
+        self._bar.start()
+        self._task = self._bar.add_task("", total=None, said="reading the data")
+        return self.advance
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, moment: Moment) -> None:
+        """Show a step."""
+        if moment.scores:
+            self._scores = "".join(f"  {name} {value:.3f}" for name, value in moment.scores.items())
+        loss = f"loss {sum(moment.losses.values()):.4f}  " if moment.losses else ""
+        said = f"{loss}{moment.speed:.1f} pictures/s  {clock(moment.left)} left{self._scores}"
+        self._bar.update(self._task, total=moment.steps, completed=moment.step, said=said)
+
+
+def progress(*, hidden: bool) -> AbstractContextManager[Callable[[Moment], None] | None]:
+    """Return a progress bar; one that shows nothing where nobody watches."""
+    from contextlib import nullcontext
+
+    from rich.console import Console
+
+    if hidden or not Console(stderr=True).is_terminal or not _is_first():
+        return nullcontext()
+    return _Bar()
+
+
+def clock(seconds: float) -> str:
+    """Return a time as h:mm:ss."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def summary(record: dict[str, Any], folder: Path) -> str:
+    """Return what came of a run, for people."""
+    from wordmask.cli.printed import escaped
+
+    data, best = record["data"], record["best"]
+    lines = [f"Trained {record['steps']} steps on {data['pictures']} pictures of {data['name']}"]
+    if record["left_out"]:
+        lines.append(f"Left out, since something is wrong with it ({len(record['left_out'])}):")
+        lines += [f"  {problem}" for problem in record["left_out"]]
+    if "score" in best:
+        lines.append(f"Best at step {best['step']}: IoU {best['score']:.3f} on validation pictures")
+        if best["step"] == 0:
+            lines.append("No step was better than the model that it started from: best is that model, unchanged")
+    else:
+        lines.append("Nothing was measured: there are no pictures for validation (--valid names some)")
+    lines.append(f"Use it: wordmask segment photo.jpg --model {folder / 'best'} -p PHRASE")
+    return "\n".join(escaped(line) for line in lines)
+
+
+def listing(recipe: Recipe) -> str:
+    """Return a recipe's values, one a line."""
+    return "\n".join(f"{name:<16}{_plain(value)}" for name, value in recipe.to_json().items())
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def command_line() -> str:
+    """Return the command as it was typed."""
+    import shlex
+    import sys
+
+    return shlex.join(["wordmask", *sys.argv[1:]])
+
+
+def _is_first() -> bool:
+    """Whether this is the only process, or the first of several."""
+    return os.environ.get("RANK", "0") == "0"

@@ -1,0 +1,90 @@
+"""Every sample is read once before a training starts: what is wrong is said then, with its file and line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wordmask.errors import DataError, WordmaskError, quote, sentence
+from wordmask.images import load_image
+from wordmask.prompts import MixedPrompt, TextPrompt
+from wordmask.train.failures import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wordmask.contracts import Dataset
+    from wordmask.samples import Sample
+
+__all__ = ["SHOWN", "Inspected", "inspect", "phrase_of", "require_sound"]
+
+SHOWN = 10
+"""Problems that an error lists."""
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What an inspection found.
+
+    Attributes:
+        usable: Indices of the samples that can be trained on.
+        problems: Sentences, each about one sample or line that cannot.
+    """
+
+    usable: tuple[int, ...]
+    problems: tuple[str, ...]
+
+
+def inspect(dataset: Dataset, indices: Iterable[int] | None = None) -> Inspected:
+    """Read samples, pictures decoded.
+
+    Samples that ask for nothing and name nothing absent are left out without a word: there is nothing to learn there.
+    """
+    usable, problems = [], []
+    for index in range(len(dataset)) if indices is None else indices:
+        try:
+            sample = dataset[index]
+            _check(sample)
+        except WordmaskError as error:
+            problems.append(str(error))
+            continue
+        if sample.queries or sample.absent:
+            usable.append(index)
+    return Inspected(tuple(usable), tuple(problems))
+
+
+def require_sound(problems: tuple[str, ...]) -> None:
+    """Stop where there are problems.
+
+    Raises:
+        DataError: It lists the first of them.
+    """
+    if not problems:
+        return
+    lines = "".join(f"\n  {number}. {problem}" for number, problem in enumerate(problems[:SHOWN], start=1))
+    more = f"\n  … and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    remedy = "correct what is listed here, or leave it out with --skip-bad"
+    raise DataError(sentence(f"data with {count}", "pictures, masks and phrases that fit", remedy) + lines + more)
+
+
+def phrase_of(prompt: Any) -> str | None:
+    """Return the words of a prompt; None for an example without words."""
+    if isinstance(prompt, MixedPrompt):
+        prompt = prompt.phrase
+    return prompt.text if isinstance(prompt, TextPrompt) else None
+
+
+def _check(sample: Sample) -> None:
+    picture = load_image(sample.image)
+    if picture.size != sample.size:
+        got = f"a picture of {picture.size[0]} x {picture.size[1]} px for {quote(sample.key)}"
+        raise DataError(sentence(got, f"{sample.size[0]} x {sample.size[1]} px", "correct the picture or its masks"))
+    for query in sample.queries:
+        if query.packed.size != sample.size:
+            got = f"a mask of {query.packed.size[0]} x {query.packed.size[1]} px for {quote(query.label)}"
+            expected = f"{sample.size[0]} x {sample.size[1]} px, as {quote(sample.key)} has"
+            raise DataError(sentence(got, expected, "correct the mask"))
+        if phrase_of(query.prompt) is None:
+            got = f"an example without words in {quote(sample.key)}"
+            raise TrainingError(sentence(got, "phrases", "choose a data set that asks by words"))

@@ -1,0 +1,100 @@
+"""`wordmask train` from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+import wordmask
+from tests.train.pictures import write_small_compact, write_table
+from wordmask.cli.train import clock, recipe_of, train
+
+
+def run(*words: str | Path) -> Result:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(train)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> list[str | Path]:
+    model = write_small_compact(tmp_path / "model")
+    table = write_table(tmp_path / "my", 12)
+    small = ["--steps", "2", "--batch", "4", "--change", "size=32", "--device", "cpu"]
+    return ["finetune", "--data", table, "--model", model, "--out", tmp_path / "run", *small]
+
+
+def test_a_model_is_trained_and_said_how_to_use(words: list[str | Path], tmp_path: Path) -> None:
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert "Trained 2 steps on 11 pictures" in done.stdout
+    assert f"--model {tmp_path / 'run' / 'best'} -p PHRASE" in done.stdout
+    assert wordmask.load(tmp_path / "run" / "best").name.startswith("small-")
+
+
+def test_quiet_is_quiet(words: list[str | Path]) -> None:
+    done = run(*words, "--quiet")
+    assert (done.exit_code, done.stdout) == (0, "")
+
+
+def test_options_change_the_recipe(words: list[str | Path], tmp_path: Path) -> None:
+    done = run(*words, "--no-mirror", "--rate", "0.01", "--seed", "5", "--change", "crop=0.8", "--precision", "bf16")
+    assert done.exit_code == 0, done.output
+    recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
+    assert [recipe[name] for name in ("mirror", "rate", "seed", "crop", "precision")] == [0, 0.01, 5, 0.8, "bf16"]
+
+
+def test_a_rate_brings_its_end_along() -> None:
+    assert recipe_of("finetune", {"rate": 1e-3}, [], False).final_rate == pytest.approx(1e-4)
+    assert recipe_of("finetune", {"rate": 1e-3}, ["final_rate=0"], False).final_rate == 0
+
+
+def test_bad_data_stop_it_before_it_starts_and_can_be_skipped(words: list[str | Path], tmp_path: Path) -> None:
+    with (tmp_path / "my" / "pairs.csv").open("a") as file:
+        file.write("photos/none.png,,thing\n")
+    done = run(*words)
+    assert done.exit_code == 2
+    assert "line 38 of" in done.stderr
+    assert "none.png" in done.stderr
+    assert not (tmp_path / "run" / "run.json").exists()
+
+    done = run(*words, "--skip-bad")
+    assert done.exit_code == 0, done.output
+    assert "Left out, since something is wrong with it (1):" in done.stdout
+    assert "line 38 of" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (["nothing"], "the recipe 'nothing'"),
+        (["finetune"], "no --data"),
+        (["finetune", "--data", "my"], "no --out"),
+        (["finetune", "--change", "steps"], "--change 'steps'"),
+        (["finetune", "--change", "step=3"], "the recipe's value 'step'"),
+        (["finetune", "--data", "my", "--out", "run", "--tracker", "none"], "the tracker 'none'"),
+    ],
+)
+def test_bad_words_are_one_sentence(
+    changed: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run(*changed)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_recipes_values_are_listed() -> None:
+    done = run("phrasecut-plus", "--list")
+    assert done.exit_code == 0
+    assert "extract_layers  3,7,9" in done.stdout
+    assert "steps           20000" in done.stdout
+
+
+def test_the_clock() -> None:
+    assert [clock(seconds) for seconds in (0, 61.4, 3600 * 30 + 59)] == ["0:00:00", "0:01:01", "30:00:59"]

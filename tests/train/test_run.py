@@ -1,0 +1,290 @@
+"""Trainings from data to a run folder that loads, with tiny random models."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import wordmask
+from tests.data.test_phrasecut import task, write_phrasecut
+from tests.train.pictures import trained_weights, write_small_clipseg, write_small_compact, write_table
+from wordmask.errors import MissingExtraError
+from wordmask.train.failures import TrainingError
+from wordmask.train.recipes import Recipe, find_recipe, finetune, with_changes
+from wordmask.train.run import train
+from wordmask.train.sources import DataChoice
+from wordmask.train.students import open_student
+from wordmask.train.views import Collate, Views
+
+TINY = {"steps": 3, "batch": 4, "warm_up": 0, "size": 32, "valid_every": 2, "save_every": 2}
+PLAIN = {"crop": 1.0, "colour": 0.0, "mirror": 0.0, "negatives": 0.0}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    write_small_clipseg(folder / "clipseg")
+    write_small_compact(folder / "compact")
+    return folder
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write_table(tmp_path / "my", 12)
+
+
+def tiny(**changes: Any) -> Recipe:
+    return with_changes(finetune(), TINY | changes)
+
+
+def run(table: Path, model: Path, recipe: Recipe, out: str = "run", **options: Any) -> dict[str, Any]:
+    return train(recipe, DataChoice(table), table.parent.parent / out, model=model, device="cpu", **options)
+
+
+def lines(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "progress.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("kind", "parts"), [("clipseg", ["decoder"]), ("compact", ["neck", "decoder"])])
+def test_a_run_folder_says_everything_and_loads(
+    kind: str, parts: list[str], models: Path, table: Path, tmp_path: Path
+) -> None:
+    seen = []
+    record = run(table, models / kind, tiny(accumulate=2), watch=seen.append)
+
+    folder = tmp_path / "run"
+    assert record == json.loads((folder / "run.json").read_text())
+    assert (record["state"], record["steps"], record["pictures_seen"]) == ("finished", 3, 12)
+    assert (record["recipe"]["parts"], record["recipe"]["size"]) == (parts, 32)
+    assert (record["data"]["pictures"], record["validation"]["pictures"]) == (11, 1)
+    assert record["versions"]["accelerate"]
+    assert Recipe.from_json(record["recipe"]).name == "finetune"
+    assert [moment.step for moment in seen] == [0, 1, 2, 3]
+    assert seen[3].speed > 0
+    assert [line["step"] for line in lines(folder)] == [0, 1, 2, 3]
+    assert ["valid_iou" in line for line in lines(folder)] == [True, False, True, True]
+    best, last = wordmask.load(folder / "best", device="cpu"), wordmask.load(folder / "last", device="cpu")
+    assert best.segment(table.parent / "photos" / "0.png", "red square").size == (48, 48)
+    before = load_file(models / kind / "model.safetensors")
+    after = load_file(folder / "last" / "model.safetensors")
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name].float(), after[name].float())}
+    assert changed == set(parts)
+    assert last.name != wordmask.load(models / kind, device="cpu").name
+
+
+def test_the_trained_model_answers_as_it_did_in_training(models: Path, table: Path, tmp_path: Path) -> None:
+    recipe = tiny(parts=("encoder", "neck", "decoder"), norms="trained")
+    run(table, models / "compact", recipe)
+    student = open_student(tmp_path / "run" / "last", recipe)
+    photo = table.parent / "photos" / "0.png"
+    live = student.segmenter().segment(photo, "red square")[0].logits
+    loaded = (
+        wordmask.load(tmp_path / "run" / "last", device="cpu", dtype="float32").segment(photo, "red square")[0].logits
+    )
+    np.testing.assert_allclose(live, loaded, atol=1e-4)  # norms folded or not
+
+
+@pytest.mark.parametrize("kind", ["clipseg", "compact"])
+def test_no_gradient_reaches_the_frozen_parts(kind: str, models: Path, table: Path) -> None:
+    from wordmask.data.csv_table import CsvTable
+    from wordmask.train.objective import objective
+
+    recipe = tiny()
+    student = open_student(models / kind, recipe).train()
+    data = Views(CsvTable(table), range(4), recipe, size=student.size, square=False, mean=student.mean, std=student.std)
+    batch = Collate(student.mean, student.std)([data[0, index] for index in range(4)])
+    before = student.fingerprint_frozen()
+
+    sum(objective(student(batch), batch, recipe).values()).backward()  # type: ignore[union-attr]
+
+    frozen = [weight for module in student._beside.values() for weight in module.parameters()]
+    assert len(frozen) > 10
+    assert all(weight.grad is None and not weight.requires_grad for weight in frozen)
+    missing = [name for name, weight in student.named_parameters() if weight.grad is None]
+    assert missing == []
+    assert any(weight.grad.abs().sum() > 0 for weight in student.parameters())  # type: ignore[union-attr]
+    assert student.fingerprint_frozen() == before
+    with torch.no_grad():
+        frozen[0].view(-1)[0] += 1e-6
+    assert student.fingerprint_frozen() != before  # a single bit is noticed
+
+
+def test_a_frozen_part_that_changes_is_noticed(models: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wordmask.train.students.student import Student
+
+    seen = iter("aa")  # for run.json, before the first step; then the last one
+    monkeypatch.setattr(Student, "fingerprint_frozen", lambda self: next(seen, "b"))
+    with pytest.raises(TrainingError, match="a frozen part that changed"):
+        run(table, models / "compact", tiny())
+
+
+def test_eight_pictures_are_learnt_by_heart(tmp_path: Path) -> None:
+    table = write_table(tmp_path / "eight", 8, 32)
+    model = write_small_clipseg(tmp_path / "wide", reduce_dim=64, decoder_intermediate_size=128)
+    recipe = tiny(
+        **PLAIN, steps=200, batch=8, prompts=2, rate=3e-3, final_rate=3e-4, dice=0.0, balanced=0.0, valid_every=0,
+        save_every=1000,
+    )  # fmt: skip
+    seen = []
+    run(table, model, recipe, watch=seen.append)
+    losses = [sum(moment.losses.values()) for moment in seen[1:]]
+    assert losses[0] / losses[-1] >= 10
+    found = wordmask.load(tmp_path / "run" / "last", device="cpu")
+    mask = np.asarray(Image.open(sorted((table.parent / "masks").glob("0-*"))[0])) > 0
+    phrase = sorted((table.parent / "masks").glob("0-*"))[0].stem.split("-")[1] + " square"
+    answer = found.segment(table.parent / "photos" / "0.png", phrase, threshold=0.5)[0].mask
+    assert (answer & mask).sum() / (answer | mask).sum() > 0.8
+
+
+def test_parts_of_a_batch_add_up_to_the_batch(models: Path, table: Path, tmp_path: Path) -> None:
+    for parts in (1, 4):
+        run(table, models / "clipseg", tiny(accumulate=parts, valid_every=0), out=f"run-{parts}")
+    whole, split = (trained_weights(tmp_path / f"run-{parts}") for parts in (1, 4))
+    assert len(whole) > 20
+    for name, weight in whole.items():
+        torch.testing.assert_close(split[name], weight, rtol=0, atol=1e-5)
+
+
+def test_a_finished_run_is_not_run_again_and_another_one_needs_a_folder(models: Path, table: Path) -> None:
+    seen = []
+    first = run(table, models / "compact", tiny())
+    assert run(table, models / "compact", tiny(), watch=seen.append) == first
+    assert seen == []
+    with pytest.raises(TrainingError, match=r"another run in '.*run': its recipe\.rate is '0\.0003', not '0\.001'"):
+        run(table, models / "compact", tiny(rate=1e-3))
+    photo = table.parent / "masks" / sorted(path.name for path in (table.parent / "masks").iterdir())[0]
+    Image.fromarray(np.full((48, 48), 255, np.uint8)).save(photo)
+    with pytest.raises(TrainingError, match=r"its data\.fingerprint"):
+        run(table, models / "compact", tiny())
+
+
+def test_best_is_the_start_where_nothing_was_better(models: Path, table: Path, tmp_path: Path) -> None:
+    record = run(table, models / "compact", tiny(rate=0.0, final_rate=0.0, decay=0.0))
+    assert record["best"]["step"] == 0
+    before = load_file(models / "compact" / "model.safetensors")
+    after = load_file(tmp_path / "run" / "best" / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
+    accumulate: int, models: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import wordmask.train.objective as objectives
+    from wordmask.losses import bce
+
+    calls = []
+
+    def broken(*args: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return bce(*args) * (float("nan") if len(calls) > accumulate else 1)  # from the second step on
+
+    monkeypatch.setitem(objectives.MASK_LOSSES, "bce", broken)
+    with pytest.raises(TrainingError, match=r"a loss that is no number at step 2, .*bad-batch-2-0\.safetensors"):
+        run(table, models / "compact", tiny(accumulate=accumulate, save_every=1))
+
+    tensors = load_file(tmp_path / "run" / "bad-batch-2-0.safetensors")
+    words = json.loads((tmp_path / "run" / "bad-batch-2-0.json").read_text())
+    assert tensors["pixels"].shape == (4 // accumulate, 3, 32, 32)
+    assert len(words["phrases"]) == len(tensors["masks"]) == 12 // accumulate
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000001"]
+    kept = load_file(tmp_path / "run" / "checkpoints" / "step-00000001" / "model.safetensors")
+    assert all(weight.isfinite().all() for weight in kept.values())
+
+    monkeypatch.undo()  # whatever it was, it is gone: the run goes on
+    assert run(table, models / "compact", tiny(accumulate=accumulate, save_every=1))["state"] == "finished"
+
+
+def test_a_gradient_that_is_no_number_stops(models: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import wordmask.train.objective as objectives
+    from wordmask.losses import bce
+
+    def steep(logits: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        return bce(logits, *rest) + (0 * logits).sum((1, 2)).abs().sqrt()  # its slope at 0 is none
+
+    monkeypatch.setitem(objectives.MASK_LOSSES, "bce", steep)
+    with pytest.raises(TrainingError, match="a gradient that is no number at step 1"):
+        run(table, models / "compact", tiny())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"parts": ("decoder", "tail")}, "the part 'tail', expected some of encoder, neck"),
+        ({"fresh": True}, "expected the folder of a CLIP or CLIPSeg"),
+    ],
+)
+def test_recipes_that_do_not_fit_the_model(changes: dict[str, Any], said: str, models: Path, table: Path) -> None:
+    with pytest.raises(TrainingError, match=said):
+        run(table, models / "compact", tiny(**changes))
+
+
+def test_bfloat16_trains(models: Path, table: Path, tmp_path: Path) -> None:
+    run(table, models / "clipseg", tiny(precision="bf16"))
+    assert wordmask.load(tmp_path / "run" / "last").name.startswith("clipseg-rd16")
+
+
+def test_a_fresh_decoder_on_towers(models: Path, table: Path, tmp_path: Path) -> None:
+    changes = {"fresh": True, "channels": 8, "extract_layers": (3, 7, 9), "dropout": 0.1}
+    record = run(table, models / "clipseg", tiny(**changes))
+    config = json.loads((tmp_path / "run" / "last" / "config.json").read_text())
+    assert (config["reduce_dim"], config["extract_layers"]) == (8, [3, 7, 9])
+    assert wordmask.load(tmp_path / "run" / "last").name.startswith("clipseg-rd8-")
+    assert record["model"]["parameters"] > 0
+
+
+def test_worker_processes_change_nothing(models: Path, table: Path, tmp_path: Path) -> None:
+    for workers in (0, 2):
+        run(table, models / "compact", tiny(workers=workers), out=f"run-{workers}")
+    one, other = (trained_weights(tmp_path / f"run-{workers}") for workers in (0, 2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("name", ["phrasecut-plus", "phrasecut"])
+def test_clipsegs_experiment_on_a_small_phrasecut(name: str, models: Path, tmp_path: Path) -> None:
+    square, other = [[[1, 1], [20, 1], [20, 20], [1, 20]]], [[[8, 4], [30, 4], [30, 30], [8, 30]]]
+    tasks = [
+        task("1__1", 1, "dog", square), task("2__1", 2, "dog", other), task("2__2", 2, "tree", square),
+        task("1__2", 1, "grey wall", other),
+    ]  # fmt: skip
+    images = [{"image_id": number, "width": 40, "height": 36, "split": "train", "url": ""} for number in (1, 2)]
+    folder = write_phrasecut(tmp_path, {"train": tasks, "val": tasks[:2]}, images)
+    small = {"steps": 3, "batch": 4, "size": 32, "channels": 8, "precision": "no", "workers": 0, "valid_every": 3}
+    recipe = with_changes(find_recipe(name), small)
+
+    record = train(recipe, DataChoice(folder), tmp_path / "run", model=models / "clipseg", device="cpu")
+
+    assert (record["data"]["pictures"], record["validation"]["pictures"]) == (4, 2)
+    assert wordmask.load(tmp_path / "run" / "best").name.startswith("clipseg-rd8-")
+    losses = [set(line) - {"step", "rate"} for line in lines(tmp_path / "run")]
+    assert losses == [{"valid_iou"}, {"bce"}, {"bce"}, {"bce", "valid_iou"}]
+
+
+def test_a_tracker_that_is_not_installed_is_named(models: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import accelerate.tracking
+
+    monkeypatch.setattr(accelerate.tracking, "get_available_trackers", list)
+    with pytest.raises(MissingExtraError, match="the tracker 'tensorboard', expected its package"):
+        run(table, models / "compact", tiny(), trackers=("tensorboard",))
+
+
+def test_half_precision_needs_a_device_that_has_it(models: Path, table: Path) -> None:
+    with pytest.raises(TrainingError, match="precision=fp16 on a CPU"):
+        run(table, models / "compact", tiny(precision="fp16"))
+
+
+def test_a_run_that_was_killed_after_its_last_step_is_finished(models: Path, table: Path, tmp_path: Path) -> None:
+    record = run(table, models / "compact", tiny())
+    last = (tmp_path / "run" / "last" / "model.safetensors").read_bytes()
+    shutil.rmtree(tmp_path / "run" / "last")
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**record, "state": "running"}))
+    assert run(table, models / "compact", tiny()) == record
+    assert (tmp_path / "run" / "last" / "model.safetensors").read_bytes() == last
