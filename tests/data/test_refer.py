@@ -67,6 +67,20 @@ def damaged_refs(**fields: Any) -> bytes:
     return pickle.dumps([{**REFS[0], **fields}], protocol=2)
 
 
+def write_refer(folder: Path) -> Path:
+    """All three sets with all their partitions, two pictures."""
+    pictures = folder / "images/mscoco/images/train2014"
+    pictures.mkdir(parents=True)
+    for number in (7, 9):
+        Image.fromarray(scene(8, 10)).save(pictures / f"COCO_train2014_{number:012d}.jpg")
+    for name, partitions in PARTITIONS.items():
+        (folder / name).mkdir()
+        (folder / name / "instances.json").write_text(json.dumps(INSTANCES))
+        for partition in partitions:
+            (folder / name / f"refs({partition}).p").write_bytes(pickle.dumps(REFS, protocol=2))
+    return folder
+
+
 class TestRefer(FolderContract):
     annotations = ("refcoco/refs(unc).p", "refcoco/instances.json")
     pictures = "images/mscoco/images/train2014/*.jpg"
@@ -94,17 +108,7 @@ class TestRefer(FolderContract):
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
-        pictures = tmp_path / "data" / "images/mscoco/images/train2014"
-        pictures.mkdir(parents=True)
-        for number in (7, 9):
-            Image.fromarray(scene(8, 10)).save(pictures / f"COCO_train2014_{number:012d}.jpg")
-        for name, partitions in PARTITIONS.items():
-            (tmp_path / "data" / name).mkdir()
-            (tmp_path / "data" / name / "instances.json").write_text(json.dumps(INSTANCES))
-            for partition in partitions:
-                path = tmp_path / "data" / name / f"refs({partition}).p"
-                path.write_bytes(pickle.dumps(REFS, protocol=2))
-        return tmp_path / "data"
+        return write_refer(tmp_path / "data")
 
     def build(self, folder: Path, **options: Any) -> Refer:
         return Refer(folder, **options)

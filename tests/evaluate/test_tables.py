@@ -16,6 +16,7 @@ from tests.data import (
     test_pas,
     test_pascal_context,
     test_phrasecut,
+    test_refer,
 )
 from tests.data.voc_folder import write_voc
 from tests.evaluate.halves import candidate
@@ -37,6 +38,12 @@ def phrasecut(folder: Path) -> Path:
     return test_phrasecut.write_phrasecut(folder, {"test": test_phrasecut.TASKS})
 
 
+def phrasecut_pairs(folder: Path) -> Path:
+    """A phrase of two pictures, so that each has an example."""
+    other = test_phrasecut.task("3__9", 3, "wooden chair", [test_phrasecut.RIGHT])
+    return test_phrasecut.write_phrasecut(folder, {"test": [*test_phrasecut.TASKS, other]})
+
+
 FOLDERS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "ade20k-150": (test_ade20k.write_benchmark, "val"),
     "ade20k-847": (test_ade20k.write_full, "val"),
@@ -53,6 +60,10 @@ FOLDERS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "pascal5i-text": (voc, "fold2"),
     "phrasecut": (phrasecut, "test"),
     "phrasecut-official": (phrasecut, "test"),
+    "phrasecut-visual": (phrasecut_pairs, "test"),
+    "refcoco": (test_refer.write_refer, "val"),
+    "refcoco+": (test_refer.write_refer, "val"),
+    "refcocog": (test_refer.write_refer, "umd-val"),
 }
 LONG = {"coco20i": 20}  # episodes of 1,000
 
