@@ -87,7 +87,6 @@ class HuggingFace:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of the library's own fingerprint of the set, its length and the options."""
-        meanings = self._meanings
         return fingerprint(
             [],
             name=self.name,
@@ -95,10 +94,7 @@ class HuggingFace:
             rows=str(getattr(self._rows, "_fingerprint", "")),
             length=len(self),
             columns=(self._image, self._label, self._key),
-            names=self.names,
-            values=sorted(meanings.positions.items()),
-            ignore=sorted(meanings.ignore),
-            other=sorted(meanings.other),
+            **self._meanings.facts,
             exhaustive=self.exhaustive,
         )
 

@@ -85,6 +85,16 @@ class LabelMeanings:
         _check_values([*positions, *meanings.ignore, *meanings.other])
         return meanings
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a fingerprint depends on."""
+        return {
+            "names": self.names,
+            "values": sorted(self.positions.items()),
+            "ignore": sorted(self.ignore),
+            "other": sorted(self.other),
+        }
+
     @cached_property
     def table(self) -> NDArray[np.int32]:
         """int32 `(largest value + 2,)`: value -> position, `UNKNOWN` or `IGNORED`; the last entry is no value."""
@@ -160,16 +170,12 @@ class LabelMaps:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of every label map and of the options; computed when first asked for, since it reads them all."""
-        meanings = self._meanings
         return fingerprint(
             [labels for _, _, labels in self._files],
             name=self.name,
             split=self.split,
             keys=[key for key, _, _ in self._files],
-            names=self.names,
-            values=sorted(meanings.positions.items()),
-            ignore=sorted(meanings.ignore),
-            other=sorted(meanings.other),
+            **self._meanings.facts,
             exhaustive=self.exhaustive,
         )
 
