@@ -56,6 +56,13 @@ def test_no_name_and_the_methods_name_mean_the_embedded_weights(
     assert made == [("wordmask-compact", embedded, {"device": torch.device("cpu"), "dtype": torch.float32})]
 
 
+def test_a_training_run_means_its_best_weights(tmp_path: Path, made: list[tuple[str, Path, dict[str, Any]]]) -> None:
+    best = folder_of("wordmask-compact", tmp_path / "run" / "best")
+    (tmp_path / "run" / "run.json").write_text("{}", encoding="utf-8")
+    wordmask.load(tmp_path / "run", device="cpu")
+    assert made[0][1] == best
+
+
 @pytest.mark.parametrize("kind", ["clipseg", "wordmask-compact"])
 def test_a_folder_is_read_by_the_method_it_names(
     kind: str, tmp_path: Path, made: list[tuple[str, Path, dict[str, Any]]]

@@ -24,7 +24,7 @@ FLOORS = (
     {"api"},
     {"methods", "data"},
     {"backbones", "losses", "metrics"},
-    {"contracts", "checkpoints", "device"},
+    {"contracts", "checkpoints", "device", "versions"},
     {"samples"},
     {"results"},
     {"formats"},

@@ -17,6 +17,7 @@ PARENTS = {
     "DataError": "WordmaskError",
     "DeviceError": "WordmaskError",
     "OutputError": "WordmaskError",
+    "TrainingError": "WordmaskError",
     "MissingExtraError": "WordmaskError",
     "WordmaskError": "Exception",
 }

@@ -23,6 +23,7 @@ DOOR = [
     "PromptError",
     "Segmentation",
     "TextPrompt",
+    "TrainingError",
     "UnsupportedPromptError",
     "VisualPrompt",
     "WordmaskError",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         OfflineError,
         OutputError,
         PromptError,
+        TrainingError,
         UnsupportedPromptError,
         WordmaskError,
     )
@@ -43,6 +44,7 @@ __all__ = [
     "PromptError",
     "Segmentation",
     "TextPrompt",
+    "TrainingError",
     "UnsupportedPromptError",
     "VisualPrompt",
     "WordmaskError",

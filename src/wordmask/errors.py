@@ -9,6 +9,7 @@
     ├── CheckpointError             weights that do not fit the network
     ├── DataError                   a data set, or one of its files, that is missing or not as its authors lay it out
     ├── DeviceError                 a device or number type that this machine lacks
+    ├── TrainingError               a training that cannot go on
     ├── OutputError                 a result that cannot be written
     └── MissingExtraError           an optional package that is not installed
 
@@ -28,6 +29,7 @@ __all__ = [
     "OfflineError",
     "OutputError",
     "PromptError",
+    "TrainingError",
     "UnsupportedPromptError",
     "WordmaskError",
     "quote",
@@ -69,6 +71,10 @@ class DataError(WordmaskError):
 
 class DeviceError(WordmaskError):
     """The device or dtype does not exist here."""
+
+
+class TrainingError(WordmaskError):
+    """A training cannot go on: numbers that are none, or a run folder of another training."""
 
 
 class OutputError(WordmaskError):

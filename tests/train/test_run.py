@@ -16,8 +16,7 @@ from safetensors.torch import load_file
 import wordmask
 from tests.data.test_phrasecut import task, write_phrasecut
 from tests.train.pictures import trained_weights, write_small_clipseg, write_small_compact, write_table
-from wordmask.errors import MissingExtraError
-from wordmask.train.failures import TrainingError
+from wordmask.errors import MissingExtraError, TrainingError
 from wordmask.train.recipes import Recipe, find_recipe, finetune, with_changes
 from wordmask.train.run import train
 from wordmask.train.sources import DataChoice

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import re
 import shlex
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["checksum", "command_line", "revision_of", "versions"]
+__all__ = ["checksum", "command_line", "revision_of"]
 
 _WEIGHTS = {".safetensors", ".bin", ".pt", ".pth", ".json", ".txt", ".model"}
-_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "torch", "transformers")
 _SNAPSHOT = re.compile(r"snapshots[/\\]([0-9a-f]{40})\b")
 _BLOCK = 1 << 20
 
@@ -48,19 +45,6 @@ def revision_of(path: Path) -> str | None:
     """Return the commit that a hub's cache keeps a model under; None for other folders."""
     found = _SNAPSHOT.search(str(path))
     return found[1] if found else None
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of wordmask, Python and the packages that numbers depend on; those not there are left out."""
-    from wordmask import __version__
-
-    known = {"wordmask": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            known[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return known
 
 
 def command_line(command: str, options: Mapping[str, object], words: tuple[str, ...] = ()) -> str:

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any
 from wordmask.errors import DataError, sentence
 from wordmask.evaluate.judging import Judge
 from wordmask.evaluate.labelling import label_scores
-from wordmask.evaluate.provenance import checksum, revision_of, versions
+from wordmask.evaluate.provenance import checksum, revision_of
 from wordmask.evaluate.records import Records, encoded_json, require_limit
 from wordmask.evaluate.report import result_markdown
 from wordmask.evaluate.scores import Scored, mask_scores
 from wordmask.formats.files import write
 from wordmask.metrics.thresholds import position
+from wordmask.versions import versions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from wordmask.evaluate.protocol import Benchmark, Rules
 
 __all__ = ["Candidate", "Evaluation", "Watch", "run"]
+
+_PACKAGES = ("numpy", "opencv-python-headless", "pillow", "torch", "transformers")
 
 Watch = Callable[[Iterable[int], int, int], Iterable[int]]
 """`(positions to come, how many are done, how many there are) -> the same positions`: a place for a progress bar."""
@@ -163,7 +166,7 @@ class Evaluation:
             "data": {"name": data.name, "split": data.split, "fingerprint": data.fingerprint, "pictures": len(data)},
             "model": candidate.facts(),
             "seed": self.seed,
-            "versions": versions(),
+            "versions": versions(*_PACKAGES),
         }
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wordmask.errors import DataError, WordmaskError, quote, sentence
+from wordmask.errors import DataError, TrainingError, WordmaskError, quote, sentence
 from wordmask.images import load_image
 from wordmask.prompts import MixedPrompt, TextPrompt
-from wordmask.train.failures import TrainingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

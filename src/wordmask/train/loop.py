@@ -12,9 +12,8 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
-from wordmask.errors import sentence
+from wordmask.errors import TrainingError, sentence
 from wordmask.train import checkpoints
-from wordmask.train.failures import TrainingError
 from wordmask.train.objective import objective
 from wordmask.train.order import Order
 from wordmask.train.schedule import rate_at

@@ -14,18 +14,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import platform
 import shutil
 import subprocess
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordmask.api import find_model
 from wordmask.checkpoints import checksum
-from wordmask.errors import MissingExtraError, quote, sentence
+from wordmask.errors import MissingExtraError, TrainingError, quote, sentence
 from wordmask.formats.files import write
-from wordmask.train.failures import TrainingError
 from wordmask.train.sources import open_lessons
 
 if TYPE_CHECKING:
@@ -39,6 +36,7 @@ if TYPE_CHECKING:
     from wordmask.train.recipes import Recipe
     from wordmask.train.sources import DataChoice, Lessons
     from wordmask.train.students import Student
+from wordmask.versions import versions
 
 __all__ = ["train"]
 
@@ -190,7 +188,7 @@ def _record(
         "data": {"path": str(data.path), **_described(lessons.train, lessons.usable)},
         "left_out": list(lessons.left_out),
         "validation": None if lessons.valid is None else _described(lessons.valid, lessons.judged),
-        "versions": _versions(),
+        "versions": versions(*_PACKAGES),
         "commit": _commit(),
     }
 
@@ -254,18 +252,6 @@ def _text(record: dict[str, Any]) -> bytes:
 
 def _flat(recipe: Recipe) -> dict[str, Any]:
     return {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in recipe.to_json().items()}
-
-
-def _versions() -> dict[str, str]:
-    from wordmask import __version__
-
-    known = {"wordmask": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            known[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return known
 
 
 def _commit() -> str | None:

@@ -72,12 +72,12 @@ def load_clipseg(
     """
     chosen = choose_device(device)
     kind = choose_dtype(dtype, chosen)
-    path = _local(location, revision)
-    checkpoint = _original(path, towers) if path.is_file() else _folder(path)
+    path = local_folder(location, revision)
+    checkpoint = read_original(path, towers) if path.is_file() else read_folder(path)
     if extract_layers is not None:
         config = replace(checkpoint.config, extract_layers=tuple(extract_layers))
         checkpoint = checkpoint._replace(config=config)
-    model = _assemble(checkpoint, size=size, fit=fit)
+    model = assemble(checkpoint, size=size, fit=fit)
     return DenseSegmenter(model.to(chosen, kind), device=chosen, dtype=kind)
 
 
@@ -99,28 +99,28 @@ class Checkpoint(NamedTuple):
     statistics: Statistics
 
 
-def _folder(folder: Path) -> Checkpoint:
+def read_folder(folder: Path) -> Checkpoint:
     """A folder as transformers writes it, or one that says where an original decoder and its CLIP are."""
     values = read_json(folder / "config.json")
     if "towers" in values and "weights" in values:
-        return _original(folder / str(values["weights"]), None)
+        return read_original(folder / str(values["weights"]), None)
     config = ClipSegConfig.from_json(values)
     weights = read_weights(find_weights(folder))
     decoder = key_map.decoder_from_transformers(weights)
     return Checkpoint(folder, config, key_map.clip_from_transformers(weights), decoder, read_statistics(folder))
 
 
-def _original(path: Path, towers: Location | None) -> Checkpoint:
+def read_original(path: Path, towers: Location | None) -> Checkpoint:
     """A decoder-only file and the CLIP that it belongs to; what CLIP itself was normalised with does not matter."""
     decoder = {name: t for name, t in read_weights(path).items() if not name.startswith("clip_model.")}
-    folder = _local(_towers_beside(path) if towers is None else towers, None)
+    folder = local_folder(towers_beside(path) if towers is None else towers, None)
     values = read_json(folder / "config.json")
     config = _config_of(decoder, values, path)
     clip = key_map.clip_from_transformers(read_weights(find_weights(folder)))
     return Checkpoint(folder, config, clip, decoder, TRAINED_WITH)
 
 
-def _towers_beside(path: Path) -> Location:
+def towers_beside(path: Path) -> Location:
     """What the config.json beside an original file names as its CLIP: a path from there, or a hub id."""
     beside = path.parent / "config.json"
     named = read_json(beside).get("towers") if beside.is_file() else None
@@ -149,7 +149,7 @@ def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: P
         raise CheckpointError(sentence(f"no CLIPSeg decoder in {quote(path.name)}", expected, remedy)) from error
 
 
-def _assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
+def assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
     folder, config, _, _, (mean, std, saved) = checkpoint
     tokenizer = load_tokenizer(folder)
     clip = build_clip(config.vision, config.text, projection_dim=config.projection_dim)
@@ -167,7 +167,7 @@ def _assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
     return model.eval().requires_grad_(False)
 
 
-def _local(location: Location, revision: str | None) -> Path:
+def local_folder(location: Location, revision: str | None) -> Path:
     """The folder or file a location stands for; a hub id is fetched."""
     path = Path(location).expanduser()
     return path if path.exists() else fetch_checkpoint(os.fspath(location), revision=revision)

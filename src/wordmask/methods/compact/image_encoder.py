@@ -61,7 +61,7 @@ class GlobalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         b, n, c = x.shape
         q, k, v = self.qkv(self.norm1(x)).view(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
-        # written out: on a CPU and maps this small the fused kernel is slower (7 % of a training step)
+        # written out: there are a few dozen cells, for which the fused kernel was slower on a CPU
         shares = ((c // self.heads) ** -0.5 * q @ k.transpose(-2, -1)).softmax(-1)
         x = x + self.out((shares @ v).transpose(1, 2).reshape(b, n, c))
         result: Tensor = x + self.mlp(self.norm2(x))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wordmask.errors import quote, sentence
-from wordmask.train.failures import TrainingError
+from wordmask.errors import TrainingError, quote, sentence
 from wordmask.train.students.student import Answer, Student
 
 if TYPE_CHECKING:

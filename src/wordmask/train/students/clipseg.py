@@ -93,9 +93,9 @@ def open_clipseg(source: Path, recipe: Recipe) -> ClipSegStudent:
     if recipe.fresh:
         checkpoint = _fresh(source, recipe)
     else:
-        checkpoint = loader._original(source, None) if source.is_file() else loader._folder(source)
+        checkpoint = loader.read_original(source, None) if source.is_file() else loader.read_folder(source)
     side = recipe.size or None
-    model = loader._assemble(checkpoint, size=side, fit="squash")
+    model = loader.assemble(checkpoint, size=side, fit="squash")
     return ClipSegStudent(model, checkpoint.config, checkpoint.folder if source.is_file() else source, recipe)
 
 
@@ -135,7 +135,7 @@ def _towers_of(source: Path) -> Path:
 
     values = read_json(source / "config.json")
     if "towers" in values and "weights" in values:
-        return loader._local(loader._towers_beside(source / str(values["weights"])), None)
+        return loader.local_folder(loader.towers_beside(source / str(values["weights"])), None)
     return source
 
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from wordmask.errors import quote, sentence
-from wordmask.train.failures import TrainingError
+from wordmask.errors import TrainingError, quote, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
