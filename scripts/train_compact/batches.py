@@ -25,16 +25,16 @@ REAL_GROUND = {
     "facade",
 }  # label 0 is known to be none of the names
 SHARE = {  # share of each set in a batch
-    "celebamask": 0.21,
-    "carparts": 0.16,
-    "camvid": 0.13,
-    "pascal": 0.20,
-    "coco": 0.13,
-    "clothing": 0.07,
-    "people": 0.03,
-    "facade": 0.03,
-    "windows": 0.02,
-    "objects": 0.02,
+    "celebamask": 0.26,
+    "carparts": 0.09,
+    "camvid": 0.17,
+    "pascal": 0.25,
+    "coco": 0.12,
+    "clothing": 0.06,
+    "people": 0.02,
+    "facade": 0.02,
+    "windows": 0.015,
+    "objects": 0.015,
 }
 SCALES = {"celebamask": (0.42, 1.05), "camvid": (0.35, 1.0), "facade": (0.4, 1.0), "carparts": (0.45, 1.05)}
 COMMON = 0.2  # pictures with a name that fewer than this share of its set's pictures hold are drawn more often
@@ -207,6 +207,7 @@ class BatchMaker:
             for s, rows in shots.items()
         }
         self.odds = {s: [self._odds(shot) for shot in rows] for s, rows in shots.items()}
+        self.safe = {g: v for g, v in SAFE.items() if g in shots}
         self.far = {s: self._far_nouns(s) for s in shots}
         self.near = self._near_nouns()
 
@@ -249,7 +250,8 @@ class BatchMaker:
         return [n for n, c in zip(self.targets.lvis_names, near, strict=True) if c < FAR]
 
     def make(self, count: int, size: int, rng: random.Random) -> Batch:
-        sources = rng.choices(list(SHARE), weights=list(SHARE.values()), k=count)
+        sets = list(self.shots)
+        sources = rng.choices(sets, weights=[SHARE[s] for s in sets], k=count)
         rows = [self._picture(source, size, rng) for source in sources]
         columns = [torch.from_numpy(np.stack(c)) for c in zip(*(r for r in rows), strict=True)]
         return Batch(*columns, sources)
@@ -257,7 +259,7 @@ class BatchMaker:
     def _picture(self, source: str, size: int, rng: random.Random) -> tuple[np.ndarray, ...]:
         (shot,) = rng.choices(self.shots[source], weights=self.odds[source])
         names = set(shot.atoms.values())
-        grounds = [g for g, safe in SAFE.items() if names and source in safe and self._safe(g, source) >= names]
+        grounds = [g for g, safe in self.safe.items() if names and source in safe and self._safe(g, source) >= names]
         if grounds and rng.random() < PASTED.get(source, 0):
             shot = paste(shot, rng.choice(self.shots[rng.choice(grounds)]), rng)
         shot = warp(shot, size, rng)

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from batches import Batch, BatchMaker
+from batches import SHARE, Batch, BatchMaker
 from pictures import load_pictures
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
@@ -187,6 +187,7 @@ def main() -> None:
     parser.add_argument(
         "--start", type=Path, help="checkpoint, or folder of shipped weights, to begin from with a new optimiser"
     )
+    parser.add_argument("--without", nargs="*", default=[], metavar="SET", help="sets that are held out")
     parser.add_argument("--text", type=Path, help="folder of train_text.py: most prompts as its encoder reads them")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--warm", type=int, default=200)
@@ -208,7 +209,9 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     targets = Targets(args.data)
-    maker = BatchMaker(load_pictures(args.data, args.cache, "train", side=args.side), targets, prompts=args.prompts)
+    sets = tuple(s for s in SHARE if s not in args.without)
+    shots = load_pictures(args.data, args.cache, "train", side=args.side, sets=sets)
+    maker = BatchMaker(shots, targets, prompts=args.prompts)
     balance = balance_of(maker)
     words = dict(targets.words)
     if args.text:

@@ -1,0 +1,36 @@
+"""Attention written for one machine: bfloat16 on a CPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["attend_by_head"]
+
+
+def attend_by_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Softmax attention, one head after the other through two buffers that stay in the cache.
+
+    For inference: no gradient passes. In bfloat16 on a CPU, 12 heads of 485 tokens and 64 channels, it was 1.5 times as
+    fast as torch's fused kernel and left half a per cent of relative error where that leaves a quarter. In float32
+    the fused kernel is the faster one.
+
+    Args:
+        query: `(B, heads, L, D)`.
+        key: `(B, heads, M, D)`.
+        value: `(B, heads, M, D)`.
+
+    Returns:
+        `(B, heads, L, D)`.
+    """
+    batch, heads, length, channels = query.shape
+    asked = (query * channels**-0.5).flatten(0, 1)
+    keys, values = key.flatten(0, 1).transpose(1, 2), value.flatten(0, 1)
+    read = torch.empty_like(asked)
+    scores = query.new_empty(length, key.shape[2])
+    shares = torch.empty_like(scores)
+    for head in range(batch * heads):
+        torch.mm(asked[head], keys[head], out=scores)
+        torch.softmax(scores, -1, out=shares)
+        torch.mm(shares, values[head], out=read[head])
+    return read.view(batch, heads, length, channels)
