@@ -231,7 +231,11 @@ def _load_compact(folder: Path, *, device: torch.device, dtype: torch.dtype) -> 
     return load_compact(folder, device=device, dtype=dtype)
 
 
-_LOADERS: dict[str, Callable[..., Segmenter]] = {"clipseg": _load_clipseg, "wordmask-compact": _load_compact}
+_LOADERS: dict[str, Callable[..., Segmenter]] = {
+    "clipseg": _load_clipseg,
+    "wordmask-clipseg": _load_clipseg,  # its variants, which transformers cannot read
+    "wordmask-compact": _load_compact,
+}
 """The `model_type` of a folder's config.json, and who reads such a folder."""
 
 

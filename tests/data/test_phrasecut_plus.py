@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,8 @@ import torch
 from tests.data.contract import FolderContract, assert_same_sample, samples
 from tests.data.test_phrasecut import task, write_phrasecut
 from tests.pictures import scene
-from wordmask.data.phrasecut_plus import LEAST_SHARE, TRIES, PhraseCutPlus, _resized, _resized_mask, find_crop
+from wordmask.data.phrase_crops import LEAST_SHARE, TRIES, find_crop, resize_mask, resize_pixels
+from wordmask.data.phrasecut_plus import PhraseCutPlus
 from wordmask.data.phrases import PREFIXES, Lexicon
 from wordmask.errors import DataError
 from wordmask.images import load_image
@@ -169,6 +171,31 @@ class TestPhraseCutPlus(FolderContract):
         assert drawn == {"red car", "sky"}
 
     @pytest.mark.parametrize(
+        ("options", "checksum"),
+        [
+            ({}, 1_650_170_660),
+            ({"negatives": 0.5}, 3_427_202_582),
+            ({"visual": False}, 991_374_408),
+            ({"only_visual": True, "negatives": 0.0}, 1_779_835_759),
+            ({"avoid": ["dog.n.01"], "lexicon": LEXICON}, 1_996_903_066),
+            ({"seed": 4, "prefixes": "fixed", "text_weight": (0.2, 1.0)}, 1_686_855_202),
+        ],
+    )
+    def test_draws_are_those_of_every_earlier_version(
+        self, folder: Path, options: dict[str, Any], checksum: int
+    ) -> None:
+        """Runs that were started before are still the same runs: sums made when the recipe was first written."""
+        dataset, value = self.build(folder, rasteriser="official", **options), 0
+        for epoch in range(6):
+            for index in range(len(dataset)):
+                draw = dataset.draw(index, epoch=epoch)
+                for mask in (draw.mask, *((draw.support.mask,) if draw.support else ())):
+                    value = zlib.crc32(np.packbits(mask).tobytes(), value)
+                words = f"{draw.task.key} {draw.phrase} {draw.text} {draw.negative} {draw.text_weight:.12f}"
+                value = zlib.crc32(words.encode(), value)
+        assert value == checksum
+
+    @pytest.mark.parametrize(
         ("options", "message"),
         [
             ({"avoid": ["dog.n.01"]}, "without a lexicon"),
@@ -251,8 +278,8 @@ def test_pictures_and_masks_are_resized_as_torch_does() -> None:
     tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
     for size in (5, 21):
         expected = torch.nn.functional.interpolate(tensor, (size, size), mode="bilinear", align_corners=True)[0]
-        found = _resized(pixels, size)
+        found = resize_pixels(pixels, size)
         assert np.abs(found - expected.permute(1, 2, 0).numpy()).max() <= 0.51
         mask = np.random.default_rng(size).random((9, 13)) > 0.5
         nearest = torch.nn.functional.interpolate(torch.from_numpy(mask)[None, None].float(), (size, size))[0, 0]
-        np.testing.assert_array_equal(_resized_mask(mask, size), nearest.numpy() > 0.5)
+        np.testing.assert_array_equal(resize_mask(mask, size), nearest.numpy() > 0.5)

@@ -42,6 +42,25 @@ def write_preprocessor(folder: Path, size: int) -> None:
     (folder / "preprocessor_config.json").write_text(json.dumps(values))
 
 
+def write_vit(folder: Path, *, size: int = 64, seed: int = 0, **changes: Any) -> Any:
+    """Write a random classifier on a ViT with transformers, with a preprocessor, and return it."""
+    from transformers import ViTConfig, ViTForImageClassification
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_preprocessor(folder, size)
+    values = {
+        "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 12,
+        "image_size": size, "patch_size": 16, **changes,
+    }  # fmt: skip
+    torch.manual_seed(seed)
+    model = ViTForImageClassification(ViTConfig(**values)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=parameter[0].numel() ** -0.5 if parameter.ndim > 1 else 0.3)
+    model.save_pretrained(folder)
+    return model
+
+
 def write_clipseg(folder: Path, *, refined: bool = False, size: int = 224, seed: int = 0, **changes: Any) -> Any:
     """Write a random checkpoint with transformers and return the model it was saved from.
 

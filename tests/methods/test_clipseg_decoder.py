@@ -34,6 +34,10 @@ def small(**changes: Any) -> MaskDecoder:
     ).eval()
 
 
+def deconv() -> DeconvDecoder:
+    return DeconvDecoder(ClipSegConfig(vision={"patch_size": 16}, extract_layers=(9,), decoder="deconv")).eval()
+
+
 def count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -93,7 +97,7 @@ def test_parameter_counts(changes: dict[str, Any], with_dead: int, without: int)
 
 
 def test_parameter_count_of_clip_deconv() -> None:
-    assert count(DeconvDecoder()) == 139_585
+    assert count(deconv()) == 139_585
 
 
 @pytest.mark.parametrize(
@@ -110,10 +114,10 @@ def test_golden_decoders(key: str, changes: dict[str, Any], inference: bool) -> 
 
 
 def test_golden_clip_deconv() -> None:
-    network = DeconvDecoder().eval()
+    network = deconv()
     fill(network, GOLDEN["deconv64"]["names"])
     with torch.inference_mode():
-        assert_golden(network(readout(0), CONDITIONS, GRID), "deconv64")
+        assert_golden(network(network.reduce([readout(0)], GRID), CONDITIONS), "deconv64")
 
 
 def test_a_block_is_torchs_default_transformer_layer() -> None:

@@ -68,6 +68,37 @@ def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection
     return model.requires_grad_(False)
 
 
+def build_clip_text(text: Mapping[str, Any], *, projection_dim: int) -> nn.Module:
+    """Build CLIP's text tower alone, without weights: what `ClipTextEncoder` needs of a CLIP.
+
+    Raises:
+        CheckpointError: If the settings contradict each other.
+    """
+    whole: Any = build_clip({}, text, projection_dim=projection_dim)
+    tower = nn.Module()
+    tower.text_model, tower.text_projection = whole.text_model, whole.text_projection
+    return tower.eval().requires_grad_(False)
+
+
+def random_vision(vision: Mapping[str, Any], *, projection_dim: int, seed: int) -> dict[str, Tensor]:
+    """Return weights of a vision tower and its projection that nobody trained, in transformers' names.
+
+    They are drawn as transformers draws them for a training from scratch, from the seed alone.
+
+    Args:
+        vision: Settings of the tower in transformers' names.
+        projection_dim: Channels of the shared space.
+        seed: Of the drawing.
+    """
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(**_relevant(vision), projection_dim=projection_dim)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        weights = CLIPVisionModelWithProjection(config).state_dict()
+    return {name: tensor for name, tensor in weights.items() if "position_ids" not in name}
+
+
 def fill_buffers(clip: nn.Module) -> None:
     """Give the position numbers, which no checkpoint holds, their values after the weights are in place."""
     for module in clip.modules():

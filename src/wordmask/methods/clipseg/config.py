@@ -10,6 +10,10 @@ from wordmask.errors import CheckpointError, quote, sentence
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MODEL_TYPE = "wordmask-clipseg"
+"""In the config.json of what transformers cannot read: another decoder, or another encoder."""
+DECODERS = ("attention", "deconv")
+ENCODERS = ("clip", "vit")
 VISION_DEFAULTS: Mapping[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "patch_size": 32, "image_size": 224}
 """Values that transformers leaves out of a saved `vision_config` because they are its defaults."""
 
@@ -29,6 +33,9 @@ class ClipSegConfig:
         feedforward: Hidden width of the decoder's feed-forward layers.
         conditional_layer: The decoder block before which FiLM is applied.
         refined: Whether the head is the refined one (3x3 convolution and two transposed convolutions).
+        decoder: `"attention"`, CLIPSeg's own, or `"deconv"`, CLIP-Deconv's; the latter reads the last of
+            `extract_layers` and has no use for `heads`, `feedforward` and `conditional_layer`.
+        encoder: What the vision tower is: CLIP's (`"clip"`), or a ViT that never saw words (`"vit"`, ViTSeg).
     """
 
     vision: Mapping[str, Any] = field(default_factory=dict)
@@ -40,8 +47,14 @@ class ClipSegConfig:
     feedforward: int = 2048
     conditional_layer: int = 0
     refined: bool = False
+    decoder: str = "attention"
+    encoder: str = "clip"
 
     def __post_init__(self) -> None:
+        for name, choices in (("decoder", DECODERS), ("encoder", ENCODERS)):
+            if getattr(self, name) not in choices:
+                got, expected = f"the {name} {quote(getattr(self, name))}", f"one of {', '.join(choices)}"
+                raise CheckpointError(sentence(got, expected, "correct the checkpoint's config.json"))
         blocks = int(self.of_vision("num_hidden_layers"))
         if not self.extract_layers or not all(0 <= layer < blocks for layer in self.extract_layers):
             got, expected = f"extract_layers {list(self.extract_layers)}", f"block numbers from 0 to {blocks - 1}"
@@ -53,6 +66,11 @@ class ClipSegConfig:
     def of_vision(self, key: str) -> Any:
         """One setting of the vision tower, or its default."""
         return self.vision.get(key, VISION_DEFAULTS[key])
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is a CLIPSeg as published, which transformers reads, too."""
+        return (self.decoder, self.encoder) == ("attention", "clip")
 
     @property
     def patch(self) -> int:
@@ -67,14 +85,14 @@ class ClipSegConfig:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ClipSegConfig:
-        """Read a transformers `config.json` of model type clipseg.
+        """Read a `config.json`: transformers' of model type clipseg, or that of a variant (`MODEL_TYPE`).
 
         Raises:
             CheckpointError: If it describes another kind of model or impossible sizes.
         """
-        if values.get("model_type") != "clipseg":
+        if values.get("model_type") not in ("clipseg", MODEL_TYPE):
             got = f"a config of model type {quote(values.get('model_type'))}"
-            raise CheckpointError(sentence(got, "'clipseg'", "choose a CLIPSeg checkpoint"))
+            raise CheckpointError(sentence(got, f"'clipseg' or '{MODEL_TYPE}'", "choose a CLIPSeg checkpoint"))
         if values.get("conditional_layer", 0) >= len(values.get("extract_layers", (3, 6, 9))):
             got = f"conditional_layer {values['conditional_layer']}"
             raise CheckpointError(sentence(got, "a decoder block's number", "correct the checkpoint's config.json"))
@@ -88,7 +106,25 @@ class ClipSegConfig:
             feedforward=int(values.get("decoder_intermediate_size", 2048)),
             conditional_layer=int(values.get("conditional_layer", 0)),
             refined=bool(values.get("use_complex_transposed_convolution", False)),
+            **{name: values[name] for name in ("decoder", "encoder") if values["model_type"] == MODEL_TYPE},
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads, as far as transformers knows them in its names."""
+        kind = {"model_type": "clipseg", "architectures": ["CLIPSegForImageSegmentation"]}
+        other = {"model_type": MODEL_TYPE, "decoder": self.decoder, "encoder": self.encoder}
+        return {
+            **(kind if self.is_published else other),
+            "vision_config": dict(self.vision),
+            "text_config": dict(self.text),
+            "projection_dim": self.projection_dim,
+            "reduce_dim": self.reduce_dim,
+            "extract_layers": list(self.extract_layers),
+            "decoder_num_attention_heads": self.heads,
+            "decoder_intermediate_size": self.feedforward,
+            "conditional_layer": self.conditional_layer,
+            "use_complex_transposed_convolution": self.refined,
+        }
 
 
 def _tower(values: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wordmask.methods.clipseg.decoder_block import DecoderBlock
-from wordmask.methods.clipseg.head import PlainHead, RefinedHead
+from wordmask.methods.clipseg.head import build_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,8 @@ class MaskDecoder(nn.Module):
         dropout: Dropout in training.
     """
 
+    kind = ""
+
     def __init__(self, config: ClipSegConfig, *, dropout: float = 0.1) -> None:
         super().__init__()
         channels, depth = config.reduce_dim, len(config.extract_layers)
@@ -48,8 +50,7 @@ class MaskDecoder(nn.Module):
         self.blocks = nn.ModuleList(
             DecoderBlock(channels, config.heads, config.feedforward, dropout=dropout) for _ in range(depth)
         )
-        head = RefinedHead if config.refined else PlainHead
-        self.trans_conv = head(channels, config.patch)
+        self.trans_conv = build_head(channels, config.patch, refined=config.refined)
 
     def reduce(self, readouts: Sequence[Tensor], grid: tuple[int, int]) -> Readouts:
         """Project the encoder's read-outs, once for a picture and all its prompts.

@@ -53,6 +53,11 @@ class RefinedHead(nn.Sequential):
         return unfold_squares(squares)
 
 
+def build_head(channels: int, patch: int, *, refined: bool) -> nn.Module:
+    """Return one of the two heads."""
+    return RefinedHead(channels, patch) if refined else PlainHead(channels, patch)
+
+
 def spread(cells: Tensor, convolution: nn.Module) -> Tensor:
     """Apply a transposed convolution (kernel = stride) to cells (..., D): (..., kernel, kernel, out channels)."""
     weight, bias = convolution.weight, convolution.bias

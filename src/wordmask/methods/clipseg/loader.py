@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wordmask.backbones.clip import ClipTextEncoder, build_clip, fill_buffers, load_tokenizer
+import torch
+
 from wordmask.backbones.hub import fetch_checkpoint
 from wordmask.checkpoints import read_json
 from wordmask.device import choose_device, choose_dtype
@@ -22,13 +23,13 @@ from wordmask.methods.clipseg.checkpoint import (
 )
 from wordmask.methods.clipseg.config import ClipSegConfig
 from wordmask.methods.clipseg.model import ClipSeg, Fit, build_decoder
-from wordmask.methods.clipseg.visual_tower import VisualTower
+from wordmask.methods.clipseg.saving import TOWERS as TOWERS_PREFIX
+from wordmask.methods.clipseg.towers import build_towers, inside
 from wordmask.methods.dense import DenseSegmenter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import torch
     from torch import Tensor
 
 Location = str | os.PathLike[str]
@@ -48,7 +49,7 @@ def load_clipseg(
     size: int | None = None,
     fit: Fit = "squash",
 ) -> DenseSegmenter:
-    """Load CLIPSeg from a folder that transformers wrote, a hub id, or an original decoder file.
+    """Load CLIPSeg from a folder that transformers or `save_clipseg` wrote, a hub id, or an original decoder file.
 
     An original decoder file holds no CLIP. A config.json beside it may say where that is, and then the folder can be
     loaded, too: {"model_type": "clipseg", "weights": "rd64-uni.pth", "towers": "openai/clip-vit-base-patch16"}.
@@ -87,7 +88,7 @@ class Checkpoint(NamedTuple):
     Attributes:
         folder: Where the tokenizer is.
         config: The sizes.
-        clip: Weights of the towers, in transformers' names.
+        clip: Weights of the towers, in transformers' names (see `towers`).
         decoder: Weights of the decoder, in ours.
         statistics: Mean, standard deviation and (height, width) of the pixels.
     """
@@ -105,9 +106,11 @@ def read_folder(folder: Path) -> Checkpoint:
     if "towers" in values and "weights" in values:
         return read_original(folder / str(values["weights"]), None)
     config = ClipSegConfig.from_json(values)
-    weights = read_weights(find_weights(folder))
-    decoder = key_map.decoder_from_transformers(weights)
-    return Checkpoint(folder, config, key_map.clip_from_transformers(weights), decoder, read_statistics(folder))
+    weights, statistics = read_weights(find_weights(folder)), read_statistics(folder)
+    if config.is_published:
+        decoder = key_map.decoder_from_transformers(weights)
+        return Checkpoint(folder, config, key_map.clip_from_transformers(weights), decoder, statistics)
+    return Checkpoint(folder, config, inside(weights, TOWERS_PREFIX), inside(weights, "decoder."), statistics)
 
 
 def read_original(path: Path, towers: Location | None) -> Checkpoint:
@@ -132,6 +135,7 @@ def towers_beside(path: Path) -> Location:
 def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: Path) -> ClipSegConfig:
     """The sizes of an original decoder: its files say nothing, the shapes tell."""
     blocks = {name.split(".")[1] for name in decoder if name.startswith("blocks.")}
+    is_deconv = "reduce2.0.weight" in decoder
     try:
         channels, condition = decoder["film_mul.weight"].shape
         return ClipSegConfig(
@@ -139,30 +143,27 @@ def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: P
             text=towers.get("text_config") or {},
             projection_dim=condition,
             reduce_dim=channels,
-            extract_layers={3: (3, 6, 9), 1: (9,)}[len(blocks)],
-            feedforward=len(decoder["blocks.0.linear1.weight"]),
+            extract_layers=(9,) if is_deconv else {3: (3, 6, 9), 1: (9,)}[len(blocks)],
+            feedforward=2048 if is_deconv else len(decoder["blocks.0.linear1.weight"]),
             refined="trans_conv.0.weight" in decoder,
+            decoder="deconv" if is_deconv else "attention",
         )
     except (KeyError, ValueError) as error:
-        expected = "one with film_mul, blocks and trans_conv"
+        expected = "one with film_mul, blocks (or reduce2) and trans_conv"
         remedy = "give a file of the original CLIPSeg release, such as rd64-uni.pth"
         raise CheckpointError(sentence(f"no CLIPSeg decoder in {quote(path.name)}", expected, remedy)) from error
 
 
 def assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
     folder, config, _, _, (mean, std, saved) = checkpoint
-    tokenizer = load_tokenizer(folder)
-    clip = build_clip(config.vision, config.text, projection_dim=config.projection_dim)
-    decoder = build_decoder(config)
-    key_map.load_exactly(clip, checkpoint.clip, source=f"{folder.name} (CLIP)")
+    vision, text = build_towers(checkpoint)
+    with torch.device("meta"):
+        decoder = build_decoder(config)
     key_map.load_exactly(decoder, checkpoint.decoder, source=f"{folder.name} (decoder)")
-    fill_buffers(clip)
     canvas = saved if size is None else (size, size)
     if min(canvas) < config.patch or any(side % config.patch for side in canvas):
         got, expected = f"a canvas of {canvas[0]} x {canvas[1]} px", f"multiples of the patch size, {config.patch} px"
         raise CheckpointError(sentence(got, expected, "pass for example size=352"))
-    vision = VisualTower(clip, extract_layers=config.extract_layers)
-    text = ClipTextEncoder(clip, tokenizer)
     model = ClipSeg(vision, text, decoder, mean=mean, std=std, size=canvas, fit=fit)
     return model.eval().requires_grad_(False)
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from wordmask.checkpoints import checksum
 from wordmask.contracts import DenseOutput
-from wordmask.methods.clipseg.decoder import MaskDecoder, Readouts
+from wordmask.methods.clipseg.decoder import MaskDecoder
+from wordmask.methods.clipseg.deconv import DeconvDecoder
 from wordmask.methods.clipseg.example import prompt_pixels
 from wordmask.ops.geometry import Placement, Size, letterbox, squash
 from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
 
     from wordmask.backbones.clip import ClipTextEncoder
     from wordmask.methods.clipseg.config import ClipSegConfig
+    from wordmask.methods.clipseg.decoder import Readouts
     from wordmask.methods.clipseg.visual_tower import VisualTower
 
 Fit = Literal["squash", "letterbox"]
 Triple = tuple[float, float, float]
+Decoder = MaskDecoder | DeconvDecoder
+"""`reduce(readouts, grid)` once for a picture, `forward(reduced, conditions)` for its prompts."""
 
 
 class ClipSeg(nn.Module):
@@ -36,7 +40,7 @@ class ClipSeg(nn.Module):
     Args:
         vision: The vision tower.
         text: The text tower.
-        decoder: The mask decoder.
+        decoder: The mask decoder, of any kind.
         mean: RGB mean of the pixels in [0, 1] that the weights expect.
         std: RGB standard deviation likewise.
         size: (height, width) of the canvas in pixels; multiples of the patch size.
@@ -53,7 +57,7 @@ class ClipSeg(nn.Module):
         self,
         vision: VisualTower,
         text: ClipTextEncoder,
-        decoder: MaskDecoder,
+        decoder: Decoder,
         *,
         mean: Triple,
         std: Triple,
@@ -133,14 +137,17 @@ def draw_text_weight(count: int, *, highest: float = 0.5, generator: torch.Gener
     return highest * torch.rand(count, generator=generator)
 
 
-def build_decoder(config: ClipSegConfig) -> MaskDecoder:
-    """A decoder without weights (on the meta device)."""
-    with torch.device("meta"):
-        return MaskDecoder(config)
+_DECODERS: dict[str, type[Decoder]] = {"attention": MaskDecoder, "deconv": DeconvDecoder}
+"""By the name in a config."""
 
 
-def _name(decoder: MaskDecoder, vision: VisualTower) -> str:
-    """A name that tells two sets of weights apart, such as clipseg-rd64-refined-1a2b3c4d."""
-    kind = "-refined" if len(decoder.trans_conv.state_dict()) > 2 else ""
+def build_decoder(config: ClipSegConfig) -> Decoder:
+    """A decoder with random weights, or without any on the meta device."""
+    return _DECODERS[config.decoder](config)
+
+
+def _name(decoder: Decoder, vision: VisualTower) -> str:
+    """A name that tells two sets of weights apart, such as clipseg-rd64-refined-1a2b3c4d or vitseg-rd64-5e6f7081."""
+    head = "-refined" if len(decoder.trans_conv.state_dict()) > 2 else ""
     own, towers = checksum(decoder.state_dict().values()), checksum(vision.state_dict().values(), each=1024)
-    return f"clipseg-rd{len(decoder.film_mul.weight)}{kind}-{own ^ towers:08x}"
+    return f"{vision.kind}{decoder.kind}-rd{len(decoder.film_mul.weight)}{head}-{own ^ towers:08x}"

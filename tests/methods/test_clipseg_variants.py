@@ -1,0 +1,233 @@
+"""CLIP-Deconv and ViTSeg: the promises of every method, and parity with what they are made of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import wordmask
+from tests.methods.checkpoints import write_clipseg, write_vit
+from tests.methods.contract import MethodContract, example, logits, picture
+from wordmask.backbones.clip import random_vision
+from wordmask.backbones.vit import build_vit, vit_settings, vit_weights
+from wordmask.contracts import Segmenter
+from wordmask.errors import CheckpointError, TrainingError
+from wordmask.methods.clipseg import load_clipseg
+from wordmask.methods.clipseg.config import ClipSegConfig
+from wordmask.methods.clipseg.key_map import load_exactly
+from wordmask.methods.clipseg.loader import read_folder
+from wordmask.methods.clipseg.saving import save_clipseg
+from wordmask.methods.clipseg.vit_tower import VitTower, draw_projection
+from wordmask.train.recipes import Recipe, phrasecut, with_changes
+from wordmask.train.students import open_student
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "deconv": {"decoder": "deconv", "extract_layers": "3,7,9"},
+    "vitseg": {"text_towers": "clip"},
+    "vitseg-deconv-refined": {"text_towers": "clip", "decoder": "deconv", "refined": True},
+}
+
+
+def recipe(folder: Path, name: str, **changes: Any) -> Recipe:
+    values = {"channels": 8, "size": 64, "precision": "no", **VARIANTS[name], **changes}
+    if "text_towers" in values:
+        values["text_towers"] = str(folder / "clip")
+    return with_changes(phrasecut(), values)
+
+
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("towers")
+    write_clipseg(folder / "clip", size=64)
+    write_vit(folder / "vit")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(towers: Path) -> dict[str, Path]:
+    """Each variant with random weights, saved."""
+    for name in VARIANTS:
+        source = towers / ("vit" if name.startswith("vit") else "clip")
+        open_student(source, recipe(towers, name)).export(towers / name)
+    return {name: towers / name for name in VARIANTS}
+
+
+class TestDeconv(MethodContract):
+    @pytest.fixture
+    def segmenter(self, folders: dict[str, Path]) -> Segmenter:
+        return wordmask.load(folders["deconv"], device="cpu", dtype="float32")
+
+
+class TestViTSeg(MethodContract):
+    @pytest.fixture
+    def segmenter(self, folders: dict[str, Path]) -> Segmenter:
+        return load_clipseg(folders["vitseg"], device="cpu", dtype="float32", fit="letterbox")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_folder_says_what_it_holds(name: str, folders: dict[str, Path]) -> None:
+    config = json.loads((folders[name] / "config.json").read_text())
+    is_deconv = "deconv" in name
+    assert config["model_type"] == "wordmask-clipseg"
+    assert "architectures" not in config  # transformers has none for it
+    assert (config["decoder"], config["encoder"]) == (
+        "deconv" if is_deconv else "attention", "vit" if name.startswith("vit") else "clip"
+    )  # fmt: skip
+    assert config["extract_layers"] == ([9] if is_deconv else [3, 7, 9])
+    segmenter = wordmask.load(folders[name], device="cpu")
+    family = "vitseg" if name.startswith("vit") else "clipseg"
+    assert segmenter.name.startswith(f"{family}{'-deconv' * is_deconv}-rd8{'-refined' * ('refined' in name)}-")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_folder_read_and_saved_again_is_the_same(name: str, folders: dict[str, Path], tmp_path: Path) -> None:
+    checkpoint = read_folder(folders[name])
+    segmenter: Any = load_clipseg(folders[name], device="cpu", dtype="float32")
+    save_clipseg(tmp_path / "again", checkpoint, segmenter.model.text.tokenizer)
+    one, other = (load_file(folder / "model.safetensors") for folder in (folders[name], tmp_path / "again"))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert (tmp_path / "again" / "config.json").read_bytes() == (folders[name] / "config.json").read_bytes()
+
+
+def test_the_prompt_makes_a_difference_words_and_examples(folders: dict[str, Path]) -> None:
+    for folder in folders.values():
+        segmenter = wordmask.load(folder, device="cpu", dtype="float32")
+        found = logits(segmenter.segment(picture(), ["a cat", example(), example(seed=9)]))
+        assert min(np.abs(found[a] - found[b]).max() for a, b in ((0, 1), (1, 2))) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"decoder": "unet"}, "the decoder 'unet', expected one of attention, deconv"),
+        ({"encoder": "dino"}, "the encoder 'dino', expected one of clip, vit"),
+        ({"encoder": "clip"}, "missing weights"),
+        ({"decoder": "attention"}, "missing weights"),
+        ({"extract_layers": [12]}, "block numbers from 0 to 11"),
+    ],
+)
+def test_a_config_that_does_not_fit_is_one_sentence(
+    change: dict[str, Any], said: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(folders["vitseg-deconv-refined"], tmp_path / "copy"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(CheckpointError, match=said):
+        wordmask.load(folder, device="cpu")
+
+
+# --- the towers ----------------------------------------------------------------------------------------------------
+
+
+def vit_tower(folder: Path, layers: tuple[int, ...]) -> VitTower:
+    vit = build_vit(vit_settings(json.loads((folder / "config.json").read_text())))
+    load_exactly(vit, vit_weights(load_file(folder / "model.safetensors")), source="a test")
+    projection = torch.nn.Linear(32, 24)
+    projection.load_state_dict(draw_projection(32, 24, 5))
+    return VitTower(vit, projection, extract_layers=layers).eval()
+
+
+def hidden(model: Any, pixels: Tensor) -> Any:
+    """Hidden states of transformers, embeddings first, and the last norm's output."""
+    with torch.no_grad():
+        return model.vit(pixels, output_hidden_states=True, interpolate_pos_encoding=True)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (96, 96), (48, 80)])
+def test_a_vits_tokens_are_transformers(size: tuple[int, int], towers: Path, tmp_path: Path) -> None:
+    theirs = write_vit(tmp_path / "vit", seed=3)
+    ours = vit_tower(tmp_path / "vit", (3, 7, 9))
+    pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    expected = hidden(theirs, pixels)
+    with torch.no_grad():
+        readouts, pooled = ours(pixels), ours.pooled(pixels)
+    for layer, tokens in zip((3, 7, 9), readouts, strict=True):
+        torch.testing.assert_close(tokens, expected.hidden_states[layer + 1], atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(pooled, ours.projection(expected.last_hidden_state[:, 0]), atol=2e-5, rtol=1e-5)
+
+
+def test_a_bare_vit_is_read_as_well_as_a_classifier(tmp_path: Path) -> None:
+    model = write_vit(tmp_path / "vit")
+    model.vit.save_pretrained(tmp_path / "bare")
+    one, other = (vit_weights(load_file(tmp_path / name / "model.safetensors")) for name in ("vit", "bare"))
+    assert one.keys() == other.keys()
+    assert len(one) == 12 * 16 + 6
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("change", [{"qkv_bias": False}, {"hidden_size": 30}, {"image_size": [64, 96]}])
+def test_a_vit_of_another_shape_is_refused(change: dict[str, Any]) -> None:
+    values = {"hidden_size": 32, "num_attention_heads": 4, "image_size": 64, **change}
+    with pytest.raises(CheckpointError, match="ViT"):
+        vit_settings(values)
+
+
+def test_the_projection_depends_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    one = draw_projection(32, 24, 5)
+    torch.manual_seed(2)
+    other, third = draw_projection(32, 24, 5), draw_projection(32, 24, 6)
+    assert torch.equal(one["weight"], other["weight"])
+    assert torch.equal(one["bias"], other["bias"])
+    assert not torch.equal(one["weight"], third["weight"])
+    assert one["weight"].abs().max() <= 32**-0.5  # uniform up to 1 / sqrt(width), as torch's linear layers
+
+
+def test_a_random_vision_tower_depends_on_the_seed_alone() -> None:
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
+    torch.manual_seed(1)
+    one = random_vision(sizes, projection_dim=24, seed=5)
+    state = torch.get_rng_state()
+    other, third = (random_vision(sizes, projection_dim=24, seed=seed) for seed in (5, 6))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    name = "vision_model.encoder.layers.1.mlp.fc1.weight"
+    assert not torch.equal(one[name], third[name])
+
+
+# --- original files ------------------------------------------------------------------------------------------------
+
+
+def test_an_original_clip_deconv_file_is_recognised(folders: dict[str, Path], towers: Path, tmp_path: Path) -> None:
+    """Such a file holds the decoder alone; `reduce`, dead in CLIPSeg's, is alive here."""
+    decoder = read_folder(folders["deconv"]).decoder
+    assert {name.split(".")[0] for name in decoder} == {"reduce", "film_mul", "film_add", "reduce2", "trans_conv"}
+    save_file(decoder, tmp_path / "deconv.safetensors")
+    options: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
+    original = load_clipseg(tmp_path / "deconv.safetensors", towers=towers / "clip", size=64, **options)
+    saved = load_clipseg(folders["deconv"], **options)
+    one, other = (logits(segmenter.segment(picture(), "hair")) for segmenter in (original, saved))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+# --- configs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_published_config_goes_both_ways() -> None:
+    config = ClipSegConfig(vision={"patch_size": 16}, text={"hidden_size": 32}, extract_layers=(3, 7, 9), refined=True)
+    assert config.to_json()["model_type"] == "clipseg"
+    assert ClipSegConfig.from_json(config.to_json()) == config
+    variant = replace(config, decoder="deconv", encoder="vit")
+    assert ClipSegConfig.from_json(variant.to_json()) == variant
+
+
+def test_towers_that_do_not_fit_the_recipe(towers: Path) -> None:
+    with pytest.raises(TrainingError, match="a ViT, which knows no words"):
+        open_student(towers / "vit", recipe(towers, "deconv"))
+    with pytest.raises(TrainingError, match=r"text_towers='.*clip' for a model of type 'clipseg'"):
+        open_student(towers / "clip", recipe(towers, "vitseg"))
+    with pytest.raises(TrainingError, match="towers=random for a model of type 'vit'"):
+        open_student(towers / "vit", recipe(towers, "vitseg", towers="random"))
+    with pytest.raises(TrainingError, match="expected a CLIPSeg or a compact network"):
+        open_student(towers / "vit", with_changes(phrasecut(), {"fresh": False}))
