@@ -24,7 +24,7 @@ def run(*words: str | Path) -> Result:
 def words(tmp_path: Path) -> list[str | Path]:
     model = write_small_compact(tmp_path / "model")
     table = write_table(tmp_path / "my", 12)
-    small = ["--steps", "2", "--batch", "4", "--change", "size=32", "--device", "cpu"]
+    small = ["--steps", "2", "--batch", "4", "--change", "size=32", "--device", "cpu", "--no-guard"]
     return ["finetune", "--data", table, "--model", model, "--out", tmp_path / "run", *small]
 
 
@@ -34,6 +34,17 @@ def test_a_model_is_trained_and_said_how_to_use(words: list[str | Path], tmp_pat
     assert "Trained 2 steps on 11 pictures" in done.stdout
     assert f"--model {tmp_path / 'run' / 'best'} -p PHRASE" in done.stdout
     assert wordmask.load(tmp_path / "run" / "best").name.startswith("small-")
+
+
+def test_the_summary_speaks_of_forgetting(words: list[str | Path], tmp_path: Path) -> None:
+    guard = write_table(tmp_path / "guard", 5, 32)
+    done = run(*[word for word in words if word != "--no-guard"], "--guard", guard)
+    assert done.exit_code == 0, done.output
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["forgetting"]["truth"]["path"] == str(guard)
+    assert record["forgetting"]["said"][0] in done.stdout.splitlines()
+    assert f"Report: {tmp_path / 'run' / 'report.md'}" in done.stdout.splitlines()
+    assert (tmp_path / "run" / "report.md").is_file()
 
 
 def test_quiet_is_quiet(words: list[str | Path]) -> None:
@@ -77,6 +88,8 @@ def test_bad_data_stop_it_before_it_starts_and_can_be_skipped(words: list[str | 
         (["finetune", "--change", "steps"], "--change 'steps'"),
         (["finetune", "--change", "step=3"], "the recipe's value 'step'"),
         (["finetune", "--data", "my", "--out", "run", "--tracker", "none"], "the tracker 'none'"),
+        (["finetune", "--data", "my", "--out", "run", "--no-guard", "--guard", "other"], "--guard and --no-guard"),
+        (["finetune", "--data", "my", "--out", "run", "--store-gb", "0"], "--store-gb 0"),
     ],
 )
 def test_bad_words_are_one_sentence(

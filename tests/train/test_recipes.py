@@ -66,11 +66,43 @@ def test_changes_are_read_from_texts() -> None:
         ("mirror", 1.5, "mirror='1.5'"),
         ("precision", "fp8", "one of no, bf16, fp16"),
         ("accumulate", 3, "a batch of 8 in 3 parts"),
+        ("decoder", "unet", "one of attention, deconv"),
+        ("towers", "none", "one of given, random"),
+        ("readouts", "kept", "one of computed, stored"),
+        ("engineering", "concat", "one of crop_blur_highlight352, crop_blur_highlight, "),
+        ("variants", -1, "variants='-1'"),
+        ("variants", "1.5", "a value of type int"),
+        ("only_visual", "maybe", "only_visual='maybe'"),
+        ("avoid", "sofa.n.01", "without wordnet"),
+        ("decoder", "deconv", "for a decoder that is trained already"),
+        ("towers", "random", "for a decoder that is trained already"),
+        ("text_towers", "clip", "for a decoder that is trained already"),
     ],
 )
 def test_impossible_values_are_one_sentence(name: str, value: object, said: str) -> None:
     with pytest.raises(DataError, match=said):
         with_changes(finetune(), {name: value})
+
+
+def test_the_variants_change_nothing_until_they_are_asked_for() -> None:
+    recipe = finetune()
+    assert (recipe.decoder, recipe.towers, recipe.text_towers) == ("attention", "given", "")
+    assert (recipe.engineering, recipe.only_visual) == ("crop_blur_highlight352", False)
+    assert (recipe.avoid, recipe.wordnet, recipe.variants, recipe.readouts) == ((), "", 0, "computed")
+
+
+def test_the_variants_are_read_from_texts() -> None:
+    changes = {
+        "decoder": "deconv", "towers": "random", "text_towers": "a/clip", "engineering": "blur_highlight",
+        "only_visual": "yes", "avoid": "aeroplane.n.01, sofa.n.01", "wordnet": "dict", "variants": "4",
+        "readouts": "stored",
+    }  # fmt: skip
+    changed = with_changes(phrasecut_plus(), changes)
+    assert (changed.decoder, changed.towers, changed.text_towers) == ("deconv", "random", "a/clip")
+    assert (changed.engineering, changed.only_visual) == ("blur_highlight", True)
+    assert (changed.avoid, changed.wordnet) == (("aeroplane.n.01", "sofa.n.01"), "dict")
+    assert (changed.variants, changed.readouts) == (4, "stored")
+    assert Recipe.from_json(changed.to_json()) == changed
 
 
 def test_every_epoch_has_every_sample_once_in_an_order_of_its_own() -> None:

@@ -45,6 +45,7 @@ def tiny(**changes: Any) -> Recipe:
 
 
 def run(table: Path, model: Path, recipe: Recipe, out: str = "run", **options: Any) -> dict[str, Any]:
+    options = {"guard": None} | options  # it has tests of its own
     return train(recipe, DataChoice(table), table.parent.parent / out, model=model, device="cpu", **options)
 
 
@@ -218,7 +219,7 @@ def test_a_gradient_that_is_no_number_stops(models: Path, table: Path, monkeypat
     ("changes", "said"),
     [
         ({"parts": ("decoder", "tail")}, "the part 'tail', expected some of encoder, neck"),
-        ({"fresh": True}, "expected the folder of a CLIP or CLIPSeg"),
+        ({"fresh": True}, "expected the folder of a CLIP"),
     ],
 )
 def test_recipes_that_do_not_fit_the_model(changes: dict[str, Any], said: str, models: Path, table: Path) -> None:
@@ -226,9 +227,106 @@ def test_recipes_that_do_not_fit_the_model(changes: dict[str, Any], said: str, m
         run(table, models / "compact", tiny(**changes))
 
 
-def test_bfloat16_trains(models: Path, table: Path, tmp_path: Path) -> None:
+def test_bfloat16_trains(models: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {}
+    linear = torch.nn.Linear.forward
+
+    def noted(self: torch.nn.Linear, values: torch.Tensor) -> torch.Tensor:
+        answer = linear(self, values)
+        if torch.is_grad_enabled() and self.weight.requires_grad:
+            kinds[self.weight.dtype, answer.dtype] = True
+        return answer
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", noted)
     run(table, models / "clipseg", tiny(precision="bf16"))
+    assert list(kinds) == [(torch.float32, torch.bfloat16)]  # the weights stay exact, the products need not be
+    assert {weight.dtype for weight in trained_weights(tmp_path / "run").values()} == {torch.float32}
+    assert all(np.isfinite(line["bce"]) for line in lines(tmp_path / "run")[1:])
     assert wordmask.load(tmp_path / "run" / "last").name.startswith("clipseg-rd16")
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3])
+def test_gradients_are_clipped_as_a_whole(
+    clip: float, models: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths = []
+    step = torch.optim.AdamW.step
+
+    def noted(self: torch.optim.AdamW, closure: Any = None) -> Any:
+        gradients = [weight.grad for group in self.param_groups for weight in group["params"]]
+        lengths.append(float(torch.cat([grad.flatten() for grad in gradients if grad is not None]).norm()))
+        return step(self, closure)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    run(table, models / "clipseg", tiny(clip=clip, accumulate=2))
+    assert len(lengths) == 3
+    if clip:
+        assert lengths == pytest.approx([clip] * 3, rel=1e-3)
+    else:
+        assert min(lengths) > 0.01
+
+
+def test_a_tracker_is_given_losses_rate_speed_and_scores(models: Path, table: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(table, models / "compact", tiny(), trackers=("tensorboard",))
+    (folder,) = (file.parent for file in (tmp_path / "run" / "wordmask").glob("events.*"))
+    events = EventAccumulator(str(folder)).Reload()
+    written = lines(tmp_path / "run")
+    names = {"bce", "balanced", "dice", "presence", "rate", "valid_iou", "valid_false_alarms", "pictures_per_second"}
+    assert names <= set(events.Tags()["scalars"])
+    for name in ("dice", "rate", "valid_iou"):
+        expected = [(line["step"], pytest.approx(line[name], abs=1e-5)) for line in written if name in line]
+        assert [(event.step, event.value) for event in events.Scalars(name)] == expected
+    speeds = [event.value for event in events.Scalars("pictures_per_second")]
+    assert len(speeds) == 3
+    assert min(speeds) > 0
+
+
+def test_validation_is_kept_by_phrase(models: Path, table: Path, tmp_path: Path) -> None:
+    record = run(table, models / "clipseg", tiny(holdout=0.5))
+    first, last = lines(tmp_path / "run")[0], lines(tmp_path / "run")[record["best"]["step"]]
+    for name, line in (("start", first), ("best", last)):
+        sums = json.loads((tmp_path / "run" / "measured" / f"{name}.json").read_text())
+        assert set(sums) <= {"red square", "green square", "blue square", "white square"}
+        iou, there, alarms, absent = (sum(values) for values in zip(*sums.values(), strict=True))
+        assert (there, absent) == (12, 6)
+        assert iou / there == pytest.approx(line["valid_iou"])
+        assert alarms / absent == pytest.approx(line["valid_false_alarms"])
+    assert f"| mean IoU | {first['valid_iou']:.3f} |" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_readouts_are_stored_and_shared_by_runs(models: Path, table: Path, tmp_path: Path) -> None:
+    recipe, store = tiny(variants=1, valid_every=0), tmp_path / "store"
+    runs = [run(table, models / "clipseg", recipe, out=name, store=store) for name in ("first", "second")]
+    assert [record["recipe"]["readouts"] for record in runs] == ["stored", "stored"]
+    files = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+    assert len(files) == 12  # a view of each picture, and none of them twice
+    one, other = (trained_weights(tmp_path / name) for name in ("first", "second"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    run(table, models / "clipseg", tiny(variants=1, valid_every=0, readouts="stored"), out="third")
+    assert len([path for path in (tmp_path / "third" / "store").rglob("*") if path.is_file()]) == len(files)
+
+
+@pytest.mark.parametrize(
+    ("kind", "variants", "said"),
+    [("clipseg", 0, "expected views that come again"), ("compact", 1, "one with a frozen tower")],
+)
+def test_readouts_that_are_not_worth_storing_are_refused(
+    kind: str, variants: int, said: str, models: Path, table: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match=said):
+        run(table, models / kind, tiny(variants=variants), store=tmp_path / "store")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_whose_folder_is_in_use_is_refused(models: Path, table: Path, tmp_path: Path) -> None:
+    from wordmask.train.lock import locked
+
+    with locked(tmp_path / "run"), pytest.raises(TrainingError, match="in which this process is training"):
+        run(table, models / "compact", tiny())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_fresh_decoder_on_towers(models: Path, table: Path, tmp_path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from tests.train.pictures import squares
+from wordmask.data.phrase_draws import PhraseDraws, Seen
 from wordmask.images import Picture
 from wordmask.ops.masks import empty, pack
 from wordmask.prompts import TextPrompt
 from wordmask.samples import Query, Sample
 from wordmask.train.objective import shrunk
-from wordmask.train.recipes import Recipe, finetune, with_changes
+from wordmask.train.recipes import Recipe, finetune, phrasecut_plus, with_changes
 from wordmask.train.views import Collate, View, Views, cut_window, draw_phrases
 
 MEAN, STD = (0.5, 0.25, 0.75), (0.5, 0.5, 0.5)
@@ -152,3 +155,154 @@ def test_an_empty_mask_of_a_query_stays_empty() -> None:
     query = Query(TextPrompt("tree"), empty((48, 48)), "tree")
     view = views(with_changes(finetune(), CLEAN), Sample("a", sample().image, (48, 48), (query,)))[0, 0]
     assert not view.masks.any()
+
+
+# --- variants ------------------------------------------------------------------------------------------------------
+
+
+def many(count: int = 6, side: int = 96) -> Sample:
+    """A picture with a thing in every corner region, each with its own phrase, and two phrases known to be absent."""
+    random = np.random.default_rng(5)
+    pixels = random.integers(0, 255, (side, side, 3), dtype=np.uint8)
+    queries = []
+    for number in range(count):
+        mask = np.zeros((side, side), bool)
+        top, left = (number % 3) * side // 3, (number // 3) * side // 2
+        mask[top : top + side // 4, left : left + side // 4] = True
+        queries.append(Query(TextPrompt(f"left thing {number}"), pack(mask), f"left thing {number}"))
+    return Sample("many", Picture(pixels, "many.png"), (side, side), tuple(queries), ("tree", "sky"))
+
+
+def look(view: View) -> bytes:
+    return view.pixels.tobytes() + view.known.tobytes()
+
+
+def test_with_variants_there_are_so_many_looks_and_phrases_vary_all_the_same() -> None:
+    recipe = with_changes(finetune(), {"crop": 0.4, "prompts": 1, "variants": 3})
+    made = [views(recipe, many())[epoch, 0] for epoch in range(30)]
+    assert [look(view) for view in made] == [look(view) for view in made[:3]] * 10
+    assert len({look(view) for view in made}) == 3
+    for variant in range(3):
+        assert len({view.phrases for view in made[variant::3]}) > 3
+    asked = {phrase for view in made for phrase in view.phrases}
+    assert {"tree", "sky"} & asked
+    assert len(asked - {"tree", "sky"}) > 4
+
+
+def test_masks_follow_the_look_of_their_variant() -> None:
+    recipe = with_changes(finetune(), {"crop": 0.4, "colour": 0.0, "prompts": 6, "negatives": 0.0, "variants": 2})
+    made = [views(recipe, many())[epoch, 0] for epoch in range(8)]
+    for variant in range(2):
+        first, *others = (by_phrase(view) for view in made[variant::2])
+        assert len(first) == 6
+        for other in others:
+            assert other.keys() == first.keys()
+            for phrase, mask in first.items():
+                np.testing.assert_array_equal(other[phrase], mask)
+
+
+def test_phrases_of_a_mirrored_variant_have_their_sides_swapped() -> None:
+    recipe = with_changes(finetune(), {"crop": 0.4, "prompts": 2, "negatives": 0.0, "variants": 4, "mirror": 1.0})
+    made = views(recipe, many())
+    assert {phrase.split()[0] for epoch in range(8) for phrase in made[epoch, 0].phrases} == {"right"}
+
+
+def test_variants_differ_between_samples_seeds_and_from_any_epoch_without() -> None:
+    changes = {"crop": 0.4, "prompts": 1}
+    recipe = with_changes(finetune(), {**changes, "variants": 4})
+    made = [look(views(recipe, many(), many())[epoch, index]) for epoch in range(4) for index in range(2)]
+    made += [look(views(with_changes(recipe, {"seed": 1}), many())[epoch, 0]) for epoch in range(4)]
+    made += [look(views(with_changes(finetune(), changes), many())[epoch, 0]) for epoch in range(4)]
+    assert len(set(made)) == len(made) == 16
+
+
+def test_a_variant_shows_something_that_its_picture_has() -> None:
+    recipe = with_changes(finetune(), {"crop": 0.3, "prompts": 6, "negatives": 0.0, "variants": 40})
+    made = views(recipe, many())
+    assert all(made[epoch, 0].masks.any() for epoch in range(40))
+
+
+def test_without_variants_one_stream_draws_phrases_window_and_mirror_in_turn() -> None:
+    recipe = with_changes(finetune(), {"crop": 0.4, "colour": 0.0, "prompts": 2, "negatives": 0.3})
+    one, drawn = many(), views(recipe, many())
+    assert isinstance(one.image, Picture)
+    for epoch in range(12):
+        random = np.random.default_rng([recipe.seed, epoch, 0])
+        chosen = draw_phrases(one, 2, 0.3, random)
+        for _ in range(10):
+            side = max(1, round(96 * random.uniform(0.4, 1)))
+            top, left = (int(random.integers(0, 96 - side + 1)) for _ in range(2))
+            shown = chosen[0][1][top : top + side, left : left + side].sum()
+            if shown >= 0.1 * chosen[0][1].sum():
+                break
+        else:
+            continue
+        pixels = cut_window(one.image.pixels, (top, left, side, side), (48, 48))
+        mirrored = random.random() < recipe.mirror
+        np.testing.assert_array_equal(drawn[epoch, 0].pixels, pixels[:, ::-1] if mirrored else pixels)
+        words = [phrase.replace("left", "right") if mirrored else phrase for phrase, _ in chosen]
+        assert drawn[epoch, 0].phrases == tuple(words)
+
+
+class Tasks:
+    """Phrases for pictures that are drawn, one task for each corner of two pictures; it counts what is read."""
+
+    name, split, fingerprint = "tasks", "train", "0"
+
+    def __init__(self) -> None:
+        self.tasks = [Task(f"{picture}/{number}", TextPrompt(word)) for picture in "ab" for number, word in CORNERS]
+        self._pixels = np.random.default_rng(0).integers(0, 255, (40, 80, 3), dtype=np.uint8)
+
+    def read(self, task: Task) -> Seen:
+        mask, known = np.zeros((40, 80), bool), np.ones((40, 80), bool)
+        mask[10:30, 10 + 20 * int(task.key[-1]) :][:, :18] = True
+        known[:4] = False
+        return Seen(self._pixels, mask, known)
+
+    def present(self, task: Task) -> tuple[str, ...]:
+        return (task.phrase.text,)
+
+    def absent(self, task: Task) -> tuple[str, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One of them."""
+
+    key: str
+    phrase: TextPrompt
+
+
+CORNERS = tuple(enumerate(("cup", "plate", "fork")))
+
+
+def drawn_views(**changes: object) -> Views:
+    recipe = with_changes(phrasecut_plus(), {"size": 32, "workers": 0, **changes})
+    data = PhraseDraws(Tasks(), size=32, mode=recipe.engineering)
+    return Views(data, range(len(data)), recipe, size=(32, 32), square=False, mean=MEAN, std=STD)
+
+
+def test_data_that_draw_themselves_are_told_the_variants() -> None:
+    made = [drawn_views(variants=2)[epoch, 3] for epoch in range(16)]
+    assert [look(view) for view in made] == [look(view) for view in made[:2]] * 8
+    assert len({view.phrases for view in made}) > 4
+    assert len({look(drawn_views()[epoch, 3]) for epoch in range(16)}) > 8
+
+
+def test_data_that_draw_themselves_say_what_is_known() -> None:
+    view = drawn_views()[0, 0]
+    assert not view.known[:2].any()
+    assert view.known[4:].all()
+
+
+def test_examples_are_shown_as_the_recipe_says() -> None:
+    made, shown = drawn_views(engineering="blur_highlight"), PhraseDraws(Tasks(), size=32).draw(0, epoch=0)
+    assert shown.support is not None
+    view = made[0, 0]
+    assert view.support is not None
+    np.testing.assert_array_equal(view.support, shown.support.prompt_image(MEAN, STD, "blur_highlight"))
+    assert view.support.shape == (3, 32, 32)
+    standard = drawn_views()[0, 0].support
+    assert standard is not None
+    assert standard.shape == (3, 352, 352)

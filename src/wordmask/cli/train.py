@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
+    from wordmask.train.exam import Guard
     from wordmask.train.loop import Moment
     from wordmask.train.recipes import Recipe
 
@@ -29,6 +30,11 @@ SKIP_HELP = "Leave out what is wrong with the data, and list it."
 CHANGE_HELP = "Another value of the recipe, such as --change rate=1e-4. Can be repeated."
 MIRROR_HELP = "Never mirror pictures. Default: half of them, with left and right swapped in their phrases."
 TRACKER_HELP = "Also log to a tracker that accelerate knows, such as tensorboard. Can be repeated."
+GUARD_HELP = "Pictures with masks of things that are not trained, in one of the shapes of --data: are they still found?"
+NO_GUARD_HELP = "Do not look for forgetting, before and after."
+STORE_HELP = "Keep what the frozen image tower makes of each view in this folder, and read it from there."
+SAID = 6
+"""Lines of a summary about forgetting."""
 
 
 def train(
@@ -43,6 +49,9 @@ def train(
     valid_split: Annotated[str, typer.Option(help="Part to measure on.")] = "val",
     images: Annotated[Path | None, typer.Option(help=IMAGES_HELP, show_default=False)] = None,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help=EXHAUSTIVE_HELP)] = False,
+    guard: Annotated[Path | None, typer.Option(help=GUARD_HELP, show_default=False)] = None,
+    guard_split: Annotated[str, typer.Option(help="Part of it, of sets that have parts.")] = "val",
+    no_guard: Annotated[bool, typer.Option("--no-guard", help=NO_GUARD_HELP)] = False,
     steps: Annotated[int | None, typer.Option(help="Updates of the weights.", show_default=False)] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures for one update.", show_default=False)] = None,
     rate: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default=False)] = None,
@@ -50,6 +59,8 @@ def train(
     precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16.", show_default=False)] = None,
     no_mirror: Annotated[bool, typer.Option("--no-mirror", help=MIRROR_HELP)] = False,
     change: Annotated[list[str] | None, typer.Option(help=CHANGE_HELP, show_default=False)] = None,
+    store: Annotated[Path | None, typer.Option(help=STORE_HELP, show_default=False)] = None,
+    store_gb: Annotated[float, typer.Option("--store-gb", help="The most that it may hold, in GB.")] = 20.0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help=SKIP_HELP)] = False,
     device: Annotated[str, typer.Option(help="cpu, or auto: what accelerate chooses.")] = "auto",
     tracker: Annotated[list[str] | None, typer.Option(help=TRACKER_HELP, show_default=False)] = None,
@@ -78,6 +89,7 @@ def train(
             record = run(
                 chosen, choice, folder, model=model, skip_bad=skip_bad, device=None if device == "auto" else device,
                 trackers=tuple(tracker or ()), command=command_line(), watch=watch,
+                guard=guard_of(guard, guard_split, off=no_guard), store=store, store_limit=bytes_of(store_gb),
             )  # fmt: skip
     if not quiet and _is_first():
         typer.echo(summary(record, folder))
@@ -117,6 +129,33 @@ def require_folders(data: Path | None, out: Path | None) -> tuple[Path, Path]:
     if out is None or not str(out).strip():
         raise OutputError(sentence("no --out", "a folder for the run", "name one, such as --out runs/mine"))
     return out, data
+
+
+def guard_of(data: Path | None, split: str, *, off: bool) -> Guard | None:
+    """Return how forgetting is looked for.
+
+    Raises:
+        DataError: If it is named and switched off at once.
+    """
+    from wordmask.errors import DataError, sentence
+    from wordmask.train.exam import Guard
+
+    if off and data is not None:
+        raise DataError(sentence("--guard and --no-guard", "one of them", "leave one out"))
+    return None if off else Guard(data, split)
+
+
+def bytes_of(gigabytes: float) -> int:
+    """Return a size in bytes.
+
+    Raises:
+        DataError: If it is no size.
+    """
+    from wordmask.errors import DataError, sentence
+
+    if not 0 < gigabytes < 1e6:
+        raise DataError(sentence(f"--store-gb {gigabytes:g}", "a size above 0", "write for example --store-gb 20"))
+    return int(gigabytes * 2**30)
 
 
 class _Bar:
@@ -181,6 +220,9 @@ def summary(record: dict[str, Any], folder: Path) -> str:
             lines.append("No step was better than the model that it started from: best is that model, unchanged")
     else:
         lines.append("Nothing was measured: there are no pictures for validation (--valid names some)")
+    said = record.get("forgetting", {}).get("said", [])
+    lines += said[:SAID]
+    lines.append(f"Report: {folder / 'report.md'}")
     lines.append(f"Use it: wordmask segment photo.jpg --model {folder / 'best'} -p PHRASE")
     return "\n".join(escaped(line) for line in lines)
 

@@ -13,11 +13,13 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 
 from wordmask.errors import TrainingError, sentence
+from wordmask.formats.files import write
 from wordmask.train import checkpoints
+from wordmask.train.folder import MEASURED, text
 from wordmask.train.objective import objective
 from wordmask.train.order import Order
 from wordmask.train.schedule import rate_at
-from wordmask.train.validation import tally
+from wordmask.train.validation import Answered, by_phrase, judge, total
 from wordmask.train.views import Batch, Collate
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from wordmask.train.views import Views
 
 __all__ = ["Loop", "Moment"]
+
+Phrases = dict[str, tuple[float, ...]]
+"""Values of a `Tally` for each phrase."""
 
 
 class Moment(NamedTuple):
@@ -198,9 +203,11 @@ class Loop:
         recipe, step = self.recipe, self.progress.step
         last = step == recipe.steps
         due = recipe.valid_every and (last or step % recipe.valid_every == 0)
-        scores = self._validate() if due and self.lessons.valid is not None else {}
+        scores, phrases = self._validate() if due and self.lessons.valid is not None else ({}, {})
         if scores:
-            self._keep_best(scores)
+            if step == 0:
+                self._keep_phrases("start", phrases)
+            self._keep_best(scores, phrases)
         if self.accelerator.is_main_process:
             speed = recipe.batch / pace if pace else 0.0
             moment = Moment(step, recipe.steps, losses, speed, pace * (recipe.steps - step), scores)
@@ -208,22 +215,32 @@ class Loop:
         if step and (last or step % recipe.save_every == 0):
             checkpoints.save(self.accelerator, self.folder / "checkpoints", step)
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> tuple[dict[str, float], Phrases]:
+        """Return the scores, and the sums of each phrase."""
+        from accelerate.utils import gather_object
+
         valid, judged = self.lessons.valid, self.lessons.judged
         assert valid is not None
         self._wrapped.eval()
         mine = judged[self.accelerator.process_index :: self.accelerator.num_processes]
-        sums = tally(self.student.segmenter(), valid, mine)
+        answers = list(judge(self.student.segmenter(), valid, mine))
+        sums = total(answers)
         values = torch.tensor(sums.values(), dtype=torch.float64, device=self.accelerator.device)
-        total = self.accelerator.reduce(values, "sum")
-        iou, there, alarms, absent = total.tolist()
-        return type(sums)(iou, int(there), int(alarms), int(absent)).scores()
+        iou, there, alarms, absent = self.accelerator.reduce(values, "sum").tolist()
+        everyone = (Answered(*answer) for answer in gather_object(answers))
+        phrases = {phrase: one.values() for phrase, one in by_phrase(everyone).items()}
+        return type(sums)(iou, int(there), int(alarms), int(absent)).scores(), phrases
 
-    def _keep_best(self, scores: dict[str, float]) -> None:
+    def _keep_phrases(self, name: str, phrases: Phrases) -> None:
+        if self.accelerator.is_main_process:
+            write(self.folder / MEASURED / f"{name}.json", text(phrases))
+
+    def _keep_best(self, scores: dict[str, float], phrases: Phrases) -> None:
         score = scores.get("iou", 1 - scores.get("false_alarms", 1.0))
         if score <= self.progress.best:
             return
         self.progress.best, self.progress.best_step = score, self.progress.step
+        self._keep_phrases("best", phrases)
         if self.accelerator.is_main_process:
             checkpoints.replace_folder(self.folder / "best", self.student.export)
         self.accelerator.wait_for_everyone()
@@ -233,7 +250,8 @@ class Loop:
         line |= {"rate": rate_at(moment.step, self.recipe), **{f"valid_{k}": v for k, v in moment.scores.items()}}
         with (self.folder / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        self.accelerator.log({k: v for k, v in line.items() if k != "step"}, step=moment.step)
+        shown = {k: v for k, v in line.items() if k != "step"}
+        self.accelerator.log(shown | ({"pictures_per_second": moment.speed} if moment.speed else {}), step=moment.step)
         if self.watch is not None:
             self.watch(moment)
 
@@ -249,6 +267,4 @@ def _cut_log(path: Path, step: int) -> None:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue
-    from wordmask.formats.files import write
-
     write(path, "".join(kept).encode())

@@ -18,6 +18,9 @@ PRECISIONS = ("no", "bf16", "fp16")
 FITS = ("model", "squash", "square")
 SCHEDULES = ("cosine", "constant")
 NORMS = ("frozen", "trained")
+DECODERS = ("attention", "deconv")
+TOWERS = ("given", "random")
+READOUTS = ("computed", "stored")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +42,15 @@ class Recipe:
         parts: Parts of the model that are trained; () = the method's own choice.
         norms: Whether batch norms keep their statistics (`"frozen"`) or follow the batches.
         dropout: In the trained parts.
-        fresh: Whether the decoder starts from random weights, with `channels`, `refined` and `extract_layers`.
+        fresh: Whether the decoder starts from random weights, with `decoder`, `channels`, `refined` and
+            `extract_layers`.
+        decoder: Of a fresh one: CLIPSeg's with attention (`"attention"`) or CLIP-Deconv's without (`"deconv"`), which
+            reads the last of `extract_layers`.
         channels, refined, extract_layers: Of a fresh CLIPSeg decoder.
+        towers: With a fresh decoder: the vision tower as it is `"given"`, or of `"random"` weights that depend on
+            `seed` alone ("no CLIP pre-training").
+        text_towers: With a fresh decoder on a ViT that knows no words (ViTSeg): the folder or hub id of the CLIP whose
+            text tower makes the conditions; "" for a CLIP.
         size: Side of the canvas in pixels; 0 = the model's.
         fit: How a picture fills it: `"squash"`, `"square"` (a window with the picture's proportions), or `"model"`:
             as the model does it.
@@ -50,8 +60,18 @@ class Recipe:
         prompts: Phrases for each picture.
         negatives: Probability that a phrase is one known to be absent, where any is known.
         visual: Whether phrases are mixed with examples (PhraseCut+).
-        text_share: Greatest share of the words in that mixture.
+        only_visual: Whether phrases that no second sample has, and so no example, are left out.
+        engineering: How examples are prepared for the encoder, one of `ops.highlight.MODES` of three channels.
+        text_share: Greatest share of the words in that mixture: 0.5 as in the published training files, 1 as in the
+            paper's text.
         prefixes: Sentences around the phrases of PhraseCut+, see `data.phrases.PREFIXES`.
+        avoid: Synsets of WordNet such as "sofa.n.01" whose phrases are left out of phrasecut's recipes, or names of
+            groups of them, see `data.held_out.GROUPS`.
+        wordnet: Folder of WordNet's database, needed with `avoid`.
+        variants: Views that a picture has: 0 = it is cut, mirrored and coloured anew in every epoch; n = n fixed ones,
+            that of epoch e being number e % n. Phrases and examples are drawn anew all the same.
+        readouts: Whether what the frozen tower makes of a view is `"computed"` every time, or `"stored"` on disk and
+            read from there.
         remember: Whether a frozen text encoder reads each phrase once only: for vocabularies, not for sentences.
         bce, balanced, dice, presence: Weights of the losses.
         holdout: Share of the pictures that is kept for validation where there are no others.
@@ -78,6 +98,9 @@ class Recipe:
     norms: str = "frozen"
     dropout: float = 0.0
     fresh: bool = False
+    decoder: str = "attention"
+    towers: str = "given"
+    text_towers: str = ""
     channels: int = 64
     refined: bool = False
     extract_layers: tuple[int, ...] = (3, 7, 9)
@@ -89,8 +112,14 @@ class Recipe:
     prompts: int = 1
     negatives: float = 0.0
     visual: bool = False
+    only_visual: bool = False
+    engineering: str = "crop_blur_highlight352"
     text_share: float = 0.5
     prefixes: str = "plain"
+    avoid: tuple[str, ...] = ()
+    wordnet: str = ""
+    variants: int = 0
+    readouts: str = "computed"
     remember: bool = True
     bce: float = 1.0
     balanced: float = 0.0
@@ -115,13 +144,24 @@ class Recipe:
             if not low <= getattr(self, name) <= high:
                 got = f"{name}={quote(getattr(self, name))}"
                 raise DataError(sentence(got, f"a number from {low:g} to {high:g}", "change it"))
-        for name, choices in _CHOICES.items():
+        for name, choices in {**_CHOICES, "engineering": _engineering()}.items():
             if getattr(self, name) not in choices:
                 got = f"{name}={quote(getattr(self, name))}"
                 raise DataError(sentence(got, f"one of {', '.join(choices)}", "choose one of these"))
+        self._check_together()
+
+    def _check_together(self) -> None:
+        """Check values that need one another."""
         if self.batch % self.accumulate:
             got = f"a batch of {self.batch} in {self.accumulate} parts"
             raise DataError(sentence(got, "parts of equal size", "change batch or accumulate"))
+        for name, usual in _FRESH.items():
+            if not self.fresh and getattr(self, name) != usual:
+                got = f"{name}={quote(getattr(self, name))} for a decoder that is trained already"
+                raise DataError(sentence(got, f"{name}={quote(usual)}", "leave it out, or add --change fresh=true"))
+        if self.avoid and not self.wordnet:
+            remedy = "name the folder of its database with --change wordnet=FOLDER"
+            raise DataError(sentence("classes to avoid without wordnet", "WordNet to look them up in", remedy))
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain values."""
@@ -137,17 +177,29 @@ class Recipe:
 _MOST = 10.0**9
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(("steps", "batch", "accumulate", "prompts", "save_every", "channels", "valid_limit"), (1, _MOST)),
-    **dict.fromkeys(("warm_up", "seed", "size", "valid_every", "workers", "clip", "decay"), (0, _MOST)),
+    **dict.fromkeys(("warm_up", "seed", "size", "valid_every", "workers", "clip", "decay", "variants"), (0, _MOST)),
     **dict.fromkeys(("mirror", "negatives", "text_share", "colour"), (0, 1)),
     **dict.fromkeys(("bce", "balanced", "dice", "presence", "rate", "final_rate"), (0, 10.0**4)),
     **dict.fromkeys(("dropout", "holdout"), (0, 0.9)),
     "crop": (0.05, 1),
 }
-_CHOICES = {"precision": PRECISIONS, "fit": FITS, "schedule": SCHEDULES, "norms": NORMS}
+_CHOICES = {
+    "precision": PRECISIONS, "fit": FITS, "schedule": SCHEDULES, "norms": NORMS, "decoder": DECODERS, "towers": TOWERS,
+    "readouts": READOUTS,
+}  # fmt: skip
+_FRESH = {"decoder": "attention", "towers": "given", "text_towers": ""}
+"""Values that only a fresh decoder can depart from."""
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,),
     "tuple[str, ...]": (tuple,), "tuple[int, ...]": (tuple,),
 }  # fmt: skip
+
+
+def _engineering() -> tuple[str, ...]:
+    """Ways to prepare an example that an encoder of pictures can see."""
+    from wordmask.ops.highlight import MODES
+
+    return tuple(mode for mode in MODES if mode != "concat")  # which has four channels
 
 
 def _check_type(name: str, value: Any, kind: Any) -> None:

@@ -1,28 +1,21 @@
-"""A training from the user's words to the finished run folder.
-
-| in the folder | what it is |
-|---|---|
-| `run.json` | the recipe as it was used, the data and their fingerprint, versions, seed, result |
-| `best/` | the best model by validation so far: `wordmask.load("RUN/best")` |
-| `last/` | the model after the last step |
-| `progress.jsonl` | a line for every step |
-| `checkpoints/` | what the same command goes on from |
-| `bad-batch-*` | a batch that gave no number, if one did |
-"""
+"""A training from the user's words to the finished run folder; `folder` says what is in it."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
-import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordmask.api import find_model
-from wordmask.checkpoints import checksum
-from wordmask.errors import MissingExtraError, TrainingError, quote, sentence
+from wordmask.errors import MissingExtraError, TrainingError, WordmaskError, quote, sentence
 from wordmask.formats.files import write
+from wordmask.train.exam import GUARD, open_exam
+from wordmask.train.folder import MEASURED, claim, describe, keep_models, read_json, text
+from wordmask.train.guarding import forgotten, remember
+from wordmask.train.lock import locked
+from wordmask.train.recipes import with_changes
+from wordmask.train.report import page, sentences
 from wordmask.train.sources import open_lessons
 
 if TYPE_CHECKING:
@@ -31,16 +24,34 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
-    from wordmask.contracts import Dataset
+    from wordmask.train.exam import Answers, Exam, Guard
+    from wordmask.train.forgetting import Forgetting
     from wordmask.train.loop import Moment
     from wordmask.train.recipes import Recipe
-    from wordmask.train.sources import DataChoice, Lessons
+    from wordmask.train.sources import DataChoice
     from wordmask.train.students import Student
-from wordmask.versions import versions
 
-__all__ = ["train"]
+__all__ = ["STORE_LIMIT", "train"]
 
-_PACKAGES = ("accelerate", "numpy", "opencv-python-headless", "pillow", "safetensors", "torch", "transformers")
+STORE_LIMIT = 20 << 30
+"""Bytes that stored read-outs may take: 20 GiB."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What the user asked for, see `train`."""
+
+    recipe: Recipe
+    data: DataChoice
+    folder: Path
+    model: Any
+    skip_bad: bool
+    trackers: tuple[str, ...]
+    command: str | None
+    watch: Callable[[Moment], None] | None
+    guard: Guard | None
+    store: Path
+    store_limit: int
 
 
 def train(
@@ -54,6 +65,9 @@ def train(
     trackers: tuple[str, ...] = (),
     command: str | None = None,
     watch: Callable[[Moment], None] | None = None,
+    guard: Guard | None = GUARD,
+    store: Path | None = None,
+    store_limit: int = STORE_LIMIT,
 ) -> dict[str, Any]:
     """Train a model, or go on with a run that was interrupted.
 
@@ -67,48 +81,131 @@ def train(
         trackers: Names of trackers that accelerate knows, such as "tensorboard".
         command: The command line, for run.json.
         watch: Told after every step.
+        guard: How forgetting is looked for; None = not at all. A decoder that starts from random weights has nothing
+            to forget.
+        store: Folder for stored read-outs of the frozen tower, which several runs may share; naming one switches
+            them on. None: `store` in the run's folder, if the recipe wants them.
+        store_limit: Bytes that they may take.
 
     Returns:
         What is in run.json.
 
     Raises:
-        WordmaskError: If data, model or recipe are wrong, the folder holds another run, or numbers are none.
+        WordmaskError: If data, model or recipe are wrong, the folder holds another run or is in use, or numbers are
+            none.
     """
     folder = Path(out)
+    if store is not None:
+        recipe = with_changes(recipe, {"readouts": "stored"})
+    wish = _Wish(
+        recipe, data, folder, model, skip_bad, trackers, command, watch, guard, store or folder / "store", store_limit
+    )
     accelerator = _accelerator(recipe, device, trackers, folder)
     try:
-        return _train(accelerator, recipe, data, folder, model, skip_bad, trackers, command, watch)
+        return _alone(accelerator, wish)
     finally:
         accelerator.end_training()
         _forget(accelerator)
 
 
-def _train(
-    accelerator: Accelerator, recipe: Recipe, data: DataChoice, folder: Path, model: Any, skip_bad: bool,
-    trackers: tuple[str, ...], command: str | None, watch: Callable[[Moment], None] | None,
-) -> dict[str, Any]:  # fmt: skip
-    from wordmask.train.loop import Loop
-    from wordmask.train.students import open_student
-    from wordmask.train.views import Views
+def _alone(accelerator: Accelerator, wish: _Wish) -> dict[str, Any]:
+    """Train while no other run uses the folder: one process holds it for all of a launch."""
+    from contextlib import ExitStack
 
-    _check_machine(recipe, accelerator)
-    lessons = open_lessons(data, recipe, skip_bad=skip_bad, scratch=folder / "corrected")
-    student = open_student(find_model(model), recipe)
-    recipe = dataclasses.replace(recipe, parts=student.parts, size=recipe.size or max(student.size))
-    record = _record(recipe, data, lessons, student, model, command)
-    done = _claim(folder, record, accelerator)
+    from accelerate.utils import broadcast_object_list
+
+    with ExitStack() as held:
+        refused: list[Any] = [None]
+        if accelerator.is_main_process:
+            try:
+                held.enter_context(locked(wish.folder))
+            except WordmaskError as error:
+                refused = [error]
+        refusal = broadcast_object_list(refused)[0]
+        if refusal is not None:
+            raise refusal
+        return _train(accelerator, wish)
+
+
+def _train(accelerator: Accelerator, wish: _Wish) -> dict[str, Any]:
+    from wordmask.train.students import open_student
+
+    _check_machine(wish.recipe, accelerator)
+    lessons = open_lessons(wish.data, wish.recipe, skip_bad=wish.skip_bad, scratch=wish.folder / "corrected")
+    student = open_student(find_model(wish.model), wish.recipe)
+    recipe = dataclasses.replace(wish.recipe, parts=student.parts, size=wish.recipe.size or max(student.size))
+    _use_store(student, recipe, wish)
+    exam, left_out = _exam(wish, lessons, recipe)
+    lessons = dataclasses.replace(lessons, left_out=(*lessons.left_out, *left_out))
+    record = describe(recipe, wish.data, lessons, student, wish.model, wish.command)
+    done = claim(wish.folder, record, accelerator)
     if done is not None:
         return done
-    accelerator.init_trackers("wordmask", config=_flat(recipe)) if trackers else None
+    accelerator.init_trackers("wordmask", config=_flat(recipe)) if wish.trackers else None
+    return _learn(accelerator, wish, recipe, lessons, student, exam, record)
+
+
+def _learn(
+    accelerator: Accelerator, wish: _Wish, recipe: Recipe, lessons: Any, student: Student, exam: Exam | None,
+    record: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    from accelerate.utils import set_seed
+
+    from wordmask.train.loop import Loop
+    from wordmask.train.views import Views
+
+    before = None
+    if exam is not None and accelerator.is_main_process:
+        before = remember(exam, student, record["model"], wish.folder, accelerator.device)
+    accelerator.wait_for_everyone()
     views = Views(
         lessons.train, lessons.usable, recipe, size=student.size, square=student.square, mean=student.mean,
         std=student.std,
     )  # fmt: skip
-    progress = Loop(accelerator, student, views, lessons, recipe, folder, watch).run()
+    set_seed(recipe.seed, device_specific=True)  # whatever was drawn up to here, or was not since it lay there already
+    progress = Loop(accelerator, student, views, lessons, recipe, wish.folder, wish.watch).run()
     if accelerator.is_main_process:
-        _finish(folder, student, record, progress)
+        best = keep_models(wish.folder, student, progress)
+        record |= {"state": "finished", "steps": progress.step, "pictures_seen": progress.pictures, "best": best}
+        _conclude(wish.folder, record, exam, before, accelerator.device)
     accelerator.wait_for_everyone()
-    return dict(json.loads((folder / "run.json").read_bytes()))
+    return read_json(wish.folder / "run.json")
+
+
+def _conclude(folder: Path, record: dict[str, Any], exam: Exam | None, before: Answers | None, device: Any) -> None:
+    """Look for forgetting, and write the report and, last of all, that the run is finished."""
+    forgetting: Forgetting | None = None
+    if exam is not None and before is not None:
+        forgetting = forgotten(exam, before, folder / "best", device)
+        record["forgetting"] = {"said": sentences(forgetting), **forgetting.to_json()}
+    start, best = (read_json(folder / MEASURED / f"{name}.json") for name in ("start", "best"))
+    write(folder / "report.md", page(record, forgetting, start, best).encode())
+    write(folder / "run.json", text(record))
+
+
+def _exam(wish: _Wish, lessons: Any, recipe: Recipe) -> tuple[Exam | None, tuple[str, ...]]:
+    if wish.guard is None or (recipe.fresh and wish.guard.data is None):
+        return None, ()
+    scratch = wish.folder / "corrected" / "guard"
+    return open_exam(wish.guard, lessons, wish.data, recipe, skip_bad=wish.skip_bad, scratch=scratch)
+
+
+def _use_store(student: Student, recipe: Recipe, wish: _Wish) -> None:
+    if recipe.readouts == "stored":
+        from wordmask.train.readouts import ReadoutStore
+
+        _check_views(recipe)
+        student.use_store(ReadoutStore(wish.store, limit=wish.store_limit))
+
+
+def _check_views(recipe: Recipe) -> None:
+    """Refuse to fill a disk with what no epoch will ask for again."""
+    from wordmask.train.drawn import draws_phrases
+
+    is_drawn = draws_phrases(recipe) or recipe.crop < 1 or recipe.mirror or recipe.colour
+    if is_drawn and not recipe.variants:
+        got = "stored read-outs of pictures that are cut, mirrored or coloured anew in every epoch"
+        raise TrainingError(sentence(got, "views that come again", "add for example --change variants=4"))
 
 
 def _accelerator(recipe: Recipe, device: str | None, trackers: tuple[str, ...], folder: Path) -> Accelerator:
@@ -168,97 +265,5 @@ def _check_machine(recipe: Recipe, accelerator: Accelerator) -> None:
         raise TrainingError(sentence(got, "the same number for each", "change batch or accumulate"))
 
 
-# --- the run's folder ----------------------------------------------------------------------------------------------
-
-
-def _record(
-    recipe: Recipe, data: DataChoice, lessons: Lessons, student: Student, model: Any, command: str | None
-) -> dict[str, Any]:
-    return {
-        "state": "running",
-        "command": command,
-        "recipe": recipe.to_json(),
-        "seed": recipe.seed,
-        "model": {
-            "start": None if model is None else str(model),
-            "trained": f"{checksum(student.state_dict().values()):08x}",
-            "frozen": student.fingerprint_frozen(),
-            "parameters": sum(weight.numel() for weight in student.parameters()),
-        },
-        "data": {"path": str(data.path), **_described(lessons.train, lessons.usable)},
-        "left_out": list(lessons.left_out),
-        "validation": None if lessons.valid is None else _described(lessons.valid, lessons.judged),
-        "versions": versions(*_PACKAGES),
-        "commit": _commit(),
-    }
-
-
-def _described(dataset: Dataset, indices: tuple[int, ...]) -> dict[str, Any]:
-    parts = {"name": dataset.name, "split": dataset.split, "fingerprint": dataset.fingerprint}
-    return {**parts, "pictures": len(indices)}
-
-
-_MAY_DIFFER = {"recipe": {"workers"}, "model": {"start"}, "data": {"path", "name"}, "validation": {"name"}}
-"""What two parts of one run have in common, but for these of their values."""
-
-
-def _claim(folder: Path, record: dict[str, Any], accelerator: Accelerator) -> dict[str, Any] | None:
-    """Write run.json into a new folder, or check that an interrupted run there is the same; return a finished one's.
-
-    Raises:
-        TrainingError: If the folder holds another run.
-    """
-    file = folder / "run.json"
-    is_new = not file.is_file()
-    accelerator.wait_for_everyone()
-    if is_new:
-        if accelerator.is_main_process:
-            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-            write(file, _text(record))
-        accelerator.wait_for_everyone()
-        return None
-    earlier = dict(json.loads(file.read_bytes()))
-    fresh = json.loads(_text(record))
-    for part, free in _MAY_DIFFER.items():
-        old, new = ({k: v for k, v in (kept.get(part) or {}).items() if k not in free} for kept in (earlier, fresh))
-        if old != new:
-            got = f"another run in {quote(folder)}: {_difference(old, new, part)}"
-            raise TrainingError(sentence(got, "a new folder, or the same training", "choose another --out"))
-    return earlier if earlier["state"] == "finished" else None
-
-
-def _difference(old: Any, new: Any, name: str) -> str:
-    if isinstance(old, dict) and isinstance(new, dict):
-        key = next(key for key in (*old, *new) if old.get(key) != new.get(key))
-        return _difference(old.get(key), new.get(key), f"{name}.{key}")
-    return f"its {name} is {quote(old, limit=40)}, not {quote(new, limit=40)}"
-
-
-def _finish(folder: Path, student: Student, record: dict[str, Any], progress: Any) -> None:
-    from wordmask.train.checkpoints import replace_folder
-
-    replace_folder(folder / "last", student.export)
-    measured = progress.best >= 0
-    if not measured:
-        replace_folder(folder / "best", student.export)
-    best = {"step": progress.best_step, "score": progress.best} if measured else {"step": progress.step}
-    record |= {"state": "finished", "steps": progress.step, "pictures_seen": progress.pictures, "best": best}
-    write(folder / "run.json", _text(record))
-
-
-def _text(record: dict[str, Any]) -> bytes:
-    return (json.dumps(record, indent=2, ensure_ascii=False) + "\n").encode()
-
-
 def _flat(recipe: Recipe) -> dict[str, Any]:
     return {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in recipe.to_json().items()}
-
-
-def _commit() -> str | None:
-    """The commit of a checkout that wordmask runs from."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

@@ -7,6 +7,8 @@
 | a folder with `images`, `labels` and `classes.json` | label maps: `data.label_maps` |
 | a folder with `splits.json` beside them | the plain layout: `data.plain` |
 | a folder, and a set's name | `data.catalogue` |
+
+The recipes of PhraseCut take all of these, too, and PhraseCut's own folder without a name: see `train.drawn`.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from wordmask.data.catalogue import open_dataset
 from wordmask.data.coco_json import CocoJson
 from wordmask.data.csv_table import CsvTable
 from wordmask.data.label_maps import MAPS, PICTURES, LabelMaps
-from wordmask.data.phrasecut_plus import PhraseCutPlus
+from wordmask.data.phrase_samples import Listing
+from wordmask.data.phrasecut import PhraseCut
 from wordmask.data.plain import IGNORE, NAMELESS, plain
 from wordmask.data.reading import malformed, read_json, require_field, require_folder, show
 from wordmask.errors import DataError, sentence
 from wordmask.formats.files import write
+from wordmask.train.drawn import draws_phrases, is_phrasecut, phrasecut_draws, sample_draws, without_classes
 from wordmask.train.inspection import inspect, require_sound
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["DataChoice", "Lessons", "open_lessons"]
 
 SPOT_CHECKS = 100
-"""Samples of PhraseCut that are read before a training; it has hundreds of thousands."""
+"""Samples of PhraseCut that are read before a training."""
 FEWEST_HELD_OUT = 10
 """Pictures from which on some are kept for validation."""
 _COCO_NAMES = ("instances.json", "annotations.json", "_annotations.coco.json")
@@ -99,17 +103,17 @@ def open_lessons(choice: DataChoice, recipe: Recipe, *, skip_bad: bool, scratch:
     Raises:
         DataError: If something is wrong, or nothing is left.
     """
-    if recipe.name.startswith("phrasecut"):
-        train: Dataset = _phrasecut_plus(choice, recipe)
-        step = max(1, len(train) // SPOT_CHECKS)
-        problems = inspect(train, range(0, len(train), step)).problems
-        usable = tuple(range(len(train)))
-    else:
-        train, problems = _open(choice, choice.path, choice.split, scratch / "train")
-        found = inspect(train)
-        usable, problems = found.usable, (*problems, *found.problems)
+    if recipe.avoid and not draws_phrases(recipe):
+        got = f"classes to avoid in the recipe {recipe.name}"
+        raise DataError(sentence(got, "them in phrasecut or phrasecut-plus", "leave avoid out"))
+    if draws_phrases(recipe) and is_phrasecut(choice.path, choice.dataset):
+        return _phrasecut(choice, recipe, skip_bad, scratch)
+    opened, problems = _open(choice, choice.path, choice.split, scratch / "train")
+    read = Listing(opened)
+    found = inspect(read)
+    usable = found.usable
     valid, judged, more = _validation(choice, recipe, scratch)
-    left_out = (*problems, *more)
+    left_out = (*problems, *found.problems, *more)
     if not skip_bad:
         require_sound(left_out)
     if not usable:
@@ -117,8 +121,23 @@ def open_lessons(choice: DataChoice, recipe: Recipe, *, skip_bad: bool, scratch:
         raise DataError(sentence(got, "at least one with a mask and a phrase", "look at what was left out"))
     if valid is None and recipe.valid_every and recipe.holdout and len(usable) >= FEWEST_HELD_OUT:
         usable, judged = _held_out(usable, recipe)
-        valid = train
-    return Lessons(train, usable, valid, _some(judged, recipe.valid_limit), left_out)
+        valid = without_classes(opened, recipe)
+    judged = _some(judged, recipe.valid_limit)
+    if not draws_phrases(recipe):
+        return Lessons(opened, usable, valid, judged, left_out)
+    train = sample_draws(opened, usable, recipe, read.listed)
+    return Lessons(train, tuple(range(len(train))), valid, judged, left_out)
+
+
+def _phrasecut(choice: DataChoice, recipe: Recipe, skip_bad: bool, scratch: Path) -> Lessons:
+    """PhraseCut's own files; its hundreds of thousands of samples are not all read beforehand."""
+    train = phrasecut_draws(choice.path, choice.split, recipe)
+    problems = inspect(train, range(0, len(train), max(1, len(train) // SPOT_CHECKS))).problems
+    valid, judged, more = _validation(choice, recipe, scratch)
+    left_out = (*problems, *more)
+    if not skip_bad:
+        require_sound(left_out)
+    return Lessons(train, tuple(range(len(train))), valid, judged, left_out)
 
 
 def _held_out(usable: tuple[int, ...], recipe: Recipe) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -142,24 +161,16 @@ def _validation(
     if not recipe.valid_every:
         return None, (), ()
     path, split = choice.valid or choice.path, choice.valid_split
-    if recipe.name.startswith("phrasecut"):
-        from wordmask.data.phrasecut import PhraseCut
-
-        valid: Dataset = PhraseCut(path, split=split)
-        return valid, tuple(range(len(valid))), ()
-    has_parts = choice.dataset is not None or split in _splits_of(path)
-    if choice.valid is None and not has_parts:
+    if draws_phrases(recipe) and is_phrasecut(path, choice.dataset):
+        opened: Dataset = PhraseCut(path, split=split)
+        problems: tuple[str, ...] = ()
+    elif choice.valid is None and choice.dataset is None and split not in _splits_of(path):
         return None, (), ()
-    valid, problems = _open(choice, path, split, scratch / "valid")
+    else:
+        opened, problems = _open(choice, path, split, scratch / "valid")
+    valid = without_classes(opened, recipe)
     found = inspect(valid, _some(tuple(range(len(valid))), recipe.valid_limit))
     return valid, found.usable, (*problems, *found.problems)
-
-
-def _phrasecut_plus(choice: DataChoice, recipe: Recipe) -> PhraseCutPlus:
-    return PhraseCutPlus(
-        choice.path, split=choice.split, seed=recipe.seed, size=recipe.size, negatives=recipe.negatives,
-        visual=recipe.visual, text_weight=(0.0, recipe.text_share), prefixes=recipe.prefixes,
-    )  # fmt: skip
 
 
 # --- your own pictures ---------------------------------------------------------------------------------------------

@@ -2,6 +2,9 @@
 
 What is drawn for a sample depends on the seed, the epoch and its index, and on nothing else: any view can be made
 again, in any order and in any process.
+
+With `variants=n` a sample has n looks, a look being its window, mirroring and colours: that of an epoch is number
+`epoch % n`. Phrases are drawn anew in every epoch all the same. What a frozen tower makes of a look can then be kept.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from wordmask.data.phrasecut_plus import PhraseCutPlus
+from wordmask.data.phrase_draws import PhraseDraws
 from wordmask.images import load_image
 from wordmask.metrics.mirror import swap_sides
 from wordmask.ops.resize import resize
@@ -38,6 +41,8 @@ TRIES = 10
 """Windows tried until one shows a part of the thing that was chosen."""
 LEAST_SHOWN = 0.1
 """Share of a thing that a window must show."""
+_LOOK = 1
+"""What follows seed, variant and index in the seed of a look: a stream apart from that of any epoch."""
 
 Triple = tuple[float, float, float]
 
@@ -113,26 +118,38 @@ class Views(TorchDataset[View]):
 
     def __getitem__(self, place: Place) -> View:
         epoch, index = place
-        if isinstance(self.dataset, PhraseCutPlus):
+        if isinstance(self.dataset, PhraseDraws):
             return self._drawn(self.dataset, epoch, self.usable[index])
-        random = np.random.default_rng([self.recipe.seed, epoch, index])
-        return self._view(self.dataset[self.usable[index]], random)
+        seed, variants = self.recipe.seed, self.recipe.variants
+        random = np.random.default_rng([seed, epoch, index])
+        look = np.random.default_rng([seed, epoch % variants, index, _LOOK]) if variants else None
+        return self._view(self.dataset[self.usable[index]], random, look)
 
-    def _drawn(self, dataset: PhraseCutPlus, epoch: int, index: int) -> View:
-        """PhraseCut+ draws its samples itself."""
-        draw = dataset.draw(index, epoch=epoch)
+    def _drawn(self, dataset: PhraseDraws, epoch: int, index: int) -> View:
+        """Such data draw their samples themselves."""
+        recipe = self.recipe
+        draw = dataset.draw(index, epoch=epoch, variants=recipe.variants)
         support = None
         if draw.support is not None:
-            support = draw.support.prompt_image(self.mean, self.std, "crop_blur_highlight352")
-        known = np.ones(draw.mask.shape, np.bool_)
-        return View(draw.task.key, draw.image, (draw.text,), draw.mask[None], known, support, draw.text_weight)
+            support = draw.support.prompt_image(self.mean, self.std, recipe.engineering)
+        return View(draw.task.key, draw.image, (draw.text,), draw.mask[None], draw.known, support, draw.text_weight)
 
-    def _view(self, sample: Sample, random: np.random.Generator) -> View:
+    def _view(self, sample: Sample, random: np.random.Generator, look: np.random.Generator | None) -> View:
+        """Make one view.
+
+        Args:
+            sample: What it shows.
+            random: Where phrases are drawn from, and the look where it has no stream of its own.
+            look: Its own stream. The window then shows a phrase of that stream, too: with this epoch's first phrase
+                it would follow the epoch. What an epoch asks for may therefore lie outside, and its mask be empty.
+        """
         recipe = self.recipe
         chosen = draw_phrases(sample, recipe.prompts, recipe.negatives, random)
         masks = np.stack([mask for _, mask in chosen])
         known = np.ones(sample.size, np.bool_) if sample.ignored is None else ~sample.ignored.full()
-        window = _choose_window(masks, recipe.crop, self.square, random)
+        shown = masks[0] if look is None else draw_phrases(sample, 1, recipe.negatives, look)[0][1]
+        random = random if look is None else look
+        window = _choose_window(shown, recipe.crop, self.square, random)
         pixels = cut_window(load_image(sample.image).pixels, window, self.size, self._fill)
         planes = np.stack([_cut_mask(plane, window, self.size) for plane in (*masks, known)])
         phrases = tuple(phrase for phrase, _ in chosen)
@@ -168,14 +185,14 @@ Window = tuple[int, int, int, int]
 """Top, left, height and width in pixels; it may reach beyond the picture."""
 
 
-def _choose_window(masks: NDArray[np.bool_], least: float, square: bool, random: np.random.Generator) -> Window:
-    """Return a random window that shows a good part of the first phrase's thing, if it is there."""
-    height, width = masks.shape[1:]
-    total = np.count_nonzero(masks[0])
+def _choose_window(mask: NDArray[np.bool_], least: float, square: bool, random: np.random.Generator) -> Window:
+    """Return a random window that shows a good part of a thing, if it is there."""
+    height, width = mask.shape
+    total = np.count_nonzero(mask)
     for _ in range(TRIES):
         window = _draw_window((height, width), float(random.uniform(least, 1)), square, random)
         top, left, rows, columns = window
-        shown = np.count_nonzero(masks[0, max(top, 0) : top + rows, max(left, 0) : left + columns])
+        shown = np.count_nonzero(mask[max(top, 0) : top + rows, max(left, 0) : left + columns])
         if shown >= LEAST_SHOWN * total:
             return window
     return _draw_window((height, width), 1.0, square, random)

@@ -29,10 +29,11 @@ def open_student(model: Path, recipe: Recipe) -> Student:
         from wordmask.train.students.compact import open_compact
 
         return open_compact(model, recipe)
-    if kind == "clipseg" or model.is_file() or (kind == "clip" and recipe.fresh):
-        from wordmask.train.students.clipseg import open_clipseg
+    from wordmask.train.students.clipseg import TRAINABLE, open_clipseg
+    from wordmask.train.students.fresh import FRESH_KINDS
 
+    if model.is_file() or kind in (FRESH_KINDS if recipe.fresh else TRAINABLE):
         return open_clipseg(model, recipe)
     got = f"the model {quote(model)} ({kind}) for the recipe {recipe.name}"
-    expected = "the folder of a CLIP or CLIPSeg" if recipe.fresh else "a CLIPSeg or a compact network"
+    expected = "the folder of a CLIP, a CLIPSeg or a ViT" if recipe.fresh else "a CLIPSeg or a compact network"
     raise TrainingError(sentence(got, expected, "give another folder or hub id with --model"))

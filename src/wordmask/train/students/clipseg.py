@@ -1,31 +1,37 @@
-"""CLIPSeg in training: its decoder on frozen CLIP towers (arXiv 2112.10003, sections 3 and 4)."""
+"""CLIPSeg and its variants in training: a decoder on frozen towers (arXiv 2112.10003, sections 3 and 4)."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import save_file
 
 from wordmask.errors import CheckpointError, quote, sentence
-from wordmask.methods.clipseg import key_map, loader
-from wordmask.methods.clipseg.checkpoint import TRAINED_WITH, find_weights, read_weights
-from wordmask.methods.clipseg.config import ClipSegConfig
-from wordmask.methods.clipseg.decoder import MaskDecoder, Readouts
+from wordmask.methods.clipseg import loader
+from wordmask.methods.clipseg.config import MODEL_TYPE
+from wordmask.methods.clipseg.decoder import Readouts
 from wordmask.methods.clipseg.model import mix_condition
+from wordmask.methods.clipseg.saving import save_clipseg
 from wordmask.methods.dense import DenseSegmenter
-from wordmask.train.students.student import Answer, Student
+from wordmask.train.students.fresh import read_start
+from wordmask.train.students.student import Answer, Student, fingerprint_weights
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from wordmask.contracts import Segmenter
+    from wordmask.methods.clipseg.loader import Checkpoint
     from wordmask.methods.clipseg.model import ClipSeg
+    from wordmask.train.readouts import ReadoutStore
     from wordmask.train.recipes import Recipe
     from wordmask.train.views import Batch
+
+
+TRAINABLE = ("clipseg", MODEL_TYPE)
+"""Values of `model_type` in the folders of models whose decoder is trained further."""
 
 
 class ClipSegStudent(Student):
@@ -33,23 +39,24 @@ class ClipSegStudent(Student):
 
     Args:
         model: The whole.
-        config: Its sizes.
-        source: The folder or file that its towers are read from.
+        start: Reads again what the model was made from; its towers are what is exported.
         recipe: What is trained, and how.
     """
 
-    def __init__(self, model: ClipSeg, config: ClipSegConfig, source: Path, recipe: Recipe) -> None:
+    def __init__(self, model: ClipSeg, start: Callable[[], Checkpoint], recipe: Recipe) -> None:
         _require_decoder(recipe.parts)
         whole = {"vision": model.vision, "text": model.text, "decoder": model.decoder}
         super().__init__(
             whole, ("decoder",), recipe, size=model.size, square=recipe.fit == "square", mean=model.mean, std=model.std
         )
-        self._model, self._config, self._source = (model,), config, source
+        self._model, self._start = (model,), start
+        self._see: Callable[[Tensor], Sequence[Tensor]] = model.vision.forward
+        self._look: Callable[[Tensor], Tensor] = model.vision.pooled
 
     def forward(self, batch: Batch) -> Answer:
         model = self._model[0]
         with torch.no_grad():
-            readouts = model.vision(batch.pixels)
+            readouts = self._see(batch.pixels)
             conditions = self._conditions(batch)
         reduced = model.decoder.reduce(readouts, model.vision.grid(batch.pixels))
         each = len(conditions) // len(batch.pixels)
@@ -57,70 +64,48 @@ class ClipSegStudent(Student):
             reduced = Readouts(*(part.repeat_interleave(each, dim=0) for part in reduced))
         return Answer(model.decoder(reduced, conditions), None)
 
+    def use_store(self, store: ReadoutStore) -> None:
+        """Keep the vision tower's outputs on disk: read-outs of views, and conditions of examples that come again."""
+        from wordmask.train.readouts import StoredReadouts
+
+        vision = self._model[0].vision
+        tower = f"{vision.kind}/{fingerprint_weights(vision.state_dict().items())}"
+        layers = ",".join(map(str, vision.extract_layers))
+        self._see = StoredReadouts(vision.forward, store, f"{tower}/blocks {layers}")
+        if self.recipe.variants:  # otherwise no example is ever cropped alike twice
+            pooled = StoredReadouts(lambda pixels: [vision.pooled(pixels)], store, f"{tower}/pooled")
+            self._look = lambda pixels: pooled(pixels)[0]
+
     def segmenter(self) -> Segmenter:
         return DenseSegmenter(self._model[0], device=self._model[0].vision.class_token.device)
 
     def export(self, folder: Path) -> None:
         model = self._model[0]
-        towers = read_weights(find_weights(_towers_of(self._source)))
-        weights = {f"clip.{name}": tensor for name, tensor in key_map.clip_from_transformers(towers).items()}
         own = {name: tensor.detach().cpu().float() for name, tensor in model.decoder.state_dict().items()}
-        weights |= key_map.decoder_to_transformers(own)
-        folder.mkdir(parents=True, exist_ok=True)
-        kept = {name: tensor.contiguous() for name, tensor in weights.items() if "position_ids" not in name}
-        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-        model.text.tokenizer.save_pretrained(folder)
-        _write_json(folder / "config.json", _config_json(self._config))
-        statistics = {"image_mean": model.mean, "image_std": model.std}
-        size = {"height": model.size[0], "width": model.size[1]}
-        _write_json(folder / "preprocessor_config.json", {**_PREPROCESSOR, **statistics, "size": size})
+        statistics = (model.mean, model.std, model.size)
+        save_clipseg(folder, self._start()._replace(decoder=own, statistics=statistics), model.text.tokenizer)
 
     def _conditions(self, batch: Batch) -> Tensor:
         model = self._model[0]
         texts = self.embedded(batch.phrases, model.embed_texts).to(batch.pixels.device)
         if batch.supports is None:
             return texts
-        visual = model.vision.pooled(batch.supports).float()
+        visual = self._look(batch.supports).float()
         return mix_condition(texts, visual, batch.shares.to(texts))
 
 
 def open_clipseg(source: Path, recipe: Recipe) -> ClipSegStudent:
-    """Open a CLIPSeg, or, for a fresh decoder, any CLIP that its towers come from.
+    """Open a CLIPSeg or a variant of it, or, for a fresh decoder, what its towers come from.
 
     Raises:
         CheckpointError: If the files are damaged or do not fit together.
+        TrainingError: If the recipe does not fit them.
     """
-    if recipe.fresh:
-        checkpoint = _fresh(source, recipe)
-    else:
-        checkpoint = loader.read_original(source, None) if source.is_file() else loader.read_folder(source)
-    side = recipe.size or None
-    model = loader.assemble(checkpoint, size=side, fit="squash")
-    return ClipSegStudent(model, checkpoint.config, checkpoint.folder if source.is_file() else source, recipe)
 
+    def start() -> Checkpoint:
+        return read_start(source, recipe)
 
-def _fresh(folder: Path, recipe: Recipe) -> loader.Checkpoint:
-    """Towers of a folder, and a decoder of random weights that depend on the seed alone."""
-    from wordmask.checkpoints import read_json
-
-    values = read_json(folder / "config.json")
-    towers: dict[str, Any] = {key: values.get(key) or {} for key in ("vision_config", "text_config")}
-    config = ClipSegConfig(
-        vision=towers["vision_config"],
-        text=towers["text_config"],
-        projection_dim=int(values.get("projection_dim", 512)),
-        reduce_dim=recipe.channels,
-        extract_layers=recipe.extract_layers,
-        refined=recipe.refined,
-    )
-    if recipe.channels % config.heads:
-        got = f"channels={recipe.channels}"
-        raise CheckpointError(sentence(got, f"a multiple of the decoder's {config.heads} heads", "change channels"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        decoder = MaskDecoder(config).state_dict()
-    clip = key_map.clip_from_transformers(read_weights(find_weights(folder)))
-    return loader.Checkpoint(folder, config, clip, decoder, TRAINED_WITH)
+    return ClipSegStudent(loader.assemble(start(), size=recipe.size or None, fit="squash"), start, recipe)
 
 
 def _require_decoder(parts: tuple[str, ...]) -> None:
@@ -129,45 +114,4 @@ def _require_decoder(parts: tuple[str, ...]) -> None:
         raise CheckpointError(sentence(got, "'decoder', the one that is trained", "leave parts out"))
 
 
-def _towers_of(source: Path) -> Path:
-    """The folder with the towers' weights: `source`, or what its config.json names."""
-    from wordmask.checkpoints import read_json
-
-    values = read_json(source / "config.json")
-    if "towers" in values and "weights" in values:
-        return loader.local_folder(loader.towers_beside(source / str(values["weights"])), None)
-    return source
-
-
-_PREPROCESSOR = {
-    "do_normalize": True,
-    "do_rescale": True,
-    "do_resize": True,
-    "image_processor_type": "ViTImageProcessor",
-    "resample": 2,
-    "rescale_factor": 1 / 255,
-}
-
-
-def _config_json(config: ClipSegConfig) -> dict[str, Any]:
-    """The sizes in transformers' names, as `ClipSegConfig.from_json` reads them."""
-    return {
-        "architectures": ["CLIPSegForImageSegmentation"],
-        "model_type": "clipseg",
-        "vision_config": dict(config.vision),
-        "text_config": dict(config.text),
-        "projection_dim": config.projection_dim,
-        "reduce_dim": config.reduce_dim,
-        "extract_layers": list(config.extract_layers),
-        "decoder_num_attention_heads": config.heads,
-        "decoder_intermediate_size": config.feedforward,
-        "conditional_layer": config.conditional_layer,
-        "use_complex_transposed_convolution": config.refined,
-    }
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-
-
-__all__ = ["ClipSegStudent", "open_clipseg"]
+__all__ = ["TRAINABLE", "ClipSegStudent", "open_clipseg"]

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from wordmask.errors import TrainingError, quote, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from wordmask.contracts import Segmenter
     from wordmask.ops.geometry import Size
+    from wordmask.train.readouts import ReadoutStore
     from wordmask.train.recipes import Recipe
     from wordmask.train.views import Batch
 
@@ -98,11 +99,7 @@ class Student(nn.Module):
 
     def fingerprint_frozen(self) -> str:
         """Return a hash over every bit of the frozen parts."""
-        digest = hashlib.sha256()
-        for name, tensor in self.frozen():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()[:16]
+        return fingerprint_weights(self.frozen())
 
     def embedded(self, phrases: list[str], embed: Callable[[list[str]], Tensor]) -> Tensor:
         """Conditions `(P, C)` of phrases from a frozen encoder.
@@ -124,6 +121,16 @@ class Student(nn.Module):
         """Answer a batch; the graph holds the trained parts alone."""
         raise NotImplementedError
 
+    def use_store(self, store: ReadoutStore) -> None:
+        """Keep what the frozen tower makes of views in a store, and take it from there.
+
+        Raises:
+            TrainingError: If there is no such tower.
+        """
+        got = f"readouts=stored for a model whose trained parts are {', '.join(self.parts)}"
+        remedy = "leave --store out, or train CLIPSeg's decoder"
+        raise TrainingError(sentence(got, "one with a frozen tower in front of all that is trained", remedy))
+
     def segmenter(self) -> Segmenter:
         """Return the model as it is now, for validation; it shares the weights."""
         raise NotImplementedError
@@ -131,6 +138,15 @@ class Student(nn.Module):
     def export(self, folder: Path) -> None:
         """Write the model as it is now into an empty folder that `wordmask.load` reads."""
         raise NotImplementedError
+
+
+def fingerprint_weights(weights: Iterable[tuple[str, Tensor]]) -> str:
+    """Return a hash over the names and every bit of weights, in the order given."""
+    digest = hashlib.sha256()
+    for name, tensor in weights:
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _set_dropout(module: nn.Module, share: float) -> None:
