@@ -251,11 +251,12 @@ def main() -> None:
     parser.add_argument("--model", default=None)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--split", default="val", help="train tells how well a model fits what it was trained on")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    shots = load_pictures(args.data, args.cache, "val", side=4096, sets=tuple(args.sets))
+    shots = load_pictures(args.data, args.cache, args.split, side=4096, sets=tuple(args.sets))
     segmenter = wordmask.load(args.model)
     report = evaluate(segmenter, shots, set_names(args.data), args.limit)
     if {"celebamask", "carparts"} <= set(args.sets):

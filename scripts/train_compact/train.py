@@ -28,6 +28,7 @@ from tokenizers import Tokenizer
 from train_text import encode, vary
 from vocabulary import Targets
 
+from wordmask.losses import balanced_bce, bce, dice
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
 from wordmask.methods.compact.text_encoder import TextEncoder
 
@@ -36,16 +37,8 @@ cv2.setNumThreads(1)
 
 def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Weighted binary cross-entropy, balanced between inside and outside, plus Dice where the thing is there."""
-    w, t = batch.weights, batch.targets
-    every = F.binary_cross_entropy_with_logits(logits, t, reduction="none") * w
-    inside, outside = (every * t).sum((2, 3)), (every * (1 - t)).sum((2, 3))
-    area, rest = (w * t).sum((2, 3)), (w * (1 - t)).sum((2, 3))
-    plain = (inside + outside) / (area + rest).clamp(min=1)
-    balanced = inside / (area + 4) + outside / rest.clamp(min=4)
-    p = logits.sigmoid() * w
-    dice = 1 - (2 * (p * t).sum((2, 3)) + 1) / ((p * p).sum((2, 3)) + (w * t * t).sum((2, 3)) + 1)
-    there = (area > 0.5).float()
-    return (plain + 0.25 * balanced + there * dice).mean()
+    rows = [x.flatten(0, 1) for x in (logits, batch.targets, batch.weights)]
+    return (bce(*rows) + 0.25 * balanced_bce(*rows) + dice(*rows)).mean()
 
 
 def class_loss(
@@ -134,27 +127,11 @@ def read_start(path: Path) -> dict[str, Any]:
     return {"network": weights, "average": weights}
 
 
-def take_over(network: CompactNetwork, stored: dict[str, torch.Tensor], pixels: torch.Tensor) -> None:
-    """Begin with weights of a network that may lack blocks this one has: those start as the shortcut alone.
-
-    Weights from before the norm behind the attention blocks: what reads its map is scaled up, as the norm scales it
-    down.
-    """
+def take_over(network: CompactNetwork, stored: dict[str, torch.Tensor]) -> None:
+    """Begin with weights of a network that may lack blocks this one has: those start as the shortcut alone."""
     missing, unexpected = network.load_state_dict(stored, strict=False)
     missing = [k for k in missing if not k.startswith("text.")]
     print(f"started from {len(stored)} tensors; new: {missing}; not used: {unexpected}", flush=True)
-    if "encoder.norm.weight" in stored:
-        return
-    seen: list[torch.Tensor] = []
-    hook = network.encoder.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    with torch.no_grad():
-        network.eval().encode(pixels)
-        network.train()
-        hook.remove()
-        size = seen[0].std(-1).mean()
-        network.neck.lateral[-1].weight.mul_(size)
-        network.decoder.scene.weight.mul_(size)
-    print(f"norm put behind the attention blocks: scale {size:.4g} moved to its readers", flush=True)
 
 
 def speak(folder: Path, targets: Targets, names: list[str], *, ways: int = 12) -> dict[str, np.ndarray]:
@@ -237,8 +214,7 @@ def main() -> None:
             optimiser.load_state_dict(stored["optimiser"])
             begin = stored["step"]
         else:
-            some = maker.make(32, args.size, random.Random(args.seed))
-            take_over(network, stored["average"], some.pixels.contiguous(memory_format=torch.channels_last))
+            take_over(network, stored["average"])
         print(f"{source}: goes on at step {begin}", flush=True)
     average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
     if source == latest:

@@ -21,7 +21,7 @@ def bce(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
         float `(N,)`; 0 for a mask of which nothing is known.
     """
     every = F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * known
-    return every.sum((1, 2)) / _at_least(known.sum((1, 2)), 1e-6)
+    return every.sum((1, 2)) / known.sum((1, 2)).clamp(min=1e-6)
 
 
 def balanced_bce(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
@@ -38,8 +38,4 @@ def balanced_bce(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
     every = F.binary_cross_entropy_with_logits(logits, targets, reduction="none") * known
     inside, area = (every * targets).sum((1, 2)), (known * targets).sum((1, 2))
     outside, rest = (every * (1 - targets)).sum((1, 2)), (known * (1 - targets)).sum((1, 2))
-    return inside / (area + LEAST_INSIDE) + outside / _at_least(rest, LEAST_INSIDE)
-
-
-def _at_least(values: Tensor, least: float) -> Tensor:
-    return values.clamp(min=least)
+    return inside / (area + LEAST_INSIDE) + outside / rest.clamp(min=LEAST_INSIDE)

@@ -19,8 +19,8 @@ from wordmask.images import SAMPLES, Picture, load_image
 from wordmask.ops.resize import resize
 from wordmask.ops.rle import RLE, encode_packed
 from wordmask.prompts import TextPrompt
-from wordmask.train import sources
 from wordmask.train.inspection import inspect, require_sound
+from wordmask.train.sources import open_data
 from wordmask.train.validation import Answered, Question, ask, questions_of
 from wordmask.train.vocabulary import EVERYDAY, FAR_AWAY, asked_of, normalised, spread, trained_phrases, unmentioned
 
@@ -173,7 +173,7 @@ def _open_truth(
         got = f"the guard {quote(guard.data)} for a decoder that starts from random weights"
         raise TrainingError(sentence(got, "a model that knows something", "leave --guard out"))
     named = replace(choice, dataset=None, images=None)
-    dataset, problems = sources._open(named, guard.data, guard.split, scratch)
+    dataset, problems = open_data(named, guard.data, guard.split, scratch)
     found = inspect(dataset, spread(range(len(dataset)), guard.pictures))
     problems = (*problems, *found.problems)
     if not skip_bad:

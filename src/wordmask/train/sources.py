@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from wordmask.contracts import Dataset
     from wordmask.train.recipes import Recipe
 
-__all__ = ["DataChoice", "Lessons", "open_lessons"]
+__all__ = ["DataChoice", "Lessons", "open_data", "open_lessons"]
 
 SPOT_CHECKS = 100
 """Samples of PhraseCut that are read before a training."""
@@ -108,7 +108,7 @@ def open_lessons(choice: DataChoice, recipe: Recipe, *, skip_bad: bool, scratch:
         raise DataError(sentence(got, "them in phrasecut or phrasecut-plus", "leave avoid out"))
     if draws_phrases(recipe) and is_phrasecut(choice.path, choice.dataset):
         return _phrasecut(choice, recipe, skip_bad, scratch)
-    opened, problems = _open(choice, choice.path, choice.split, scratch / "train")
+    opened, problems = open_data(choice, choice.path, choice.split, scratch / "train")
     read = Listing(opened)
     found = inspect(read)
     usable = found.usable
@@ -167,7 +167,7 @@ def _validation(
     elif choice.valid is None and choice.dataset is None and split not in _splits_of(path):
         return None, (), ()
     else:
-        opened, problems = _open(choice, path, split, scratch / "valid")
+        opened, problems = open_data(choice, path, split, scratch / "valid")
     valid = without_classes(opened, recipe)
     found = inspect(valid, _some(tuple(range(len(valid))), recipe.valid_limit))
     return valid, found.usable, (*problems, *found.problems)
@@ -176,7 +176,7 @@ def _validation(
 # --- your own pictures ---------------------------------------------------------------------------------------------
 
 
-def _open(choice: DataChoice, path: Path, split: str, scratch: Path) -> tuple[Dataset, tuple[str, ...]]:
+def open_data(choice: DataChoice, path: Path, split: str, scratch: Path) -> tuple[Dataset, tuple[str, ...]]:
     """Open data in whatever shape they are, without what is wrong with them, and say what that is."""
     if choice.dataset is not None:
         return open_dataset(choice.dataset, path, split), ()

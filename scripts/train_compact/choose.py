@@ -1,0 +1,58 @@
+"""Compare canvases and mask thresholds of a model on every other validation picture, without the presence gate.
+
+python scripts/train_compact/choose.py --data DATA --cache CACHE --model FOLDER --canvas 352 384 416 --threshold 0.4 0.5
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from evaluate import evaluate
+from pictures import Shot, load_pictures
+from vocabulary import set_names
+
+import wordmask
+
+SETS = ("celebamask", "camvid", "pascal", "carparts", "coco", "clothing", "facade")
+
+
+def scores(
+    model: Path, shots: dict[str, list[Shot]], data: Path, canvas: int, threshold: float, gate: float
+) -> dict[str, float]:
+    """Return the mIoU by set of a model with other settings; its folder stays as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(shutil.copytree(model, Path(scratch) / "model"))
+        config = json.loads((copy / "config.json").read_text())
+        config["settings"] |= {"long_side": canvas, "threshold": threshold, "presence_threshold": gate}
+        (copy / "config.json").write_text(json.dumps(config))
+        report = evaluate(wordmask.load(copy), shots, set_names(data), None)
+    return {source: round(row["mIoU"], 3) for source, row in report["sets"].items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--canvas", type=int, nargs="+", default=[352])
+    parser.add_argument("--threshold", type=float, nargs="+", default=[0.4])
+    parser.add_argument("--gate", type=float, default=0.0, help="presence below which a mask is empty")
+    args = parser.parse_args()
+    shots = {s: rows[::2] for s, rows in load_pictures(args.data, args.cache, "val", side=4096, sets=SETS).items()}
+    for canvas in args.canvas:
+        for threshold in args.threshold:
+            by_set = scores(args.model, shots, args.data, canvas, threshold, args.gate)
+            print(canvas, threshold, round(float(np.mean(list(by_set.values()))), 4), by_set, flush=True)
+
+
+if __name__ == "__main__":
+    main()
