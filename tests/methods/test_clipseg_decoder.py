@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wordmask.errors import CheckpointError
 from wordmask.methods.clipseg.config import ClipSegConfig
 from wordmask.methods.clipseg.decoder import MaskDecoder, Readouts
-from wordmask.methods.clipseg.decoder_block import TILE, DecoderBlock
+from wordmask.methods.clipseg.decoder_block import DecoderBlock
 from wordmask.methods.clipseg.deconv import DeconvDecoder
 from wordmask.methods.clipseg.head import PlainHead, RefinedHead
 from wordmask.methods.clipseg.model import draw_text_weight, mix_condition
@@ -124,7 +124,7 @@ def test_a_block_is_torchs_default_transformer_layer() -> None:
     block = DecoderBlock(8, 2, 16).eval()
     theirs = nn.TransformerEncoderLayer(8, 2, dim_feedforward=16, batch_first=True).eval()
     theirs.load_state_dict(block.state_dict())
-    tokens = torch.randn(3, TILE // 2 + 7, 8)
+    tokens = torch.randn(3, 263, 8)
     with torch.no_grad():
         torch.testing.assert_close(block(tokens), theirs(tokens), atol=1e-5, rtol=0)
     torch.testing.assert_close(block(tokens), theirs(tokens), atol=1e-5, rtol=0)

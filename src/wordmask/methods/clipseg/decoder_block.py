@@ -6,9 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TILE = 512
-"""Tokens that pass the feed-forward layer at once on a CPU: the hidden layer of a tile (4 MiB at 2048 channels) stays
-in the cache, and no large buffer is asked of the system for every call (1.6x faster than all at once)."""
+from wordmask.ops.feed_forward import feed_forward
 
 
 class SelfAttention(nn.Module):
@@ -69,19 +67,9 @@ class DecoderBlock(nn.Module):
         return out
 
     def _feed_forward(self, tokens: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or tokens.device.type != "cpu":
+        drops = self.training and self.dropout.p > 0
+        if drops or tokens.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             out: Tensor = self.linear2(self.dropout(F.relu(self.linear1(tokens))))
             return out
-        return self._feed_forward_tiled(tokens.flatten(0, 1)).view(tokens.shape)
-
-    def _feed_forward_tiled(self, rows: Tensor) -> Tensor:
-        """The same for inference on a CPU: rows (N, D) -> (N, D), a tile at a time through one buffer."""
-        out = torch.empty_like(rows)
-        hidden = rows.new_empty(min(TILE, len(rows)), self.linear1.out_features)
-        up, down = self.linear1.weight.t(), self.linear2.weight.t()
-        for start in range(0, len(rows), TILE):
-            part = rows[start : start + TILE]
-            layer = hidden[: len(part)]
-            torch.addmm(self.linear1.bias, part, up, out=layer)
-            torch.addmm(self.linear2.bias, layer.relu_(), down, out=out[start : start + TILE])
-        return out
+        up, down = self.linear1, self.linear2
+        return feed_forward(tokens.flatten(0, 1), up.weight, up.bias, down.weight, down.bias).view(tokens.shape)
