@@ -15,6 +15,8 @@
 
 Everything raised for a user's mistake is a `WordmaskError`, and its message is one sentence that says what was
 got, what was expected and what to do. Other exceptions that leave wordmask are faults of wordmask.
+
+What does not end a call, but leaves something out, is told as a `WordmaskWarning` in the same form.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ __all__ = [
     "TrainingError",
     "UnsupportedPromptError",
     "WordmaskError",
+    "WordmaskWarning",
     "quote",
     "sentence",
 ]
@@ -39,6 +42,10 @@ __all__ = [
 
 class WordmaskError(Exception):
     """Base of every error that a user of wordmask can put right."""
+
+
+class WordmaskWarning(UserWarning):
+    """Something was left out, and the call went on."""
 
 
 class ImageError(WordmaskError):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from typer.testing import CliRunner, Result
 from tests.fakes import BrightnessSegmenter
 from wordmask.cli.app import app
 from wordmask.cli.command import swallowed
+from wordmask.cli.failures import one_sentence
 from wordmask.cli.printed import escaped, escaped_json
-from wordmask.errors import ModelNotFoundError
+from wordmask.errors import ModelNotFoundError, WordmaskWarning
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -201,3 +203,16 @@ def test_the_presence_threshold_fills_and_empties_masks(half_bright: Path) -> No
     assert low[1]["area"] == 2400  # the logits of what is not there are 0: above 0.1 everywhere
     assert [found["present"] for found in model] == [True, False]
     assert [(found["present"], found["area"]) for found in high] == [(False, 0), (False, 0)]
+
+
+def test_what_was_left_out_is_told_in_one_line_and_other_warnings_keep_theirs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with one_sentence(debug=False):
+            warnings.warn("Got a full store.", WordmaskWarning, stacklevel=1)
+            assert capsys.readouterr().err == "Warning: Got a full store.\n"
+        with pytest.warns(UserWarning, match="of another"), one_sentence(debug=False):
+            warnings.warn("of another kind", UserWarning, stacklevel=1)
+    assert capsys.readouterr().err == ""

@@ -6,13 +6,13 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from wordmask.errors import OutputError, WordmaskError, sentence
+from wordmask.errors import OutputError, WordmaskError, WordmaskWarning, sentence
 
 BAD_INPUT = 2
 SOME_FAILED = 1
@@ -25,11 +25,12 @@ def one_sentence(debug: bool) -> Iterator[None]:
     """Turn a `WordmaskError` into its sentence on standard error and exit code 2, unless `debug`.
 
     Errors of any other kind are faults of wordmask and keep their traceback. What Pillow has to say about a damaged
-    picture beside the sentence is not shown.
+    picture beside the sentence is not shown. A `WordmaskWarning` is shown as its sentence.
     """
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module=r"PIL\b")
+            warnings.showwarning = _shown_by(warnings.showwarning)
             yield
     except WordmaskError as error:
         if debug:
@@ -53,3 +54,13 @@ def unprinted(error: OSError) -> int:
 def complain(error: WordmaskError) -> None:
     """Print the error's sentence on standard error."""
     typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
+
+
+def _shown_by(others: Callable[..., None]) -> Callable[..., None]:
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, WordmaskWarning):
+            typer.secho(f"Warning: {message}", fg=typer.colors.YELLOW, err=True)
+        else:
+            others(message, category, *place, **more)
+
+    return show

@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from wordmask.errors import DataError, OutputError, TrainingError, quote, sentence
+from wordmask.errors import DataError, OutputError, TrainingError, WordmaskWarning, quote, sentence
 from wordmask.formats.files import write
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class ReadoutStore:
             return True
         if not self.full:
             self.full = True
-            warnings.warn(self._is_full(), stacklevel=4)
+            warnings.warn(self._is_full(), WordmaskWarning, stacklevel=4)
         return False
 
     def _is_full(self) -> str:
