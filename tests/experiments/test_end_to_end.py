@@ -90,7 +90,7 @@ def test_every_variant_is_what_it_says() -> None:
         name: recipe_of(variant, 3, Settings(), words=Path("clip")) for name, variant in VARIANTS.items()
     }
     assert {recipe.seed for recipe in recipes.values()} == {3}
-    assert {(recipe.steps, recipe.batch, recipe.size) for recipe in recipes.values()} == {(150, 32, 176)}
+    assert {(recipe.steps, recipe.batch, recipe.size) for recipe in recipes.values()} == {(600, 32, 176)}
     usual = dataclasses.asdict(recipes["pc-plus"])
     assert (usual["visual"], usual["negatives"], usual["channels"]) == (True, 0.2, 64)
     apart = {

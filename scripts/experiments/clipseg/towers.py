@@ -24,6 +24,9 @@ TABLE = "clip_bpe_vocab_16e6.txt.gz"
 MERGES = 49_152 - 256 - 2
 """How many of its lines CLIP uses."""
 CONTEXT = 77
+LENGTH = 3.0
+"""Of the vectors, on average. Contrastive training leaves it open; decoders trained for some hundred steps learned
+nothing from vectors of length 24, and much from those of length 1 or 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +122,15 @@ class WordTower(nn.Module):
         scale: Tensor = self.model.logit_scale.clamp(max=4.6052).exp()
         return scale
 
+    @torch.no_grad()
+    def settle(self, pixels: Tensor, texts: Sequence[str]) -> None:
+        """Give the vectors of pictures (B, 3, H, W) and of phrases a mean length of `LENGTH`."""
+        seen = self.model.vision_model(pixel_values=pixels, interpolate_pos_encoding=True).pooler_output
+        tokens = self.tokenizer(list(texts), padding=True, truncation=True, max_length=CONTEXT, return_tensors="pt")
+        read = self.model.text_model(input_ids=tokens["input_ids"].to(seen.device)).pooler_output
+        for projection, vectors in ((self.model.visual_projection, seen), (self.model.text_projection, read)):
+            projection.weight.mul_(LENGTH / projection(vectors).norm(dim=-1).mean())
+
     def save(self, folder: Path) -> None:
         """Write a folder that transformers and `wordmask train --model` read."""
         self.model.save_pretrained(folder)
@@ -146,6 +158,14 @@ class NameTower(nn.Module):
         seen = self.model(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state[:, 0]
         logits: Tensor = self.head(seen).float()
         return logits
+
+    @torch.no_grad()
+    def settle(self, pixels: Tensor) -> None:
+        """Give the class tokens of pictures (B, 3, H, W) a mean length of `LENGTH`; read-outs come from before it."""
+        seen = self.model(pixel_values=pixels, interpolate_pos_encoding=True).last_hidden_state[:, 0]
+        factor = LENGTH / seen.norm(dim=-1).mean()
+        for weight in (self.model.layernorm.weight, self.model.layernorm.bias):
+            weight.mul_(factor)
 
     def save(self, folder: Path) -> None:
         """Write a folder that transformers and `wordmask train --model` read; the head is left behind."""

@@ -147,8 +147,14 @@ class WordLesson:
 
     def scores(self, pixels: Tensor) -> Tensor:
         """(B, V), larger = more likely."""
-        texts = self.tower.phrases([f"a photo of a {name}." for name in self.names])
-        return self.tower.pictures(pixels) @ texts.T
+        return self.tower.pictures(pixels) @ self.tower.phrases(self._said()).T
+
+    def settle(self, pixels: Tensor) -> None:
+        """Give vectors the length that decoders are trained with."""
+        self.tower.settle(pixels, self._said())
+
+    def _said(self) -> list[str]:
+        return [f"a photo of a {name}." for name in self.names]
 
 
 class NameLesson:
@@ -165,6 +171,10 @@ class NameLesson:
         """(B, V), larger = more likely."""
         scores: Tensor = self.tower(pixels)
         return scores
+
+    def settle(self, pixels: Tensor) -> None:
+        """Give class tokens the length that decoders are trained with; the head, which is left behind, ends here."""
+        self.tower.settle(pixels)
 
 
 Lesson = WordLesson | NameLesson
@@ -296,9 +306,10 @@ def run(
     album = read_album(data, "train", cache, sets=sets)
     lesson = build(data, out, album, sizes, plan, vit=vit)
     steps = train_tower(lesson, album, plan, out)
-    lesson.tower.save(out)
     valid = read_album(data, "val", cache, sets=sets)
     score = accuracy(lesson, valid, album.names, views=views, side=sizes.side)
+    lesson.settle(normalised(Draws(album, seed=1, augment=False).batch(0, AT_ONCE, sizes.side)[0]))
+    lesson.tower.save(out)
     trained = {"kind": "vit" if vit else "clip", "steps": steps, "views": steps * plan.batch, "valid": score}
     record: dict[str, object] = {
         **trained,

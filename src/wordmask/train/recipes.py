@@ -42,11 +42,12 @@ class Recipe:
         parts: Parts of the model that are trained; () = the method's own choice.
         norms: Whether batch norms keep their statistics (`"frozen"`) or follow the batches.
         dropout: In the trained parts.
-        fresh: Whether the decoder starts from random weights, with `decoder`, `channels`, `refined` and
-            `extract_layers`.
+        fresh: Whether the decoder starts from random weights, with `decoder`, `channels`, `feedforward`, `refined`
+            and `extract_layers`.
         decoder: Of a fresh one: CLIPSeg's with attention (`"attention"`) or CLIP-Deconv's without (`"deconv"`), which
             reads the last of `extract_layers`.
-        channels, refined, extract_layers: Of a fresh CLIPSeg decoder.
+        channels, feedforward, refined, extract_layers: Of a fresh CLIPSeg decoder; `feedforward` is the hidden width of
+            its blocks.
         towers: With a fresh decoder: the vision tower as it is `"given"`, or of `"random"` weights that depend on
             `seed` alone ("no CLIP pre-training").
         text_towers: With a fresh decoder on a ViT that knows no words (ViTSeg): the folder or hub id of the CLIP whose
@@ -102,6 +103,7 @@ class Recipe:
     towers: str = "given"
     text_towers: str = ""
     channels: int = 64
+    feedforward: int = 2048
     refined: bool = False
     extract_layers: tuple[int, ...] = (3, 7, 9)
     size: int = 0
@@ -176,7 +178,9 @@ class Recipe:
 
 _MOST = 10.0**9
 _RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("steps", "batch", "accumulate", "prompts", "save_every", "channels", "valid_limit"), (1, _MOST)),
+    **dict.fromkeys(
+        ("steps", "batch", "accumulate", "prompts", "save_every", "channels", "feedforward", "valid_limit"), (1, _MOST)
+    ),
     **dict.fromkeys(("warm_up", "seed", "size", "valid_every", "workers", "clip", "decay", "variants"), (0, _MOST)),
     **dict.fromkeys(("mirror", "negatives", "text_share", "colour"), (0, 1)),
     **dict.fromkeys(("bce", "balanced", "dice", "presence", "rate", "final_rate"), (0, 10.0**4)),

@@ -49,7 +49,7 @@ def _with_fresh_decoder(start: Checkpoint, recipe: Recipe) -> Checkpoint:
     layers = recipe.extract_layers if recipe.decoder == "attention" else recipe.extract_layers[-1:]
     config = replace(
         start.config, reduce_dim=recipe.channels, extract_layers=layers, refined=recipe.refined,
-        decoder=recipe.decoder, heads=4, feedforward=2048, conditional_layer=0,
+        decoder=recipe.decoder, heads=4, feedforward=recipe.feedforward, conditional_layer=0,
     )  # fmt: skip
     if recipe.channels % config.heads:
         got = f"channels={recipe.channels}"
