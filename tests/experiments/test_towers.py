@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from scripts.experiments.clipseg.album import Album, Draws, Shot, boxes, read_album, seen, widened
-from scripts.experiments.clipseg.towers import TABLE, Sizes, byte_letters, write_tokenizer
+from scripts.experiments.clipseg.towers import LENGTH, TABLE, NameTower, Sizes, WordTower, byte_letters, write_tokenizer
 from scripts.experiments.clipseg.train_towers import Plan, contrastive, pace, read_nouns, run, side_at
 from tests.experiments.toy import SETS, write_data
 from wordmask.backbones.clip import load_tokenizer
@@ -140,3 +140,22 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, monkeypat
     assert run(data, tmp_path / "two" / "vit", TINY, plan, vit=True, sets=SETS, views=4) == straight
     first, second = ((tmp_path / name / "vit" / "model.safetensors").read_bytes() for name in ("one", "two"))
     assert first == second
+
+
+def test_settled_vectors_have_the_length_that_decoders_take(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    tower = WordTower(TINY, tmp_path, write_tokenizer(tmp_path, None)).eval()
+    pixels, names = torch.randn(3, 3, 32, 32), ["a cat", "a left eye"]
+    before = tower.pictures(pixels), tower.phrases(names)
+    tower.settle(pixels, names)
+    model = tower.model
+    with torch.no_grad():
+        seen = model.visual_projection(model.vision_model(pixels, interpolate_pos_encoding=True).pooler_output)
+    assert seen.norm(dim=-1).mean() == pytest.approx(LENGTH, rel=1e-4)
+    for first, second in zip(before, (tower.pictures(pixels), tower.phrases(names)), strict=True):
+        torch.testing.assert_close(first, second)  # directions are what was learned
+
+    plain = NameTower(TINY, 4).eval()
+    plain.settle(pixels)
+    tokens = plain.model(pixels, interpolate_pos_encoding=True).last_hidden_state[:, 0]
+    assert tokens.norm(dim=-1).mean().item() == pytest.approx(LENGTH, rel=1e-4)

@@ -330,10 +330,11 @@ def test_a_run_whose_folder_is_in_use_is_refused(models: Path, table: Path, tmp_
 
 
 def test_a_fresh_decoder_on_towers(models: Path, table: Path, tmp_path: Path) -> None:
-    changes = {"fresh": True, "channels": 8, "extract_layers": (3, 7, 9), "dropout": 0.1}
+    changes = {"fresh": True, "channels": 8, "feedforward": 24, "extract_layers": (3, 7, 9), "dropout": 0.1}
     record = run(table, models / "clipseg", tiny(**changes))
     config = json.loads((tmp_path / "run" / "last" / "config.json").read_text())
-    assert (config["reduce_dim"], config["extract_layers"]) == (8, [3, 7, 9])
+    read = (config["reduce_dim"], config["decoder_intermediate_size"], config["extract_layers"])
+    assert read == (8, 24, [3, 7, 9])
     assert wordmask.load(tmp_path / "run" / "last").name.startswith("clipseg-rd8-")
     assert record["model"]["parameters"] > 0
 
