@@ -55,6 +55,11 @@ def test_changes_are_read_from_texts() -> None:
     assert (changed.extract_layers, changed.fresh) == ((3, 6, 9), True)
 
 
+def test_nothing_is_kept_of_a_decoder_that_starts_from_random_weights() -> None:
+    with pytest.raises(DataError, match="expected keep=0"):
+        with_changes(finetune(), {"keep": 0.5, "fresh": True})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -64,6 +69,7 @@ def test_changes_are_read_from_texts() -> None:
         ("steps", 0, "steps='0'"),
         ("steps", True, "steps='True'"),
         ("mirror", 1.5, "mirror='1.5'"),
+        ("keep", 1, "keep='1'"),
         ("precision", "fp8", "one of no, bf16, fp16"),
         ("accumulate", 3, "a batch of 8 in 3 parts"),
         ("decoder", "unet", "one of attention, deconv"),

@@ -329,6 +329,33 @@ def test_a_run_whose_folder_is_in_use_is_refused(models: Path, table: Path, tmp_
     assert not (tmp_path / "run").exists()
 
 
+def test_what_is_written_keeps_a_share_of_the_first_weights(models: Path, table: Path, tmp_path: Path) -> None:
+    for share in (0.0, 0.25):
+        run(table, models / "clipseg", tiny(keep=share), f"keep-{share}")
+    alone, beside = (trained_weights(tmp_path / name) for name in ("keep-0.0", "keep-0.25"))
+    assert all(torch.equal(alone[name], beside[name]) for name in alone)  # training itself is the same
+    first, trained, kept = (
+        load_file(folder / "model.safetensors")
+        for folder in (models / "clipseg", tmp_path / "keep-0.0" / "last", tmp_path / "keep-0.25" / "last")
+    )
+    changed = [name for name in first if not torch.equal(first[name], trained[name])]
+    assert changed
+    for name in first:
+        torch.testing.assert_close(kept[name], 0.25 * first[name] + 0.75 * trained[name], atol=1e-6, rtol=0)
+
+
+def test_a_student_is_to_the_bit_itself_after_it_was_written(models: Path) -> None:
+    student = open_student(models / "compact", tiny(keep=0.5))
+    with torch.no_grad():
+        for weight in student.trained.parameters():
+            weight.add_(0.1)
+    before = {name: tensor.clone() for name, tensor in student.state_dict().items()}
+    name = "trained." + next(name for name, _ in student.trained.named_parameters())
+    with student.as_written():
+        torch.testing.assert_close(student.state_dict()[name], before[name] - 0.05)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in student.state_dict().items())
+
+
 def test_a_fresh_decoder_on_towers(models: Path, table: Path, tmp_path: Path) -> None:
     changes = {"fresh": True, "channels": 8, "feedforward": 24, "extract_layers": (3, 7, 9), "dropout": 0.1}
     record = run(table, models / "clipseg", tiny(**changes))

@@ -111,10 +111,11 @@ def keep_models(folder: Path, student: Student, progress: Progress) -> dict[str,
     """Write the last model, and as the best one, too, where nothing was measured; return what is said of the best."""
     from wordmask.train.checkpoints import replace_folder
 
-    replace_folder(folder / "last", student.export)
-    if progress.best >= 0:
-        return {"step": progress.best_step, "score": progress.best}
-    replace_folder(folder / "best", student.export)
+    with student.as_written():
+        replace_folder(folder / "last", student.export)
+        if progress.best >= 0:
+            return {"step": progress.best_step, "score": progress.best}
+        replace_folder(folder / "best", student.export)
     return {"step": progress.step}
 
 

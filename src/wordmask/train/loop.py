@@ -223,7 +223,8 @@ class Loop:
         assert valid is not None
         self._wrapped.eval()
         mine = judged[self.accelerator.process_index :: self.accelerator.num_processes]
-        answers = list(judge(self.student.segmenter(), valid, mine))
+        with self.student.as_written():
+            answers = list(judge(self.student.segmenter(), valid, mine))
         sums = total(answers)
         values = torch.tensor(sums.values(), dtype=torch.float64, device=self.accelerator.device)
         iou, there, alarms, absent = self.accelerator.reduce(values, "sum").tolist()
@@ -242,7 +243,8 @@ class Loop:
         self.progress.best, self.progress.best_step = score, self.progress.step
         self._keep_phrases("best", phrases)
         if self.accelerator.is_main_process:
-            checkpoints.replace_folder(self.folder / "best", self.student.export)
+            with self.student.as_written():
+                checkpoints.replace_folder(self.folder / "best", self.student.export)
         self.accelerator.wait_for_everyone()
 
     def _write_down(self, moment: Moment) -> None:

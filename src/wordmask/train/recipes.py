@@ -42,6 +42,8 @@ class Recipe:
         parts: Parts of the model that are trained; () = the method's own choice.
         norms: Whether batch norms keep their statistics (`"frozen"`) or follow the batches.
         dropout: In the trained parts.
+        keep: Share of the weights that training started from in every model that is measured and written, 0 to 1: with
+            some of them a model forgets less and learns less (Wortsman et al., arXiv 2109.01903).
         fresh: Whether the decoder starts from random weights, with `decoder`, `channels`, `feedforward`, `refined`
             and `extract_layers`.
         decoder: Of a fresh one: CLIPSeg's with attention (`"attention"`) or CLIP-Deconv's without (`"deconv"`), which
@@ -98,6 +100,7 @@ class Recipe:
     parts: tuple[str, ...] = ()
     norms: str = "frozen"
     dropout: float = 0.0
+    keep: float = 0.0
     fresh: bool = False
     decoder: str = "attention"
     towers: str = "given"
@@ -157,6 +160,9 @@ class Recipe:
         if self.batch % self.accumulate:
             got = f"a batch of {self.batch} in {self.accumulate} parts"
             raise DataError(sentence(got, "parts of equal size", "change batch or accumulate"))
+        if self.fresh and self.keep:
+            got = f"keep={quote(self.keep)} for a decoder that starts from random weights"
+            raise DataError(sentence(got, "keep=0", "leave it out: there is nothing to keep"))
         for name, usual in _FRESH.items():
             if not self.fresh and getattr(self, name) != usual:
                 got = f"{name}={quote(getattr(self, name))} for a decoder that is trained already"
@@ -183,6 +189,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     ),
     **dict.fromkeys(("warm_up", "seed", "size", "valid_every", "workers", "clip", "decay", "variants"), (0, _MOST)),
     **dict.fromkeys(("mirror", "negatives", "text_share", "colour"), (0, 1)),
+    "keep": (0, 0.95),
     **dict.fromkeys(("bce", "balanced", "dice", "presence", "rate", "final_rate"), (0, 10.0**4)),
     **dict.fromkeys(("dropout", "holdout"), (0, 0.9)),
     "crop": (0.05, 1),

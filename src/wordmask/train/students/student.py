@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -66,6 +67,7 @@ class Student(nn.Module):
         self._beside = {name: module for name, module in whole.items() if name not in parts}
         self.recipe, self.size, self.square, self.mean, self.std = recipe, size, square, mean, std
         self._phrases: dict[str, Tensor] = {}
+        self._first = {k: v.detach().clone() for k, v in self._floating().items()} if recipe.keep else {}
         self.trained.requires_grad_(True)
         for module in self._beside.values():
             module.requires_grad_(False).eval()
@@ -84,6 +86,27 @@ class Student(nn.Module):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
         return self
+
+    @contextmanager
+    def as_written(self) -> Iterator[None]:
+        """Be the model that is measured and written: the trained parts hold the recipe's share of their first weights.
+
+        Afterwards they are to the bit what they were.
+        """
+        if not self.recipe.keep:
+            yield
+            return
+        trained = {name: tensor.detach().clone() for name, tensor in self._floating().items()}
+        try:
+            for name, tensor in self._floating().items():
+                tensor.detach().lerp_(self._first[name].to(tensor), self.recipe.keep)
+            yield
+        finally:
+            for name, tensor in self._floating().items():
+                tensor.detach().copy_(trained[name])
+
+    def _floating(self) -> dict[str, Tensor]:
+        return {name: tensor for name, tensor in self.trained.state_dict().items() if tensor.is_floating_point()}
 
     def place(self, device: torch.device) -> None:
         """Bring the frozen parts to a device."""
