@@ -128,6 +128,11 @@ def test_a_block_is_torchs_default_transformer_layer() -> None:
     with torch.no_grad():
         torch.testing.assert_close(block(tokens), theirs(tokens), atol=1e-5, rtol=0)
     torch.testing.assert_close(block(tokens), theirs(tokens), atol=1e-5, rtol=0)
+    at_once = DecoderBlock(8, 2, 16, dropout=1e-12).train()  # with dropout, and on a GPU, no tiles are made
+    at_once.load_state_dict(block.state_dict())
+    torch.testing.assert_close(at_once(tokens), theirs(tokens), atol=1e-5, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):  # nor here
+        torch.testing.assert_close(block(tokens).float(), theirs(tokens).float(), atol=0.1, rtol=0)
 
 
 def tokens(*, pictures: int = 1, grid: tuple[int, int] = (3, 5), depth: int = 3) -> list[Tensor]:

@@ -30,12 +30,21 @@ def test_values_and_gradients_are_those_of_the_layer_at_once(rows: int) -> None:
         torch.testing.assert_close(ours.grad, theirs.grad)
 
 
-def test_frozen_weights_get_no_gradient() -> None:
-    rows, *weights = arguments(5)
+def test_frozen_weights_and_expanded_gradients() -> None:
+    (rows, *weights), (others, *_) = arguments(5), arguments(5)
     frozen = [weight.detach() for weight in weights]
-    feed_forward(rows, *frozen).sum().backward()
-    assert rows.grad is not None
-    assert all(weight.grad is None for weight in frozen)
+    feed_forward(rows, *frozen).sum().backward()  # the gradient of a sum is one value, expanded
+    at_once(others, *frozen).sum().backward()
+    torch.testing.assert_close(rows.grad, others.grad)
+
+
+def test_no_rows() -> None:
+    rows, *weights = arguments(0)
+    out = feed_forward(rows, *weights)
+    out.sum().backward()
+    assert out.shape == (0, 6)
+    assert weights[0].grad is not None
+    assert not weights[0].grad.any()
 
 
 def test_half_precision_stays_half() -> None:

@@ -19,7 +19,7 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from tests.train.pictures import trained_weights, write_small_clipseg, write_table
-from wordmask.errors import DataError, OutputError, TrainingError
+from wordmask.errors import DataError, OutputError, TrainingError, WordmaskWarning
 from wordmask.formats import files as written
 from wordmask.train import readouts
 from wordmask.train.loop import Moment
@@ -184,7 +184,7 @@ def test_a_full_store_takes_no_more_and_says_so_once(tmp_path: Path) -> None:
     for key in keys[:3]:
         store.put(key, [torch.ones(100)])
     assert not store.full
-    with pytest.warns(UserWarning, match=r"^Got the store '.*store', which is full \(0\.0 GiB\), expected room"):
+    with pytest.warns(WordmaskWarning, match=r"^Got the store '.*store', which is full \(0\.0 GiB\), expected room"):
         store.put(keys[3], [torch.ones(100)])
     assert store.full
     store.put(keys[4], [torch.ones(100)])  # a second warning would be an error

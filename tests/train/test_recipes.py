@@ -56,8 +56,8 @@ def test_changes_are_read_from_texts() -> None:
 
 
 def test_nothing_is_kept_of_a_decoder_that_starts_from_random_weights() -> None:
-    with pytest.raises(DataError, match="expected keep=0"):
-        with_changes(finetune(), {"keep": 0.5, "fresh": True})
+    with pytest.raises(DataError, match="expected start_share=0"):
+        with_changes(finetune(), {"start_share": 0.5, "fresh": True})
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_nothing_is_kept_of_a_decoder_that_starts_from_random_weights() -> None:
         ("steps", 0, "steps='0'"),
         ("steps", True, "steps='True'"),
         ("mirror", 1.5, "mirror='1.5'"),
-        ("keep", 1, "keep='1'"),
+        ("start_share", 1, "start_share='1'"),
         ("precision", "fp8", "one of no, bf16, fp16"),
         ("accumulate", 3, "a batch of 8 in 3 parts"),
         ("decoder", "unet", "one of attention, deconv"),

@@ -25,8 +25,8 @@ MERGES = 49_152 - 256 - 2
 """How many of its lines CLIP uses."""
 CONTEXT = 77
 LENGTH = 3.0
-"""Of the vectors, on average. Contrastive training leaves it open; decoders trained for some hundred steps learned
-nothing from vectors of length 24, and much from those of length 1 or 3."""
+"""Of the vectors, on average. Contrastive training leaves it open; `docs/experiments/clipseg.md` says what a length of
+24 did."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -71,8 +71,7 @@ class Settings:
         steps, batch: As in a recipe.
         rate, final_rate: As in a recipe; the paper's for all variants, also where it lowers them (ViTSeg, no CLIP).
         size: Side of the canvas.
-        feedforward, dropout: As in a recipe. The paper has 2048 and 0.1, which takes three times as long a step; a
-            decoder that is trained for some hundred steps has no use for either.
+        feedforward, dropout: As in a recipe. The paper has 2048 and 0.1, with which a step takes three times as long.
         precision: As in a recipe.
         save_every: Steps between checkpoints.
     """

@@ -59,7 +59,8 @@ def complain(error: WordmaskError) -> None:
 def _shown_by(others: Callable[..., None]) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
         if issubclass(category, WordmaskWarning):
-            typer.secho(f"Warning: {message}", fg=typer.colors.YELLOW, err=True)
+            with contextlib.suppress(OSError):  # a warning that cannot be printed is no reason to stop
+                typer.secho(f"Warning: {message}", fg=typer.colors.YELLOW, err=True)
         else:
             others(message, category, *place, **more)
 

@@ -5,7 +5,7 @@
 | `run.json` | the recipe as it was used, the data and their fingerprint, versions, seed, result |
 | `report.md` | what came of it, for people |
 | `best/` | the best model by validation so far: `wordmask.load("RUN/best")` |
-| `last/` | the model after the last step |
+| `last/` | the model after the last step; like `best/` with `start_share` of the first weights, if the recipe says so |
 | `progress.jsonl` | a line for every step |
 | `measured/` | validation by phrase, at the start and of the best; what the model before answered to the guard |
 | `checkpoints/` | what the same command goes on from |
@@ -72,6 +72,8 @@ def _described(dataset: Dataset, indices: tuple[int, ...]) -> dict[str, Any]:
 
 _MAY_DIFFER = {"recipe": {"workers"}, "model": {"start"}, "data": {"path", "name"}, "validation": {"name"}}
 """What two parts of one run have in common, but for these of their values."""
+USUAL: dict[str, Any] = {"feedforward": 2048, "start_share": 0.0}
+"""What runs did that were begun before a recipe could say it."""
 
 
 def claim(folder: Path, record: dict[str, Any], accelerator: Accelerator) -> dict[str, Any] | None:
@@ -91,6 +93,7 @@ def claim(folder: Path, record: dict[str, Any], accelerator: Accelerator) -> dic
         accelerator.wait_for_everyone()
         return None
     earlier = dict(json.loads(file.read_bytes()))
+    earlier["recipe"] = USUAL | earlier["recipe"]
     fresh = json.loads(text(record))
     for part, free in _MAY_DIFFER.items():
         old, new = ({k: v for k, v in (kept.get(part) or {}).items() if k not in free} for kept in (earlier, fresh))

@@ -42,8 +42,9 @@ class Recipe:
         parts: Parts of the model that are trained; () = the method's own choice.
         norms: Whether batch norms keep their statistics (`"frozen"`) or follow the batches.
         dropout: In the trained parts.
-        keep: Share of the weights that training started from in every model that is measured and written, 0 to 1: with
-            some of them a model forgets less and learns less (Wortsman et al., arXiv 2109.01903).
+        start_share: Share, 0 to 0.95, of the weights that training started from in every model that is measured and
+            written: with some of them a model forgets less and learns less (Wortsman et al., arXiv 2109.01903).
+            Statistics of batch norms are mixed likewise, which is exact for `"frozen"` ones alone.
         fresh: Whether the decoder starts from random weights, with `decoder`, `channels`, `feedforward`, `refined`
             and `extract_layers`.
         decoder: Of a fresh one: CLIPSeg's with attention (`"attention"`) or CLIP-Deconv's without (`"deconv"`), which
@@ -100,7 +101,7 @@ class Recipe:
     parts: tuple[str, ...] = ()
     norms: str = "frozen"
     dropout: float = 0.0
-    keep: float = 0.0
+    start_share: float = 0.0
     fresh: bool = False
     decoder: str = "attention"
     towers: str = "given"
@@ -160,9 +161,9 @@ class Recipe:
         if self.batch % self.accumulate:
             got = f"a batch of {self.batch} in {self.accumulate} parts"
             raise DataError(sentence(got, "parts of equal size", "change batch or accumulate"))
-        if self.fresh and self.keep:
-            got = f"keep={quote(self.keep)} for a decoder that starts from random weights"
-            raise DataError(sentence(got, "keep=0", "leave it out: there is nothing to keep"))
+        if self.fresh and self.start_share:
+            got = f"start_share={quote(self.start_share)} for a decoder that starts from random weights"
+            raise DataError(sentence(got, "start_share=0", "leave it out: there is nothing to keep"))
         for name, usual in _FRESH.items():
             if not self.fresh and getattr(self, name) != usual:
                 got = f"{name}={quote(getattr(self, name))} for a decoder that is trained already"
@@ -189,7 +190,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     ),
     **dict.fromkeys(("warm_up", "seed", "size", "valid_every", "workers", "clip", "decay", "variants"), (0, _MOST)),
     **dict.fromkeys(("mirror", "negatives", "text_share", "colour"), (0, 1)),
-    "keep": (0, 0.95),
+    "start_share": (0, 0.95),
     **dict.fromkeys(("bce", "balanced", "dice", "presence", "rate", "final_rate"), (0, 10.0**4)),
     **dict.fromkeys(("dropout", "holdout"), (0, 0.9)),
     "crop": (0.05, 1),
@@ -198,7 +199,10 @@ _CHOICES = {
     "precision": PRECISIONS, "fit": FITS, "schedule": SCHEDULES, "norms": NORMS, "decoder": DECODERS, "towers": TOWERS,
     "readouts": READOUTS,
 }  # fmt: skip
-_FRESH = {"decoder": "attention", "towers": "given", "text_towers": ""}
+_FRESH = {
+    "decoder": "attention", "towers": "given", "text_towers": "", "channels": 64, "feedforward": 2048, "refined": False,
+    "extract_layers": (3, 7, 9),
+}  # fmt: skip
 """Values that only a fresh decoder can depart from."""
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,),

@@ -120,12 +120,15 @@ def page(
 
 def _trained(record: Mapping[str, Any]) -> list[str]:
     recipe, data = record["recipe"], record["data"]
+    share = recipe["start_share"]
+    mixed = [f"- measured and written with a share of {share:g} of the weights at the start"] if share else []
     left = [f"- left out: {_number(len(record['left_out']), 'thing')} that were wrong"] if record["left_out"] else []
     return [
         f"- recipe `{recipe['name']}`: {record['steps']} steps of {recipe['batch']} pictures, rate {recipe['rate']:g}",
         f"- data: {_number(data['pictures'], 'picture')} of {_cell(data['name'])} ({_cell(data['split'])})",
         f"- start: {_cell(record['model']['start'] or 'the embedded model')}; trained parts: "
         f"{', '.join(recipe['parts'])}",
+        *mixed,
         *left,
     ]
 

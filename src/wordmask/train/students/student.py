@@ -67,7 +67,7 @@ class Student(nn.Module):
         self._beside = {name: module for name, module in whole.items() if name not in parts}
         self.recipe, self.size, self.square, self.mean, self.std = recipe, size, square, mean, std
         self._phrases: dict[str, Tensor] = {}
-        self._first = {k: v.detach().clone() for k, v in self._floating().items()} if recipe.keep else {}
+        self._first = {k: v.detach().clone() for k, v in self._floating().items()} if recipe.start_share else {}
         self.trained.requires_grad_(True)
         for module in self._beside.values():
             module.requires_grad_(False).eval()
@@ -93,13 +93,13 @@ class Student(nn.Module):
 
         Afterwards they are to the bit what they were.
         """
-        if not self.recipe.keep:
+        if not self.recipe.start_share:
             yield
             return
         trained = {name: tensor.detach().clone() for name, tensor in self._floating().items()}
         try:
             for name, tensor in self._floating().items():
-                tensor.detach().lerp_(self._first[name].to(tensor), self.recipe.keep)
+                tensor.detach().lerp_(self._first[name].to(tensor), self.recipe.start_share)
             yield
         finally:
             for name, tensor in self._floating().items():
