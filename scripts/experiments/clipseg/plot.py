@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scripts.experiments.clipseg.modified import MODES
-from scripts.experiments.clipseg.orderings import PAPER
 from scripts.experiments.clipseg.results import spread
+from scripts.experiments.clipseg.tables import whole_picture
 from scripts.experiments.clipseg.variants import VARIANTS
 from wordmask.errors import MissingExtraError, sentence
 from wordmask.formats.files import write
@@ -26,42 +26,42 @@ VERDICTS = {"holds": "#2f8a4c", "does not hold": "#b83a3a", "not decided": "#808
 
 
 def variants_figure(found: dict[str, list[Scored]], path: Path) -> Path:
-    """Draw every variant's mIoU, a point for each seed, and the paper's values for the same rows."""
+    """Draw every variant's average precision, a point for each seed, and that of the same answer everywhere."""
     names = [name for name in VARIANTS if name in found]
+    nothing = whole_picture(found[names[0]][0])
     figure, axes = _figure(2, 0.38 * len(names) + 1.2)
-    for axis, kind, column in zip(axes, ("text", "visual"), (0, 1), strict=True):
+    for axis, kind in zip(axes, ("text", "visual"), strict=True):
         for row, name in enumerate(names):
-            mean, _ = spread(found[name], kind, "miou_best")
+            mean, _ = spread(found[name], kind, "ap")
             axis.barh(row, 100 * mean, height=0.6, color=COLOURS[kind], alpha=0.55)
-            seeds = [100 * run.scores[kind]["all"]["miou_best"] for run in found[name]]
+            seeds = [100 * run.scores[kind]["all"]["ap"] for run in found[name]]
             axis.plot(seeds, [row] * len(seeds), "o", color=COLOURS[kind], markersize=3.5)
-            printed = PAPER[name][column]
-            if printed is not None:
-                axis.plot([printed], [row], "D", color=COLOURS["paper"], markersize=4.5)
+        axis.axvline(100 * nothing, color=COLOURS["paper"], linewidth=1, linestyle="--")
         axis.set_yticks(range(len(names)), [VARIANTS[name].title for name in names])
         axis.set_title(f"asked {'in words' if kind == 'text' else 'by examples'}", fontsize=9)
-        axis.set_xlabel("mIoU, % (grey: the paper, on its data)", fontsize=8)
+        axis.set_xlabel("average precision, % (dashed: the same answer everywhere)", fontsize=8)
     axes[0].invert_yaxis()  # the axes share it
     return _save(figure, path)
 
 
 def orderings_figure(decided: Sequence[Decided], path: Path) -> Path:
-    """Draw the difference of each ordering with its interval, beside the paper's."""
+    """Draw the difference of each ordering in both scores with its interval, beside the paper's in mIoU."""
     measured = [item for item in decided if item.differences]
-    figure, (axis,) = _figure(1, 0.32 * len(measured) + 1.1)
-    for row, item in enumerate(measured):
-        found = item.differences["mIoU"]
-        colour = VERDICTS[found.verdict]
-        axis.plot([100 * found.low, 100 * found.high], [row, row], "-", color=colour, linewidth=2)
-        axis.plot([100 * found.value], [row], "o", color=colour, markersize=5)
-        if item.ordering.paper is not None:
-            axis.plot(
-                [item.ordering.paper[0] - item.ordering.paper[1]], [row], "D", color=COLOURS["paper"], markersize=4
-            )
-    axis.axvline(0, color="black", linewidth=0.8)
-    axis.set_yticks(range(len(measured)), [item.ordering.claim for item in measured])
-    axis.set_xlabel("difference in mIoU, points; right of 0: as in the paper (grey)", fontsize=8)
-    axis.invert_yaxis()
+    figure, axes = _figure(2, 0.32 * len(measured) + 1.1)
+    for axis, score in zip(axes, ("mIoU", "AP"), strict=True):
+        for row, item in enumerate(measured):
+            found = item.differences[score]
+            colour = VERDICTS[found.verdict]
+            axis.plot([100 * found.low, 100 * found.high], [row, row], "-", color=colour, linewidth=2)
+            axis.plot([100 * found.value], [row], "o", color=colour, markersize=5)
+            paper = item.ordering.paper
+            if paper is not None and score == "mIoU":
+                axis.plot([paper[0] - paper[1]], [row], "D", color=COLOURS["paper"], markersize=4)
+        axis.axvline(0, color="black", linewidth=0.8)
+        axis.set_yticks(range(len(measured)), [item.ordering.claim for item in measured])
+        paper_too = " (grey: the paper)" if score == "mIoU" else ""
+        axis.set_xlabel(f"difference in {score}, points{paper_too}", fontsize=8)
+    axes[0].invert_yaxis()  # the axes share it
     return _save(figure, path)
 
 
@@ -82,16 +82,16 @@ def prompts_figure(record: dict[str, Any], path: Path) -> Path:
 
 
 def sizes_figure(found: dict[str, list[Scored]], path: Path) -> Path:
-    """Draw mIoU of the main variants by the size of the thing."""
+    """Draw average precision of the main variants by the size of the thing."""
     figure, axes = _figure(2, 2.6)
     for axis, kind in zip(axes, ("text", "visual"), strict=True):
         for name in (name for name in ("pc-plus", "pc", "deconv", "vitseg", "refined") if name in found):
             groups = [run.scores[kind]["size"] for run in found[name]]
             labels = [label for label in SIZES if label in groups[0]]
-            means = [100 * np.mean([group[label]["miou_best"] for group in groups]) for label in labels]
+            means = [100 * np.mean([group[label]["ap"] for group in groups]) for label in labels]
             axis.plot(labels, means, "o-", markersize=3, label=VARIANTS[name].title)
         axis.set_title(f"asked {'in words' if kind == 'text' else 'by examples'}", fontsize=9)
-        axis.set_ylabel("mIoU, %", fontsize=8)
+        axis.set_ylabel("average precision, %", fontsize=8)
     axes[0].legend(fontsize=7, frameon=False)
     return _save(figure, path)
 

@@ -34,7 +34,7 @@ def percent(value: float | None) -> str:
 
 
 def variants_table(found: dict[str, list[Scored]]) -> str:
-    """Return every variant's scores: mean over seeds, and the deviation between them for mIoU."""
+    """Return every variant's scores: mean over seeds, and the deviation between them for mIoU and AP."""
     header = ["variant", "seeds"]
     for kind in ("text", "visual"):
         header += [f"{kind}: {title}" for _, title in SCORES]
@@ -49,7 +49,7 @@ def _variant_row(name: str, runs: list[Scored]) -> list[str]:
     for kind in ("text", "visual"):
         for score, _ in SCORES:
             mean, deviation = spread(runs, kind, score) if runs else (None, 0.0)
-            apart = f" ± {percent(deviation)}" if runs and score == "miou_best" else ""
+            apart = f" ± {percent(deviation)}" if runs and score in ("miou_best", "ap") else ""
             cells.append(percent(mean) + apart)
     return [*cells, f"{printed} ({source})"]
 
@@ -151,7 +151,7 @@ def training_note(found: dict[str, list[Scored]]) -> str:
     return (
         f"{len(runs)} runs of {len(found)} variants, {recipe['steps']} steps of {recipe['batch']} pictures at "
         f"{recipe['size']} pixels (precision: {recipe['precision']}); {questions} questions about "
-        f"{len(set(runs[0].pictures))} pictures. To take the whole picture for every answer would give a mIoU of "
+        f"{len(set(runs[0].pictures))} pictures. The same answer everywhere has a mIoU and an AP of "
         f"{percent(whole_picture(runs[0]))}: what lies near it has learned little."
     )
 
