@@ -1,7 +1,7 @@
 """Training CLIPSeg's decoder with the tower computed in every step, and with its outputs read from a store.
 
-    python benchmarks/stored_readouts.py                           # 32 pictures, 24 steps of 4; several minutes
-    python benchmarks/stored_readouts.py --pictures 8 --steps 4    # a quick look
+    python benchmarks/stored_readouts.py                                     # 16 pictures, 6 steps of 16: two minutes
+    python benchmarks/stored_readouts.py --pictures 8 --steps 4 --batch 4    # a quick look
 
 The model has the sizes of the paper: CLIP's ViT-B/16 at 352 px, read out after blocks 3, 7 and 9, and a fresh decoder
 with 64 channels; its weights are random. Both sides train a decoder of their own from the same weights on the same
@@ -12,10 +12,10 @@ pass alone, without gradients: the strictest thing that the stored side's whole 
 taken within each round, and their medians are reported. Wall time is what a user waits for, CPU time is steadier on a
 shared machine.
 
-What is left of a step when the tower is gone is the decoder's own, and two options decide what that takes. Batches of 8
-took 1.3 times the CPU time a picture that batches of 4 took on two cores of an EPYC, probably because hidden layers of
-4 MB a picture are then asked of the system anew each time. Dropout, which `finetune` leaves out and the paper's recipes
-set to 0.1, about doubled the decoder's step: `--dropout 0.1` measures that.
+What is left of a step when the tower is gone is the decoder's own, and two options decide what that takes. Batches of
+16 lie between those of `finetune` (8) and of the paper (64); in smaller ones two cores have less to share. Dropout,
+which `finetune` leaves out and the paper's recipes set to 0.1, about doubled the decoder's step: `--dropout 0.1`
+measures that.
 """
 
 from __future__ import annotations
@@ -256,9 +256,9 @@ def show(record: dict[str, Any]) -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=32)
-    parser.add_argument("--steps", type=int, default=24)
-    parser.add_argument("--batch", type=int, default=4, help="on both sides; see above")
+    parser.add_argument("--pictures", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=16, help="on both sides; see above")
     parser.add_argument("--variants", type=int, default=1, help="looks of each picture")
     parser.add_argument("--dropout", type=float, default=0.0, help="in the decoder, on both sides")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
