@@ -267,7 +267,8 @@ def test_movers_by_hand() -> None:
 
 
 RECORD: dict[str, Any] = {
-    "recipe": {"name": "finetune", "batch": 8, "rate": 3e-4, "parts": ["decoder"]}, "steps": 100, "left_out": [],
+    "recipe": {"name": "finetune", "batch": 8, "rate": 3e-4, "parts": ["decoder"], "start_share": 0.25}, "steps": 100,
+    "left_out": [],
     "data": {"name": "cups | plates", "split": "all", "pictures": 1}, "model": {"start": None}, "best": {"step": 50},
 }  # fmt: skip
 
@@ -278,6 +279,7 @@ def test_the_page_says_it_all(halves: tuple[Path, Path]) -> None:
     text = page(RECORD, forgetting, {"cup": [0.5, 2, 1, 4]}, {"cup": [1.5, 2, 1, 4]})
     for line in (
         "- data: 1 picture of cups \\| plates (all)",
+        "- measured and written with a share of 0.25 of the weights at the start",
         "| mean IoU | 0.250 | 0.750 |",
         "| false alarms | 0.250 | 0.250 |",
         "| cup | 0.25 | 0.75 | 2 |",
