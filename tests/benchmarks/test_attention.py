@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import torch
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "attention.py"
+from tests.benchmarks.scripts import load_benchmark
 
 
 def test_both_sides_are_timed_and_agree() -> None:
-    specification = importlib.util.spec_from_file_location("attention", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    module = load_benchmark("attention")
     ours, fused, errors = module.compare(torch.float32, 2)
     assert len(ours) == len(fused) == 2
     assert min(*ours, *fused) > 0

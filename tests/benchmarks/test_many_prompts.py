@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -12,20 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.benchmarks.scripts import load_benchmark
 from tests.methods.checkpoints import write_clipseg
 from wordmask.methods.clipseg import load_clipseg
-
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "many_prompts.py"
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> Any:
-    specification = importlib.util.spec_from_file_location("many_prompts", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
+    return load_benchmark("many_prompts")
 
 
 def test_both_sides_answer_alike_and_are_timed(benchmark: Any, tmp_path: Path) -> None:

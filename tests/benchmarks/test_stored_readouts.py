@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "stored_readouts.py"
+from tests.benchmarks.scripts import FOLDER, load_benchmark
+
 TINY = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 10, "patch_size": 16}
 
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(SCRIPT.parent))
-    specification = importlib.util.spec_from_file_location("stored_readouts", SCRIPT)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    monkeypatch.syspath_prepend(str(FOLDER))  # it imports another one
+    module = load_benchmark("stored_readouts")
     monkeypatch.setattr(module, "VISION", {**TINY, "image_size": 64})
     monkeypatch.setattr(module, "SIDE", 64)
     monkeypatch.setattr(module, "PICTURE", (60, 80))
