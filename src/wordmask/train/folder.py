@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from wordmask.checkpoints import checksum
 from wordmask.errors import TrainingError, quote, sentence
 from wordmask.formats.files import write
+from wordmask.train.recipes import usual_values
 from wordmask.versions import versions
 
 if TYPE_CHECKING:
@@ -72,8 +73,6 @@ def _described(dataset: Dataset, indices: tuple[int, ...]) -> dict[str, Any]:
 
 _MAY_DIFFER = {"recipe": {"workers"}, "model": {"start"}, "data": {"path", "name"}, "validation": {"name"}}
 """What two parts of one run have in common, but for these of their values."""
-USUAL: dict[str, Any] = {"feedforward": 2048, "start_share": 0.0}
-"""What runs did that were begun before a recipe could say it."""
 
 
 def claim(folder: Path, record: dict[str, Any], accelerator: Accelerator) -> dict[str, Any] | None:
@@ -93,7 +92,7 @@ def claim(folder: Path, record: dict[str, Any], accelerator: Accelerator) -> dic
         accelerator.wait_for_everyone()
         return None
     earlier = dict(json.loads(file.read_bytes()))
-    earlier["recipe"] = USUAL | earlier["recipe"]
+    earlier["recipe"] = usual_values() | earlier["recipe"]  # it may be older than some of a recipe's values
     fresh = json.loads(text(record))
     for part, free in _MAY_DIFFER.items():
         old, new = ({k: v for k, v in (kept.get(part) or {}).items() if k not in free} for kept in (earlier, fresh))

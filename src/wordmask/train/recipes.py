@@ -12,7 +12,7 @@ from wordmask.errors import DataError, quote, sentence
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RECIPES", "Recipe", "find_recipe", "finetune", "phrasecut_plus", "with_changes"]
+__all__ = ["RECIPES", "Recipe", "find_recipe", "finetune", "phrasecut_plus", "usual_values", "with_changes"]
 
 PRECISIONS = ("no", "bf16", "fp16")
 FITS = ("model", "squash", "square")
@@ -164,7 +164,8 @@ class Recipe:
         if self.fresh and self.start_share:
             got = f"start_share={quote(self.start_share)} for a decoder that starts from random weights"
             raise DataError(sentence(got, "start_share=0", "leave it out: there is nothing to keep"))
-        for name, usual in _FRESH.items():
+        for name in _FRESH:
+            usual = _USUAL[name]
             if not self.fresh and getattr(self, name) != usual:
                 got = f"{name}={quote(getattr(self, name))} for a decoder that is trained already"
                 raise DataError(sentence(got, f"{name}={quote(usual)}", "leave it out, or add --change fresh=true"))
@@ -174,7 +175,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        return _plain(dataclasses.asdict(self))
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> Recipe:
@@ -199,15 +200,24 @@ _CHOICES = {
     "precision": PRECISIONS, "fit": FITS, "schedule": SCHEDULES, "norms": NORMS, "decoder": DECODERS, "towers": TOWERS,
     "readouts": READOUTS,
 }  # fmt: skip
-_FRESH = {
-    "decoder": "attention", "towers": "given", "text_towers": "", "channels": 64, "feedforward": 2048, "refined": False,
-    "extract_layers": (3, 7, 9),
-}  # fmt: skip
-"""Values that only a fresh decoder can depart from."""
+_USUAL: dict[str, Any] = {
+    field.name: field.default for field in dataclasses.fields(Recipe) if field.default is not dataclasses.MISSING
+}
+_FRESH = ("decoder", "towers", "text_towers", "channels", "feedforward", "refined", "extract_layers")
+"""What only a fresh decoder can depart from the usual in."""
 _TYPES: dict[str, tuple[type, ...]] = {
     "int": (int,), "float": (int, float), "str": (str,), "bool": (bool,),
     "tuple[str, ...]": (tuple,), "tuple[int, ...]": (tuple,),
 }  # fmt: skip
+
+
+def usual_values() -> dict[str, Any]:
+    """Return, as plain values, what a recipe does where it does not say it."""
+    return _plain(_USUAL)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def _engineering() -> tuple[str, ...]:
