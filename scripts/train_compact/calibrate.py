@@ -1,9 +1,12 @@
-"""Fit what turns presence logits into probabilities (Platt scaling) on exhaustive pictures; write it to config.json.
+"""Fit what turns presence logits and mask logits into probabilities (Platt scaling); write it to config.json.
 
     python scripts/train_compact/calibrate.py --data DATA --cache CACHE --model src/wordmask/weights/compact
 
-Sets weigh the same, and so do "there" and "absent". The threshold is the probability that keeps 95 % of what is
-there, the mean over the sets. What is printed as held out is fitted on every other picture and measured on the rest.
+Presence: on exhaustive pictures. Sets weigh the same, and so do "there" and "absent". The threshold is the probability
+that keeps a share of what is there, the mean over the sets.
+Masks: on all pictures, for the names that are there. Sets weigh the same, so do a set's (picture, name) pairs and the
+cells of a pair.
+What is printed as held out is fitted on every other picture and measured on the rest.
 """
 
 from __future__ import annotations
@@ -15,62 +18,141 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import argparse
 import json
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
-from evaluate import ABSENT
-from pictures import load_pictures
+from evaluate import ABSENT, truth_of
+from pictures import IGNORE, Shot, load_pictures
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from vocabulary import set_names
+from sklearn.metrics import log_loss, roc_auc_score
+from vocabulary import SETS, set_names
 
 import wordmask
 
-SETS = ("celebamask", "camvid", "coco")
-RECALL = 0.95
+EXHAUSTIVE = ("celebamask", "camvid", "coco")
+CELLS = 400
+"""Cells that are drawn from each mask."""
 
 
-def collect(folder: Path, data: Path, cache: Path) -> dict[str, np.ndarray]:
-    """Per set: rows of (picture, there, logit)."""
+class Rows(NamedTuple):
+    """What a set's pictures tell, a row an answer or a cell.
+
+    Attributes:
+        picture: number of the picture.
+        truth: 1 there, 0 absent; for cells, the share that the thing covers.
+        logit: what the network said.
+        weight: how much the row counts.
+    """
+
+    picture: np.ndarray
+    truth: np.ndarray
+    logit: np.ndarray
+    weight: np.ndarray
+
+    def half(self, odd: int) -> Rows:
+        """The rows of every other picture."""
+        return Rows(*(column[self.picture % 2 == odd] for column in self))
+
+
+def collect(folder: Path, data: Path, cache: Path) -> tuple[dict[str, Rows], dict[str, Rows]]:
+    """Presences and cells of masks, by set."""
     segmenter = wordmask.load(folder)
-    names, result = set_names(data), {}
+    model = segmenter.model  # type: ignore[attr-defined]
+    names, rng = set_names(data), np.random.default_rng(0)
+    presences, cells = {}, {}
     for source, shots in load_pictures(data, cache, "val", side=4096, sets=SETS).items():
-        rows = []
-        asked = [
-            *names[source],
-            *(n for n in ABSENT if source != "coco" and not (source == "camvid" and n in ("bicycle", "bus", "train"))),
-        ]
-        with torch.inference_mode():
-            conditions = segmenter.model.embed_texts(asked)  # type: ignore[attr-defined]
-            for number, shot in enumerate(s for s in shots if s.exhaustive):
-                logits = segmenter.model.decode(segmenter.encode(shot.pixels).features, conditions).presence  # type: ignore[attr-defined]
-                rows += [(number, float(bool(shot.values(n))), z) for n, z in zip(asked, logits.tolist(), strict=True)]
-        result[source] = np.array(rows)
-    return result
+        answers: list[tuple[int, float, float]] = []
+        masks: list[np.ndarray] = []
+        number = 0
+        for shot in shots:
+            whole = source in EXHAUSTIVE and shot.exhaustive
+            asked = absent_too(source, names[source]) if whole else sorted(set(shot.atoms.values()))
+            if not asked:
+                continue
+            with torch.inference_mode():
+                conditions = model.embed_texts(asked).unsqueeze(0)
+                found = model.network.decoder(segmenter.encode(shot.pixels).features, conditions)
+            logits, presence = (part[0].numpy() for part in found)
+            there = [bool(shot.values(name)) for name in asked]
+            if whole:
+                answers += [(number, float(t), z) for t, z in zip(there, presence.tolist(), strict=True)]
+            masks += [sample(number, shot, name, logits[i], rng) for i, name in enumerate(asked) if there[i]]
+            number += 1
+        cells[source] = Rows(*np.concatenate(masks, 1))
+        if answers:
+            picture, truth, logit = np.array(answers).T
+            presences[source] = Rows(picture, truth, logit, even(truth))
+        print(f"{source}: {number} pictures", flush=True)
+    return presences, cells
 
 
-def weigh(rows: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """All rows, and weights that make sets and answers count the same."""
-    weights = [np.where(r[:, 1] == 1, 0.5 / r[:, 1].sum(), 0.5 / (1 - r[:, 1]).sum()) for r in rows.values()]
-    return np.concatenate(list(rows.values())), np.concatenate(weights) * 1000
+def absent_too(source: str, names: list[str]) -> list[str]:
+    """All names of an exhaustive set and, but for COCO, everyday things that none of its pictures holds."""
+    outside = [] if source == "coco" else ABSENT
+    return [*names, *(n for n in outside if not (source == "camvid" and n in ("bicycle", "bus", "train")))]
 
 
-def fit(rows: dict[str, np.ndarray]) -> tuple[float, float, float]:
-    """Scale, shift, threshold."""
-    every, weights = weigh(rows)
-    model = LogisticRegression(C=1e6).fit(every[:, 2:], every[:, 1], sample_weight=weights)
-    scale, shift = float(model.coef_[0, 0]), float(model.intercept_[0])
-    there = every[:, 1] == 1
-    order = np.argsort(every[there, 2])
-    lost = np.cumsum(weights[there][order]) / weights[there].sum()  # share of what is there, sets weighing the same
-    level = every[there, 2][order][np.searchsorted(lost, 1 - RECALL)]
-    return scale, shift, float(1 / (1 + np.exp(-(scale * level + shift))))
+def even(truth: np.ndarray) -> np.ndarray:
+    """Weights that make "there" and "absent" count the same."""
+    weight: np.ndarray = np.where(truth == 1, 0.5 / truth.sum(), 0.5 / (1 - truth).sum())
+    return weight
 
 
-def describe(rows: np.ndarray, scale: float, shift: float, threshold: float) -> str:
-    p, there = 1 / (1 + np.exp(-(scale * rows[:, 2] + shift))), rows[:, 1] == 1
+def sample(number: int, shot: Shot, name: str, logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Some cells of a mask, (4, CELLS): picture, covered share, logit, and the known share as weight."""
+    known = (shot.labels != IGNORE).astype(np.float32)
+    covered = truth_of(shot, name).astype(np.float32) * known
+    size = (logits.shape[1], logits.shape[0])
+    known, covered = (cv2.resize(x, size, interpolation=cv2.INTER_AREA).ravel() for x in (known, covered))
+    chosen = rng.integers(0, logits.size, CELLS)
+    known, covered = known[chosen], covered[chosen]
+    share = np.divide(covered, known, out=np.zeros_like(covered), where=known > 0).clip(0, 1)
+    return np.stack([np.full(CELLS, number), share, logits.ravel()[chosen], known])
+
+
+def fit(rows: dict[str, Rows]) -> tuple[float, float]:
+    """Scale and shift of greatest likelihood; sets weigh the same."""
+    logits, truth, weights = two_sided(rows)
+    model = LogisticRegression(C=1e6).fit(logits[:, None], truth, sample_weight=weights)
+    return float(model.coef_[0, 0]), float(model.intercept_[0])
+
+
+def two_sided(rows: dict[str, Rows]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logits, plain answers and weights: a cell that is covered in part counts in part for either."""
+    logits = np.concatenate([r.logit for r in rows.values()] * 2)
+    share = np.concatenate([r.truth for r in rows.values()])
+    weight = np.concatenate([r.weight / r.weight.sum() for r in rows.values()])
+    weights = np.concatenate([weight * share, weight * (1 - share)])
+    truth = np.repeat([1, 0], len(share))
+    real = weights > 0
+    return logits[real], truth[real], weights[real] * real.sum() / weights[real].sum()
+
+
+def keeps(rows: dict[str, Rows], recall: float) -> float:
+    """The presence logit from which on that share of what is there is found, the mean over the sets."""
+    logits, truth, weights = two_sided(rows)
+    logits, weights = logits[truth == 1], weights[truth == 1]
+    order = np.argsort(logits)
+    lost = np.cumsum(weights[order]) / weights.sum()
+    return float(logits[order][np.searchsorted(lost, 1 - recall)])
+
+
+def probability(logits: np.ndarray | float, scale: float, shift: float) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-(scale * np.asarray(logits) + shift))))
+
+
+def describe(rows: Rows, scale: float, shift: float, threshold: float) -> str:
+    p, there = probability(rows.logit, scale, shift), rows.truth == 1
     kept, false = (p[there] >= threshold).mean(), (p[~there] >= threshold).mean()
     return f"AUROC {roc_auc_score(there, p):.3f}, at {threshold:.2f}: recall {kept:.3f}, false positives {false:.3f}"
+
+
+def loss_of(rows: Rows, scale: float, shift: float) -> float:
+    """Mean negative log-likelihood of cells."""
+    logits, truth, weights = two_sided({"": rows})
+    return float(log_loss(truth, probability(logits, scale, shift), sample_weight=weights))
 
 
 def main() -> None:
@@ -78,20 +160,32 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--recall", type=float, default=0.95, help="share of what is there that presence keeps")
     args = parser.parse_args()
-    rows = collect(args.model, args.data, args.cache)
-    half = fit({s: r[r[:, 0] % 2 == 0] for s, r in rows.items()})
-    for source, r in rows.items():
-        print(f"{source}: held out {describe(r[r[:, 0] % 2 == 1], *half)}")
-    scale, shift, threshold = fit(rows)
+    presences, cells = collect(args.model, args.data, args.cache)
+    even_presences, even_cells = ({s: r.half(0) for s, r in rows.items()} for rows in (presences, cells))
+    half = fit(even_presences)
+    level = float(probability(keeps(even_presences, args.recall), *half))
+    for source, rows in presences.items():
+        print(f"presence of {source}, held out: {describe(rows.half(1), *half, level)}")
+    half = fit(even_cells)
+    for source, rows in cells.items():
+        before, after = (loss_of(rows.half(1), *pair) for pair in ((1.0, 0.0), half))
+        print(f"cells of {source}, held out: log loss {before:.4f} as the network says it, {after:.4f} calibrated")
+    scale, shift = fit(presences)
+    threshold = float(probability(keeps(presences, args.recall), scale, shift))
+    mask_scale, mask_shift = fit(cells)
     config = json.loads((args.model / "config.json").read_text())
     config["settings"] |= {
+        "mask_scale": round(mask_scale, 4),
+        "mask_shift": round(mask_shift, 4),
         "presence_scale": round(scale, 4),
         "presence_shift": round(shift, 4),
         "presence_threshold": round(threshold, 3),
     }
     (args.model / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-    print(f"scale {scale:.3f}, shift {shift:.3f}, threshold {threshold:.3f}")
+    print(f"presence: scale {scale:.3f}, shift {shift:.3f}, threshold {threshold:.3f}")
+    print(f"masks: scale {mask_scale:.3f}, shift {mask_shift:.3f}")
 
 
 if __name__ == "__main__":

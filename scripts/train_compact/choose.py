@@ -1,6 +1,8 @@
 """Compare canvases and mask thresholds of a model on every other validation picture, without the presence gate.
 
-python scripts/train_compact/choose.py --data DATA --cache CACHE --model FOLDER --canvas 352 384 416 --threshold 0.4 0.5
+python scripts/train_compact/choose.py --data DATA --cache CACHE --model FOLDER --canvas 352 384 --threshold best 0.4
+
+The threshold "best" cuts each mask where its expected IoU is highest; calibrate the model first.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ SETS = ("celebamask", "camvid", "pascal", "carparts", "coco", "clothing", "facad
 
 
 def scores(
-    model: Path, shots: dict[str, list[Shot]], data: Path, canvas: int, threshold: float, gate: float
+    model: Path, shots: dict[str, list[Shot]], data: Path, canvas: int, threshold: float | None, gate: float
 ) -> dict[str, float]:
     """Return the mIoU by set of a model with other settings; its folder stays as it is."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -44,13 +46,14 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--canvas", type=int, nargs="+", default=[352])
-    parser.add_argument("--threshold", type=float, nargs="+", default=[0.4])
+    parser.add_argument("--threshold", nargs="+", default=["best"])
     parser.add_argument("--gate", type=float, default=0.0, help="presence below which a mask is empty")
     args = parser.parse_args()
     shots = {s: rows[::2] for s, rows in load_pictures(args.data, args.cache, "val", side=4096, sets=SETS).items()}
     for canvas in args.canvas:
         for threshold in args.threshold:
-            by_set = scores(args.model, shots, args.data, canvas, threshold, args.gate)
+            level = None if threshold == "best" else float(threshold)
+            by_set = scores(args.model, shots, args.data, canvas, level, args.gate)
             print(canvas, threshold, round(float(np.mean(list(by_set.values()))), 4), by_set, flush=True)
 
 

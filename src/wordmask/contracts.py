@@ -117,7 +117,8 @@ class DenseModel(Protocol):
         accepts: The prompt types that `embed_prompt` follows.
         mean, std: RGB normalisation of pixels in [0, 1].
         chunk: Number of prompts decoded at once.
-        threshold: Default probability above which a pixel belongs to a mask.
+        threshold: Default probability above which a pixel belongs to a mask; None cuts each mask where its expected
+            IoU is highest (`ops.probability.best_level`), which wants calibrated logits.
         presence_threshold: Default presence below which a mask is empty.
     """
 
@@ -132,7 +133,7 @@ class DenseModel(Protocol):
     @property
     def chunk(self) -> int: ...
     @property
-    def threshold(self) -> float: ...
+    def threshold(self) -> float | None: ...
     @property
     def presence_threshold(self) -> float: ...
 

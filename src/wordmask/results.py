@@ -6,7 +6,6 @@ demand; what stays in memory is at most one packed bit a pixel of a mask's bound
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, overload
@@ -16,6 +15,7 @@ import numpy as np
 from wordmask.errors import MissingExtraError, PromptError, quote, sentence
 from wordmask.ops import masks
 from wordmask.ops.geometry import restore, restored_strips
+from wordmask.ops.probability import logit, sigmoid
 
 if TYPE_CHECKING:
     import os
@@ -114,7 +114,7 @@ class Found:
             return masks.empty(self.placement.size)
         if self.regions is not None:
             return masks.union([masks.empty(self.placement.size), *(part.packed for part in self.instances)])
-        return masks.threshold(self.logits, self.placement, _logit(self.threshold))
+        return masks.threshold(self.logits, self.placement, logit(self.threshold))
 
     @property
     def mask(self) -> NDArray[np.bool_]:
@@ -124,7 +124,7 @@ class Found:
     @property
     def heatmap(self) -> NDArray[np.float32]:
         """float32 `(H, W)` in [0, 1] at input size, whatever the presence; computed at every access, not kept."""
-        return _sigmoid(restore(self.logits, self.placement))
+        return sigmoid(restore(self.logits, self.placement))
 
     @cached_property
     def instances(self) -> tuple[Instance, ...]:
@@ -135,7 +135,7 @@ class Found:
         if not self.present:
             return ()
         if self.regions is not None:
-            packed = [masks.threshold(region.logits, self.placement, _logit(self.threshold)) for region in self.regions]
+            packed = [masks.threshold(region.logits, self.placement, logit(self.threshold)) for region in self.regions]
             pairs = zip(packed, self.regions, strict=True)
             return tuple(Instance(mask, region.score) for mask, region in pairs if mask.area)
         return tuple(Instance(part, self._mean(part)) for part in masks.components(self.packed, smallest=SPECK))
@@ -155,7 +155,7 @@ class Found:
         inside, total, top = part.crop(), 0.0, part.window[1]
         for y, strip in restored_strips(self.logits, self.placement, part.window):
             chosen = inside[y - top : y - top + len(strip)]
-            total += float(_sigmoid(strip)[chosen].sum(dtype=np.float64))
+            total += float(sigmoid(strip)[chosen].sum(dtype=np.float64))
         return total / part.area
 
 
@@ -270,16 +270,3 @@ class Segmentation:
             class_id=np.array([index for index, _ in rows], dtype=np.int64),
             data={"class_name": np.array([self.names[index] for index, _ in rows])},
         )
-
-
-def _logit(probability: float) -> float:
-    """Return the logit whose sigmoid is `probability`; infinite at 0 and 1."""
-    if probability <= 0:
-        return -math.inf
-    return math.log(probability / (1 - probability)) if probability < 1 else math.inf
-
-
-def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return probabilities; written with tanh, which cannot overflow."""
-    probabilities: NDArray[np.float32] = 0.5 + 0.5 * np.tanh(0.5 * logits)
-    return probabilities

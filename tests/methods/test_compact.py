@@ -22,6 +22,7 @@ from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.image_encoder import place_code
 from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+from wordmask.ops.probability import best_level
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 
 TINY = CompactConfig(
@@ -257,6 +258,8 @@ def spoil(folder: Path, copy: Path, key: str, value: float) -> None:
         ("settings", "long_side", 10**9, "not 32 to 8192 px"),
         ("settings", "long_side", 96.5, "long_side is '96.5', not a whole number"),
         ("settings", "threshold", 1.5, r"threshold is 1.5, not in \[0, 1\]"),
+        ("settings", "mask_scale", 0.0, "mask_scale is 0.0, not above 0"),
+        ("settings", "mask_shift", float("nan"), "mask_shift is nan, not a finite number"),
         ("settings", "threshold", "0.5", "threshold is '0.5', not a number"),
         ("settings", "presence_threshold", -0.1, r"presence_threshold is -0.1, not in \[0, 1\]"),
         ("settings", "presence_threshold", float("nan"), "presence_threshold is nan, not a finite number"),
@@ -292,6 +295,39 @@ def test_configs_that_are_no_object(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(CheckpointError, match=r"config\.json.*expected (an object|valid JSON)"):
         load_compact(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def calibrated(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+    """The same weights with calibrated masks, each cut at its own level; its presence never empties one."""
+    copied = Path(shutil.copytree(folder, tmp_path_factory.mktemp("calibrated"), dirs_exist_ok=True))
+    config = json.loads((copied / "config.json").read_text())
+    config["settings"] |= {"threshold": None, "mask_scale": 0.5, "mask_shift": -1.25, "presence_threshold": 0.0}
+    (copied / "config.json").write_text(json.dumps(config))
+    return load_compact(copied)
+
+
+def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) -> None:
+    (plain,), (changed,) = (model.segment(picture(), "hair") for model in (loaded, calibrated))
+    np.testing.assert_allclose(changed.logits, 0.5 * plain.logits - 1.25, rtol=1e-4, atol=1e-4)
+
+
+def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:
+    asked = ["hair", "a cat", TextPrompt("hair", negatives=("the left eye",))]
+    founds = calibrated.segment(picture(), asked)
+    hair, cat, without = founds
+    for found in (hair, cat):
+        assert found.threshold == best_level(found.logits)
+        assert found.threshold < 0.5
+        assert found.mask.any()
+    assert hair.threshold != cat.threshold
+    assert without.threshold == hair.threshold  # negatives take away from the mask that was there
+    assert not (without.mask & ~hair.mask).any()
+
+
+def test_an_asked_threshold_replaces_each_masks_own(calibrated: Segmenter) -> None:
+    founds = calibrated.segment(picture(), ["hair", "a cat"], threshold=0.45)
+    assert [found.threshold for found in founds] == [0.45, 0.45]
 
 
 def test_other_modes_of_examples_are_refused(loaded: Segmenter) -> None:

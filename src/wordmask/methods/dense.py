@@ -24,6 +24,7 @@ from torch import Tensor
 from wordmask.contracts import DenseModel, Encoded
 from wordmask.errors import ImageError, PromptError, UnsupportedPromptError, quote, sentence
 from wordmask.images import ImageInput, Picture, load_image
+from wordmask.ops.probability import best_level
 from wordmask.ops.resize import place
 from wordmask.prompts import MixedPrompt, Prompt, PromptInput, TextPrompt, VisualPrompt, as_prompts
 from wordmask.results import Found, Segmentation
@@ -123,7 +124,8 @@ class DenseSegmenter:
         Args:
             image: A picture, or what `encode` made of one.
             prompts: A phrase or prompt, or several.
-            threshold: Probability above which a pixel belongs to a mask; None takes the model's.
+            threshold: Probability above which a pixel belongs to a mask; None takes the model's, which may be a level
+                of its own for each mask (`ops.probability.best_level`).
 
         Raises:
             ImageError: If the picture cannot be read, or was encoded with other weights; another device or precision
@@ -158,7 +160,7 @@ class DenseSegmenter:
         return self._segment_all(iter(images), self._plan(prompts), size, self._level(threshold))
 
     def _segment_all(
-        self, images: Iterator[ImageInput], plan: Plan, batch_size: int, level: float
+        self, images: Iterator[ImageInput], plan: Plan, batch_size: int, level: float | None
     ) -> Iterator[Segmentation]:
         while batch := [load_image(image) for image in itertools.islice(images, batch_size)]:
             for encoded in self._encode_all(batch):
@@ -230,13 +232,14 @@ class DenseSegmenter:
         return condition
 
     @torch.inference_mode()
-    def _answer(self, encoded: Encoded, plan: Plan, level: float) -> Segmentation:
+    def _answer(self, encoded: Encoded, plan: Plan, level: float | None) -> Segmentation:
         """Decode, chunk by chunk, and put the results together."""
         features = _mapped(encoded.features, lambda tensor: tensor.to(plan.conditions))
         logits, presences = self._decode(features, plan.conditions)
         founds = []
         for prompt, own, negatives in zip(plan.prompts, plan.own, plan.negatives, strict=True):
-            cut = max(level, LOWEST) if negatives else level
+            cut = best_level(_inside(logits[own], encoded.placement)) if level is None else level
+            cut = max(cut, LOWEST) if negatives else cut
             values = _without(logits[own], [logits[row] for row in negatives], cut)
             presence = _peak(values, encoded.placement) if presences is None else float(presences[own])
             limit = self.model.presence_threshold
@@ -258,9 +261,13 @@ class DenseSegmenter:
         assert logits is not None
         return logits, torch.cat(presences).numpy() if presences else None
 
-    def _level(self, threshold: float | None) -> float:
+    def _level(self, threshold: float | None) -> float | None:
+        """The threshold asked for or, where none was, the model's; None is a level of its own for each mask."""
+        chosen = self.model.threshold if threshold is None else threshold
+        if chosen is None:
+            return None
         try:
-            level = float(self.model.threshold if threshold is None else threshold)
+            level = float(chosen)
         except (TypeError, ValueError, OverflowError):
             level = math.nan
         if not 0 <= level <= 1:
@@ -332,13 +339,18 @@ def _without(logits: NDArray[np.float32], negatives: list[NDArray[np.float32]], 
     return lowered
 
 
-def _peak(logits: NDArray[np.float32], placement: Placement) -> float:
-    """Highest probability of a smoothed map, inside the picture."""
+def _inside(logits: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
+    """The part of a map over the canvas that shows the picture; at least one cell."""
     (top, left, height, width), canvas = placement.content, placement.canvas
     down, across = logits.shape[0] / canvas[0], logits.shape[1] / canvas[1]
     rows = slice(int(top * down), max(int(top * down) + 1, math.ceil((top + height) * down)))
     columns = slice(int(left * across), max(int(left * across) + 1, math.ceil((left + width) * across)))
-    inside = torch.from_numpy(logits[rows, columns])
+    return logits[rows, columns]
+
+
+def _peak(logits: NDArray[np.float32], placement: Placement) -> float:
+    """Highest probability of a smoothed map, inside the picture."""
+    inside = torch.from_numpy(_inside(logits, placement))
     side = max(1, round(min(inside.shape) * SMOOTHING))
     smooth = F.avg_pool2d(inside[None, None], side, stride=max(1, side // 2))
     return float(smooth.amax().sigmoid())

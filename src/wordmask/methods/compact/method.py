@@ -39,7 +39,10 @@ class CompactSettings:
 
     Attributes:
         long_side: longer side of the canvas, in pixels.
-        threshold: probability from which a pixel belongs to the mask.
+        threshold: probability from which a pixel belongs to the mask; None: for each mask, the one that promises the
+            highest IoU.
+        mask_scale: factor on mask logits, fitted on validation pictures (Platt scaling).
+        mask_shift: added after the factor.
         presence_scale: factor on presence logits, fitted on validation pictures (Platt scaling).
         presence_shift: added after the factor.
         presence_threshold: calibrated probability below which the mask is empty.
@@ -50,13 +53,17 @@ class CompactSettings:
     """
 
     long_side: int = 352
-    threshold: float = 0.5
+    threshold: float | None = 0.5
+    mask_scale: float = 1.0
+    mask_shift: float = 0.0
     presence_scale: float = 1.0
     presence_shift: float = 0.0
     presence_threshold: float = 0.3
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
+            if value is None and name == "threshold":
+                continue
             whole = name == "long_side"
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
                 raise TypeError(f"{name} is {quote(value)}, not a{' whole' if whole else ''} number")
@@ -64,6 +71,8 @@ class CompactSettings:
                 raise ValueError(f"{name} is {value}, not a finite number")
             if name.endswith("threshold") and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}, not in [0, 1]")
+            if name.endswith("scale") and value <= 0:
+                raise ValueError(f"{name} is {value}, not above 0")
         if not CELL <= self.long_side <= LONGEST_SIDE:
             raise ValueError(f"long_side is {self.long_side}, not {CELL} to {LONGEST_SIDE} px")
 
@@ -131,7 +140,7 @@ class CompactModel:
     def decode(self, features: ImageFeatures, conditions: Tensor) -> DenseOutput:
         """Features of one picture (B = 1) and conditions (P, C) -> logits (P, h, w) at stride 4, presence (P,)."""
         logits, presence = self.network.decoder(features, conditions.unsqueeze(0))
-        return DenseOutput(logits[0], presence[0])
+        return DenseOutput(self.settings.mask_scale * logits[0] + self.settings.mask_shift, presence[0])
 
     def calibrate_presence(self, logits: Tensor) -> Tensor:
         """Presence logits -> probabilities, by the scale and shift fitted on validation pictures."""
