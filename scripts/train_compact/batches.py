@@ -25,18 +25,18 @@ REAL_GROUND = {
     "facade",
 }  # label 0 is known to be none of the names
 SHARE = {  # share of each set in a batch
-    "celebamask": 0.26,
-    "carparts": 0.09,
-    "camvid": 0.17,
-    "pascal": 0.25,
-    "coco": 0.12,
-    "clothing": 0.06,
+    "celebamask": 0.32,
+    "carparts": 0.05,
+    "camvid": 0.14,
+    "pascal": 0.28,
+    "coco": 0.10,
+    "clothing": 0.05,
     "people": 0.02,
-    "facade": 0.02,
+    "facade": 0.015,
     "windows": 0.015,
-    "objects": 0.015,
+    "objects": 0.01,
 }
-SCALES = {"celebamask": (0.42, 1.05), "camvid": (0.35, 1.0), "facade": (0.4, 1.0), "carparts": (0.45, 1.05)}
+SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.4, 1.0), "facade": (0.4, 1.0), "carparts": (0.5, 1.05)}
 COMMON = 0.2  # pictures with a name that fewer than this share of its set's pictures hold are drawn more often
 PASTED = {"objects": 1.0, "celebamask": 0.3, "pascal": 0.3}  # how often the labelled things are put elsewhere
 _ANIMALS = frozenset({"bird", "cat", "cow", "dog", "horse", "sheep"})

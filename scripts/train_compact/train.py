@@ -10,6 +10,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import argparse
+import copy
 import json
 import queue
 import random
@@ -22,13 +23,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from batches import SHARE, Batch, BatchMaker
+from optimisers import Optimisers
 from pictures import load_pictures
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
+from torch import nn
 from train_text import encode, vary
 from vocabulary import Targets
 
-from wordmask.losses import balanced_bce, bce, dice
+from wordmask.losses import bce, dice
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
 from wordmask.methods.compact.text_encoder import TextEncoder
 
@@ -36,23 +39,31 @@ cv2.setNumThreads(1)
 
 
 def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Weighted binary cross-entropy, balanced between inside and outside, plus Dice where the thing is there."""
+    """Weighted binary cross-entropy plus Dice where the thing is there."""
     rows = [x.flatten(0, 1) for x in (logits, batch.targets, batch.weights)]
-    return (bce(*rows) + 0.25 * balanced_bce(*rows) + dice(*rows)).mean()
+    return (bce(*rows) + dice(*rows)).mean()
 
 
 def class_loss(
-    network: CompactNetwork,
     pixel: torch.Tensor,
+    queries: dict[str, torch.Tensor],
     batch: Batch,
-    names: dict[str, torch.Tensor],
     balance: dict[str, torch.Tensor],
 ) -> torch.Tensor:
-    """Cross-entropy of the dot path over all names of each picture's set (and 'none of them', logit 0)."""
+    """Cross-entropy of pixel vectors over all names of each picture's set (and 'none of them', logit 0).
+
+    Args:
+        pixel: (B, D, h, w) pixel vectors.
+        queries: set -> (N, D + 1), a vector and a bias for each name.
+        batch: what the pixels show.
+        balance: set -> (N + 1,) weights of 'none' and of the names.
+    """
     total, count = pixel.new_zeros(()), 0
     for source in set(batch.sources):
         rows = [i for i, s in enumerate(batch.sources) if s == source]
-        logits = network.decoder.dot(pixel[rows], names[source].unsqueeze(0).expand(len(rows), -1, -1))
+        query = queries[source]
+        logits = torch.einsum("bdhw,nd->bnhw", pixel[rows], query[:, :-1]) * pixel.shape[1] ** -0.5
+        logits = logits + query[:, -1, None, None]
         logits = torch.cat([torch.zeros_like(logits[:, :1]), logits], 1)
         classes = batch.classes[rows]
         if (classes >= 0).any():
@@ -177,6 +188,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=4)
     parser.add_argument("--bf16", action="store_true", help="convolutions and matrix products in bfloat16")
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--muon", type=float, default=0.0, help="rate of Muon for matrices and convolutions; 0: AdamW")
     parser.add_argument("--average", type=float, default=0.998)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -199,22 +211,24 @@ def main() -> None:
     bank = torch.cat(list(names.values()))
     config = CompactConfig()
     network = build_compact(config).to(memory_format=torch.channels_last)
-    trained = [(k, p) for k, p in network.named_parameters() if not k.startswith("text.")]
-    groups = [
-        {"params": [p for _, p in trained if p.ndim > 1], "weight_decay": 0.05},
-        {"params": [p for _, p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, args.rate, betas=(0.9, 0.99), fused=True)
     begin, latest = 0, args.out / "last.pt"
     source = latest if latest.exists() else args.start
+    stored = read_start(source) if source else {}
+    if source == latest:
+        network.load_state_dict(stored["network"], strict=False)
+    elif source:
+        take_over(network, stored["average"])
+    # Names compete with each other in the class loss and not in a mask: the same pixel vectors, but queries of its own,
+    # which only training needs.
+    classes: nn.Module = copy.deepcopy(network.decoder.query)
+    trained = {k: p for k, p in network.named_parameters() if not k.startswith("text.")}
+    trained |= {f"classes.{k}": p for k, p in classes.named_parameters()}
+    optimiser = Optimisers(trained, rate=args.rate, muon=args.muon)
+    if source == latest:
+        classes.load_state_dict(stored["classes"])
+        optimiser.load_state_dict(stored["optimiser"])
+        begin = stored["step"]
     if source:
-        stored = read_start(source)
-        if source == latest:
-            network.load_state_dict(stored["network"], strict=False)
-            optimiser.load_state_dict(stored["optimiser"])
-            begin = stored["step"]
-        else:
-            take_over(network, stored["average"])
         print(f"{source}: goes on at step {begin}", flush=True)
     average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
     if source == latest:
@@ -222,31 +236,30 @@ def main() -> None:
     batches = producer(maker, args, begin)
     sums, clock = np.zeros(4), time.time()
     for step in range(begin, args.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = args.rate * rate(step, args)
         batch = batches.get()
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
             features = network.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
             logits, presence = network.decoder(features, batch.vectors)
+        queries = {s: classes(network.decoder.gain * vectors) for s, vectors in names.items()}
         features = type(features)(*(f.float() for f in features))
         logits, presence = logits.float(), presence.float()
         seen = F.binary_cross_entropy_with_logits(presence, batch.presence, weight=batch.presence_weights)
         parts = torch.stack(
             [
                 mask_loss(logits, batch),
-                class_loss(network, features.pixel, batch, names, balance),
+                class_loss(features.pixel, queries, batch, balance),
                 seen,
                 example_loss(network, features, batch, bank),
             ]
         )
         loss = parts @ torch.tensor([1.0, 1.0, 0.5, 0.1])
-        optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_([p for _, p in trained], 2.0)
+        norm = torch.nn.utils.clip_grad_norm_(list(trained.values()), 2.0)
         if not torch.isfinite(norm):
             print(f"step {step}: gradient is not finite, step left out", flush=True)
+            optimiser.forget()
             continue
-        optimiser.step()
+        optimiser.step(rate(step, args))
         keep = min(args.average, (step + 1) / (step + 10))
         with torch.no_grad():
             for k, v in network.state_dict().items():
@@ -273,7 +286,14 @@ def main() -> None:
             state = {k: v for k, v in network.state_dict().items() if not k.startswith("text.")}
             temporary = latest.with_suffix(".tmp")
             torch.save(
-                {"network": state, "average": average, "optimiser": optimiser.state_dict(), "step": step + 1}, temporary
+                {
+                    "network": state,
+                    "average": average,
+                    "classes": classes.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "step": step + 1,
+                },
+                temporary,
             )
             os.replace(temporary, latest)
 
