@@ -4,8 +4,8 @@
 
 Presence: on exhaustive pictures. Sets weigh the same, and so do "there" and "absent". The threshold is the probability
 that keeps a share of what is there, the mean over the sets.
-Masks: on all pictures, for the names that are there. Sets weigh the same, so do a set's (picture, name) pairs and the
-cells of a pair.
+Masks: on all pictures, for the names that are there. Sets weigh the same, so do a set's (picture, name) pairs. Each
+mask is cut at its own level from then on.
 What is printed as held out is fitted on every other picture and measured on the rest.
 """
 
@@ -30,8 +30,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 from vocabulary import SETS, set_names
 
 import wordmask
+from wordmask.ops.probability import sigmoid
 
-EXHAUSTIVE = ("celebamask", "camvid", "coco")
+ABSENCES_KNOWN = ("celebamask", "camvid", "coco")
+"""Sets with pictures of which it is known what they do not hold."""
 CELLS = 400
 """Cells that are drawn from each mask."""
 
@@ -58,7 +60,7 @@ class Rows(NamedTuple):
 
 def collect(folder: Path, data: Path, cache: Path) -> tuple[dict[str, Rows], dict[str, Rows]]:
     """Presences and cells of masks, by set."""
-    segmenter = wordmask.load(folder)
+    segmenter = wordmask.load(folder, device="cpu", dtype="float32")
     model = segmenter.model  # type: ignore[attr-defined]
     names, rng = set_names(data), np.random.default_rng(0)
     presences, cells = {}, {}
@@ -67,7 +69,7 @@ def collect(folder: Path, data: Path, cache: Path) -> tuple[dict[str, Rows], dic
         masks: list[np.ndarray] = []
         number = 0
         for shot in shots:
-            whole = source in EXHAUSTIVE and shot.exhaustive
+            whole = source in ABSENCES_KNOWN and shot.exhaustive
             asked = absent_too(source, names[source]) if whole else sorted(set(shot.atoms.values()))
             if not asked:
                 continue
@@ -83,7 +85,7 @@ def collect(folder: Path, data: Path, cache: Path) -> tuple[dict[str, Rows], dic
         cells[source] = Rows(*np.concatenate(masks, 1))
         if answers:
             picture, truth, logit = np.array(answers).T
-            presences[source] = Rows(picture, truth, logit, even(truth))
+            presences[source] = evened(Rows(picture, truth, logit, truth))
         print(f"{source}: {number} pictures", flush=True)
     return presences, cells
 
@@ -94,14 +96,14 @@ def absent_too(source: str, names: list[str]) -> list[str]:
     return [*names, *(n for n in outside if not (source == "camvid" and n in ("bicycle", "bus", "train")))]
 
 
-def even(truth: np.ndarray) -> np.ndarray:
-    """Weights that make "there" and "absent" count the same."""
-    weight: np.ndarray = np.where(truth == 1, 0.5 / truth.sum(), 0.5 / (1 - truth).sum())
-    return weight
+def evened(rows: Rows) -> Rows:
+    """Rows of which "there" and "absent" weigh the same."""
+    there = rows.truth.sum()
+    return rows._replace(weight=np.where(rows.truth == 1, 0.5 / there, 0.5 / (len(rows.truth) - there)))
 
 
 def sample(number: int, shot: Shot, name: str, logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Some cells of a mask, (4, CELLS): picture, covered share, logit, and the known share as weight."""
+    """Some cells of a mask, (4, CELLS): picture, covered share, logit, and a weight by the known share, 1 in all."""
     known = (shot.labels != IGNORE).astype(np.float32)
     covered = truth_of(shot, name).astype(np.float32) * known
     size = (logits.shape[1], logits.shape[0])
@@ -109,7 +111,7 @@ def sample(number: int, shot: Shot, name: str, logits: np.ndarray, rng: np.rando
     chosen = rng.integers(0, logits.size, CELLS)
     known, covered = known[chosen], covered[chosen]
     share = np.divide(covered, known, out=np.zeros_like(covered), where=known > 0).clip(0, 1)
-    return np.stack([np.full(CELLS, number), share, logits.ravel()[chosen], known])
+    return np.stack([np.full(CELLS, number), share, logits.ravel()[chosen], known / max(known.sum(), 1e-9)])
 
 
 def fit(rows: dict[str, Rows]) -> tuple[float, float]:
@@ -140,7 +142,7 @@ def keeps(rows: dict[str, Rows], recall: float) -> float:
 
 
 def probability(logits: np.ndarray | float, scale: float, shift: float) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-(scale * np.asarray(logits) + shift))))
+    return sigmoid(scale * np.asarray(logits) + shift)
 
 
 def describe(rows: Rows, scale: float, shift: float, threshold: float) -> str:
@@ -162,21 +164,26 @@ def main() -> None:
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--recall", type=float, default=0.95, help="share of what is there that presence keeps")
     args = parser.parse_args()
+    if not 0 < args.recall < 1:
+        parser.error(f"--recall is {args.recall}, not between 0 and 1")
     presences, cells = collect(args.model, args.data, args.cache)
-    even_presences, even_cells = ({s: r.half(0) for s, r in rows.items()} for rows in (presences, cells))
-    half = fit(even_presences)
-    level = float(probability(keeps(even_presences, args.recall), *half))
+    some = {s: evened(r.half(0)) for s, r in presences.items()}
+    half = fit(some)
+    level = float(probability(keeps(some, args.recall), *half))
     for source, rows in presences.items():
         print(f"presence of {source}, held out: {describe(rows.half(1), *half, level)}")
-    half = fit(even_cells)
+    half = fit({s: r.half(0) for s, r in cells.items()})
     for source, rows in cells.items():
         before, after = (loss_of(rows.half(1), *pair) for pair in ((1.0, 0.0), half))
         print(f"cells of {source}, held out: log loss {before:.4f} as the network says it, {after:.4f} calibrated")
     scale, shift = fit(presences)
     threshold = float(probability(keeps(presences, args.recall), scale, shift))
     mask_scale, mask_shift = fit(cells)
+    if min(scale, mask_scale) <= 0:
+        parser.error(f"the scales are {scale:.3f} and {mask_scale:.3f}: what is likelier gets lower logits")
     config = json.loads((args.model / "config.json").read_text())
     config["settings"] |= {
+        "threshold": None,  # another one would have to be chosen anew for the calibrated masks
         "mask_scale": round(mask_scale, 4),
         "mask_shift": round(mask_shift, 4),
         "presence_scale": round(scale, 4),
@@ -185,7 +192,7 @@ def main() -> None:
     }
     (args.model / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     print(f"presence: scale {scale:.3f}, shift {shift:.3f}, threshold {threshold:.3f}")
-    print(f"masks: scale {mask_scale:.3f}, shift {mask_shift:.3f}")
+    print(f"masks: scale {mask_scale:.3f}, shift {mask_shift:.3f}, each cut at its own level")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,9 @@ command works with no download. {parameters:.1f} M parameters, {size:.1f} MB in 
   towards CLIP ViT-B/32 text vectors of 1,203 nouns and their synonyms; frozen while masks are learned.
 - **Mask decoder**: conditioned by FiLM as CLIPSeg's is (arXiv 2112.10003), plus one product of pixel vectors with a
   vector made from the condition.
-- **Presence head**: whether the thing is there at all; calibrated by Platt scaling on exhaustive validation pictures.
+- **Presence head**: whether the thing is there at all.
+- **Calibrated** by Platt scaling on validation pictures: the probabilities of masks, on what is there, and presence, on
+  pictures of which it is known what they do not hold.
 - **Left and right** of faces and cars are the subject's own. No picture was mirrored without swapping the words.
 
 Everything was trained from nothing on the pictures below: there are no pretrained weights in it, except that the text
@@ -63,7 +65,7 @@ weights: use your own or published weights where that does not fit.
 
 ## Measured quality
 On the validation splits (never trained on), through the public interface, at the pictures' own resolution, presence
-threshold {presence} and mask threshold {threshold} in force. mIoU: mean over names of summed intersection over summed
+threshold {presence} in force, each mask cut {threshold}. mIoU: mean over names of summed intersection over summed
 union, over the pictures that hold the name. Picture IoU: mean over (picture, name). Command:
 `python scripts/train_compact/evaluate.py --data DATA --cache CACHE --out results.json`.
 
@@ -71,8 +73,9 @@ union, over the pictures that hold the name. Picture IoU: mean over (picture, na
 |---|---|---|---|---|---|
 {sets}
 
-Presence (is the named thing there?), exhaustive pictures only. The calibration was fitted on these same splits, and
-the canvas of {long_side} pixels was chosen on part of them: both flatter the figures a little.
+Presence (is the named thing there?), exhaustive pictures only. The calibrations of masks and of presence were fitted
+on these same splits, two numbers each and a threshold, and the canvas of {long_side} pixels was chosen on part of them:
+that flatters the figures a little.
 
 | set | AUROC | false positives at 95 % recall | Brier score | pairs |
 |---|---|---|---|---|
@@ -97,6 +100,11 @@ Per name:
 - In the face pictures 55 of 820 pairs of eyes are named the wrong way round (their authors' labels): left and right
   cannot be learned, or measured, better than that.
 """
+
+
+def cut_of(threshold: float | None) -> str:
+    """Where masks are cut, in words."""
+    return "where its expected IoU is highest" if threshold is None else f"at {threshold}"
 
 
 def table(rows: list[list[str]]) -> str:
@@ -156,7 +164,7 @@ def main() -> None:
         attention=config["network"]["attention"],
         sources=table([list(row) for row in SOURCES]),
         presence=config["settings"]["presence_threshold"],
-        threshold=config["settings"]["threshold"],
+        threshold=cut_of(config["settings"]["threshold"]),
         long_side=config["settings"]["long_side"],
         sets=table(sets),
         presences=table(presences),

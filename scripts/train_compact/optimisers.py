@@ -49,7 +49,8 @@ class Optimisers:
         self.parts: dict[str, torch.optim.Optimizer] = {
             "adamw": torch.optim.AdamW(groups, rate, betas=(0.9, 0.99), fused=True)
         }
-        self.matrices = [(weights[k], nn.Parameter(flat(weights[k]))) for k in sorted(chosen)]
+        self.names = sorted(chosen)
+        self.matrices = [(weights[k], nn.Parameter(flat(weights[k]))) for k in self.names]
         if self.matrices:
             self.parts["muon"] = torch.optim.Muon(
                 [m for _, m in self.matrices], lr=muon, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw"
@@ -73,9 +74,19 @@ class Optimisers:
             weight.grad = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self.parts.items()}
+        return {"matrices": self.names} | {name: part.state_dict() for name, part in self.parts.items()}
 
     def load_state_dict(self, stored: dict[str, Any]) -> None:
+        """Go on as stored.
+
+        Raises:
+            ValueError: what is stored belongs to other optimisers, or to other weights.
+        """
+        if stored.get("matrices") != self.names:
+            raise ValueError(
+                "the checkpoint was trained with other optimisers: "
+                "pass the same --muon, or begin anew with --start and another --out"
+            )
         for name, part in self.parts.items():
             part.load_state_dict(stored[name])
 

@@ -188,7 +188,12 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=4)
     parser.add_argument("--bf16", action="store_true", help="convolutions and matrix products in bfloat16")
     parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--muon", type=float, default=0.0, help="rate of Muon for matrices and convolutions; 0: AdamW")
+    parser.add_argument(
+        "--muon",
+        type=float,
+        default=0.0,
+        help="rate of Muon for matrices and convolutions; wants fast bfloat16; 0: AdamW",
+    )
     parser.add_argument("--average", type=float, default=0.998)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
@@ -224,8 +229,9 @@ def main() -> None:
     trained = {k: p for k, p in network.named_parameters() if not k.startswith("text.")}
     trained |= {f"classes.{k}": p for k, p in classes.named_parameters()}
     optimiser = Optimisers(trained, rate=args.rate, muon=args.muon)
-    if source == latest:
+    if "classes" in stored:
         classes.load_state_dict(stored["classes"])
+    if source == latest:
         optimiser.load_state_dict(stored["optimiser"])
         begin = stored["step"]
     if source:

@@ -22,6 +22,8 @@ from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.image_encoder import place_code
 from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+from wordmask.methods.dense import _level_of
+from wordmask.ops.geometry import letterbox, squash
 from wordmask.ops.probability import best_level
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 
@@ -321,8 +323,31 @@ def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:
         assert found.threshold < 0.5
         assert found.mask.any()
     assert hair.threshold != cat.threshold
-    assert without.threshold == hair.threshold  # negatives take away from the mask that was there
-    assert not (without.mask & ~hair.mask).any()
+    assert without.area == 0 or without.threshold < 0.5
+
+
+def test_negatives_leave_a_mask_cut_at_the_level_of_what_remains() -> None:
+    own, rival = np.full((8, 8), -9.0, np.float32), np.full((8, 8), -20.0, np.float32)
+    own[:4], own[6:] = 8.0, -0.8  # half of it sure, and somebody else's; a quarter unsure, and its own
+    rival[:4] = 9.0
+    level = _level_of(own, rival, squash((8, 8), (32, 32)))
+    assert level == pytest.approx(best_level(own[4:]), abs=1e-3)
+    assert level < 0.31 < best_level(own)
+
+
+def test_the_own_level_leaves_out_what_is_no_picture(calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrated.model, "canvas", lambda size: letterbox(size, (96, 96)))  # type: ignore[attr-defined]
+    (found,) = calibrated.segment(picture(), "hair")
+    top, left, height, width = (value // 4 for value in found.placement.content)
+    inside = found.logits[top : top + height, left : left + width]
+    assert inside.size < found.logits.size
+    assert found.threshold == best_level(inside) != best_level(found.logits)
+
+
+def test_many_pictures_get_the_same_levels_as_one(calibrated: Segmenter) -> None:
+    (alone,) = calibrated.segment(picture(), "hair")
+    for result in calibrated.segment_many([picture(), picture()], "hair"):
+        assert result[0].threshold == pytest.approx(alone.threshold, abs=1e-4)
 
 
 def test_an_asked_threshold_replaces_each_masks_own(calibrated: Segmenter) -> None:

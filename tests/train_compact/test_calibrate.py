@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -17,7 +19,11 @@ WEIGHTS = Path(__file__).parents[2] / "src" / "wordmask" / "weights" / "compact"
 def script(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Import a script of the folder by its name; they import each other by theirs."""
     monkeypatch.syspath_prepend(SCRIPTS)
-    return importlib.import_module
+    before = set(sys.modules)
+    yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == SCRIPTS:
+            del sys.modules[name]
 
 
 def rows(kind: Any, count: int, *, scale: float, shift: float, seed: int = 0) -> Any:
@@ -74,6 +80,27 @@ def test_unknown_pixels_of_a_mask_do_not_count(script: Any) -> None:
     assert set(picture) == {7}
     np.testing.assert_array_equal(share[known > 0], values[known > 0] > 0)
     assert (known == 0).mean() == pytest.approx(0.25, abs=0.1)
+    assert known.sum() == pytest.approx(1)
+
+
+def test_what_a_set_tells_is_collected_and_calibrated(
+    script: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    calibrate, pictures = script("calibrate"), script("pictures")
+    rng, shots = np.random.default_rng(0), []
+    for number in range(6):
+        pixels = cv2.resize(rng.integers(0, 255, (5, 5, 3), dtype=np.uint8), (64, 64))
+        labels = np.repeat(np.repeat(rng.integers(0, 2, (2, 2), dtype=np.uint8), 32, 0), 32, 1)
+        atoms = {1: "sky"} if labels.any() else {}
+        shots.append(pictures.Shot("camvid", str(number), pixels, labels, atoms, exhaustive=True))
+    monkeypatch.setattr(calibrate, "load_pictures", lambda *_, **__: {"camvid": shots})
+    monkeypatch.setattr(calibrate, "set_names", lambda data: {"camvid": ["sky", "road"]})
+    presences, cells = calibrate.collect(WEIGHTS, tmp_path, tmp_path)
+    asked = len(calibrate.absent_too("camvid", ["sky", "road"]))
+    assert presences["camvid"].truth.reshape(6, asked)[:, 0].tolist() == [float(bool(s.atoms)) for s in shots]
+    assert not presences["camvid"].truth.reshape(6, asked)[:, 1:].any()
+    assert len(cells["camvid"].logit) == calibrate.CELLS * sum(bool(s.atoms) for s in shots)
+    assert presences["camvid"].weight[presences["camvid"].truth == 1].sum() == pytest.approx(0.5)
 
 
 def test_settings_are_compared_without_touching_the_model(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,9 +111,10 @@ def test_settings_are_compared_without_touching_the_model(script: Any, monkeypat
     labels = np.repeat(np.repeat(np.array([[1], [2]], np.uint8), 32, 0), 64, 1)
     shot = pictures.Shot("facade", "x", pixels, labels, {1: "sky", 2: "road"}, exhaustive=False)
     before = (WEIGHTS / "config.json").read_bytes()
-    everything, best = (
-        choose.scores(WEIGHTS, {"facade": [shot]}, Path(), 64, threshold, 0.0) for threshold in (0.0, None)
+    everything, nothing, best = (
+        choose.scores(WEIGHTS, {"facade": [shot]}, Path(), 64, threshold, 0.0) for threshold in (0.0, 1.0, None)
     )
     assert everything == {"facade": 0.5}  # above the threshold 0 each name covers the whole picture
-    assert best["facade"] != everything["facade"]
+    assert nothing == {"facade": 0.0}
+    assert 0.5 < best["facade"] <= 1
     assert (WEIGHTS / "config.json").read_bytes() == before

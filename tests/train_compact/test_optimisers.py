@@ -10,6 +10,8 @@ from torch import nn
 
 from scripts.train_compact.optimisers import Optimisers, flat
 
+pytestmark = pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="this torch has no Muon")
+
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
@@ -99,3 +101,9 @@ def test_a_stored_run_goes_on_as_if_it_had_not_stopped() -> None:
     second = optimisers(again)
     second.load_state_dict(copy.deepcopy(first.state_dict()))
     assert learn(again, second, steps=3) == pytest.approx(whole, rel=1e-6)
+
+
+def test_checkpoints_of_other_optimisers_are_refused() -> None:
+    stored = optimisers(network(), muon=0.0).state_dict()
+    with pytest.raises(ValueError, match=r"other optimisers.*--muon"):
+        optimisers(network()).load_state_dict(stored)

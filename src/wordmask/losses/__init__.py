@@ -3,7 +3,7 @@
 | loss | of | source |
 |---|---|---|
 | `bce` | every known pixel | CLIPSeg trains with nothing else (arXiv 2112.10003, section 4) |
-| `balanced_bce` | inside and outside counted alike, however small the thing | our compact network |
+| `balanced_bce` | inside and outside counted alike, however small the thing | the recipe `finetune` |
 | `dice` | the overlap, of things that are there | Milletari et al., arXiv 1606.04797, with squares in the denominator |
 
 All take logits, targets and `known`, the weight of each pixel, 0 where nothing is known. None of them averages over

@@ -75,7 +75,8 @@ class DenseSegmenter:
     """A `Segmenter` made from a `DenseModel`.
 
     A text prompt's negatives are dense too: a pixel stays in the mask only where the prompt's logit is higher than
-    that of every negative, even at the threshold 0 (which then becomes `LOWEST`). A model without a presence head
+    that of every negative, even at the threshold 0 (which then becomes `LOWEST`); a mask's own level is that of what
+    remains. A model without a presence head
     answers, as an uncalibrated presence, the highest probability of its heatmap after smoothing.
 
     Calls leave no trace but remembered conditions of prompts, so a segmenter can serve several threads.
@@ -238,9 +239,12 @@ class DenseSegmenter:
         logits, presences = self._decode(features, plan.conditions)
         founds = []
         for prompt, own, negatives in zip(plan.prompts, plan.own, plan.negatives, strict=True):
-            cut = best_level(_inside(logits[own], encoded.placement)) if level is None else level
-            cut = max(cut, LOWEST) if negatives else cut
-            values = _without(logits[own], [logits[row] for row in negatives], cut)
+            rival = np.maximum.reduce([logits[row] for row in negatives]) if negatives else None
+            values = logits[own]
+            cut = _level_of(values, rival, encoded.placement) if level is None else level
+            if rival is not None:
+                cut = max(cut, LOWEST)
+                values = _without(values, rival, cut)
             presence = _peak(values, encoded.placement) if presences is None else float(presences[own])
             limit = self.model.presence_threshold
             founds.append(Found(prompt, values, encoded.placement, presence, cut, limit))
@@ -325,16 +329,19 @@ def _mapped(features: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return build(*parts) if hasattr(features, "_fields") else build(parts)
 
 
-def _without(logits: NDArray[np.float32], negatives: list[NDArray[np.float32]], level: float) -> NDArray[np.float32]:
-    """Lower the logits where a negative's are higher, so that exactly those pixels fall below the threshold.
+def _level_of(logits: NDArray[np.float32], rival: NDArray[np.float32] | None, placement: Placement) -> float:
+    """The level of a mask's own, of the part of the map that shows the picture and where no negative is higher."""
+    left = logits if rival is None else np.where(logits > rival, logits, np.float32(-np.inf))
+    return best_level(_inside(left, placement))
+
+
+def _without(logits: NDArray[np.float32], rival: NDArray[np.float32], level: float) -> NDArray[np.float32]:
+    """Lower the logits where the highest negative's are higher, so that exactly those pixels fall below the threshold.
 
     With t the threshold's logit, min(own, own - highest negative + t) exceeds t where own exceeds both t and the
     negatives, and it changes smoothly across the border between them, so it can be interpolated.
     """
-    if not negatives:
-        return logits
     limit = math.log(level / (1 - level)) if level < 1 else 0.0
-    rival = np.maximum.reduce(negatives)
     lowered: NDArray[np.float32] = np.minimum(logits, logits - rival + np.float32(limit))
     return lowered
 

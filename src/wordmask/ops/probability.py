@@ -10,6 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+UNSURE = 0.05
+"""No level of a mask's own is lower: cells less likely than this are not shown, whatever the others are."""
+
 
 def logit(probability: float) -> float:
     """Return the logit whose sigmoid is `probability`; infinite at 0 and 1."""
@@ -27,21 +30,23 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def best_level(logits: NDArray[np.float32]) -> float:
     """Return the probability above which pixels make the mask with the highest expected intersection over union.
 
-    For a set S of cells that each belong to the thing with probability p, independent of each other, the intersection
-    is expected to be I = sum of p over S, the union U = sum of p over all cells + |S| - I. I / U is highest for some
-    number of the most probable cells (Nowozin, CVPR 2014, section 4), and one more cell raises it where
-    p > J / (1 + J), J being the I / U reached: that is the level. A mask that is sure of itself is cut near one half;
-    one that is unsure everywhere is cut lower, where a fixed level would leave nothing of it.
+    For a set S of cells that belong to the thing with probabilities p, the intersection is expected to be I = sum of p
+    over S, the union U = sum of p over all cells + |S| - I. The ratio of the two, which stands for the expected IoU, is
+    highest for some number of the most probable cells (after Nowozin, CVPR 2014), and one more cell raises it where
+    p > J / (1 + J), J being the ratio reached: that is the level. A mask that is sure of itself is cut near one half;
+    one that is unsure everywhere is cut lower, where a fixed level would leave nothing of it. There is always a cell
+    above it, unless none is as likely as `UNSURE`: whether the thing is there at all is for presence to say.
 
     Args:
-        logits: float32 `(h, w)`, at least one cell, calibrated: of the cells with probability p, a share of p belongs
-            to the thing.
+        logits: float32 `(h, w)`, calibrated where the thing is there: of the cells with probability p, a share of p
+            belongs to it. Cells that are NaN do not count.
 
     Returns:
-        A probability in [0, 0.5].
+        A probability in [UNSURE, 0.5].
     """
-    sure = np.sort(sigmoid(logits.ravel()))[::-1]
-    inside = np.cumsum(sure, dtype=np.float64)
-    union = inside[-1] + np.arange(1, len(sure) + 1) - inside
-    expected = float((inside / union).max())
-    return expected / (1 + expected)
+    values = logits[~np.isnan(logits)].astype(np.float64)
+    sure = np.sort(1 / (1 + np.exp(-values.clip(-700, 700))))[::-1]
+    inside = np.cumsum(sure)
+    union = inside[-1:] + np.arange(1, len(sure) + 1) - inside
+    expected = float((inside / union).max(initial=0.0))
+    return max(expected / (1 + expected), UNSURE)

@@ -140,7 +140,11 @@ class CompactModel:
     def decode(self, features: ImageFeatures, conditions: Tensor) -> DenseOutput:
         """Features of one picture (B = 1) and conditions (P, C) -> logits (P, h, w) at stride 4, presence (P,)."""
         logits, presence = self.network.decoder(features, conditions.unsqueeze(0))
-        return DenseOutput(self.settings.mask_scale * logits[0] + self.settings.mask_shift, presence[0])
+        return DenseOutput(self.calibrate_masks(logits[0]), presence[0])
+
+    def calibrate_masks(self, logits: Tensor) -> Tensor:
+        """The network's mask logits -> float32 logits whose probabilities were fitted on validation pictures."""
+        return self.settings.mask_scale * logits.float() + self.settings.mask_shift
 
     def calibrate_presence(self, logits: Tensor) -> Tensor:
         """Presence logits -> probabilities, by the scale and shift fitted on validation pictures."""

@@ -61,7 +61,7 @@ class CompactStudent(Student):
         features = network.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
         conditions = self._conditions(batch.phrases, model).to(batch.pixels.device)
         logits, presence = network.decoder(features, conditions.view(len(batch.pixels), -1, conditions.shape[-1]))
-        return Answer(logits.flatten(0, 1), presence.flatten())
+        return Answer(model.calibrate_masks(logits).flatten(0, 1), presence.flatten())
 
     def segmenter(self) -> Segmenter:
         device = self._whole[0].text.position.device
