@@ -45,8 +45,12 @@ def best_level(logits: NDArray[np.float32]) -> float:
         A probability in [UNSURE, 0.5].
     """
     values = logits[~np.isnan(logits)].astype(np.float64)
-    sure = np.sort(1 / (1 + np.exp(-values.clip(-700, 700))))[::-1]
-    inside = np.cumsum(sure)
-    union = inside[-1:] + np.arange(1, len(sure) + 1) - inside
-    expected = float((inside / union).max(initial=0.0))
-    return max(expected / (1 + expected), UNSURE)
+    sure = 1 / (1 + np.exp(-values.clip(-700, 700)))
+    total, level, last = float(sure.sum()), 0.0, -1.0
+    while level > last:  # the ratio rises from step to step to its highest (Dinkelbach, 1967); a few steps
+        last = level
+        chosen = sure[sure > level]
+        inside = float(chosen.sum())
+        ratio = inside / max(total + len(chosen) - inside, 1e-300)
+        level = max(ratio / (1 + ratio), last)
+    return max(level, UNSURE)
