@@ -24,7 +24,7 @@ REAL_GROUND = {
     "objects",
     "facade",
 }  # label 0 is known to be none of the names
-SHARE = {  # share of each set in a batch
+SHARE = {  # share of each set in a batch, unless train.py is told otherwise; they need not add up to 1
     "celebamask": 0.32,
     "carparts": 0.05,
     "camvid": 0.14,
@@ -195,8 +195,10 @@ class BatchMaker:
         *,
         prompts: int = 4,
         spoken: dict[str, np.ndarray] | None = None,
+        share: dict[str, float] | None = None,
     ) -> None:
         self.shots, self.targets, self.prompts = shots, targets, prompts
+        self.share = SHARE | (share or {})
         self.spoken = spoken or {}  # name -> (V, C): what the phrase encoder makes of ways to say it
         self.atoms = {s: sorted({n for shot in rows for n in shot.atoms.values()}) for s, rows in shots.items()}
         for source, names in self.atoms.items():  # a mirrored name is a name too
@@ -251,7 +253,7 @@ class BatchMaker:
 
     def make(self, count: int, size: int, rng: random.Random) -> Batch:
         sets = list(self.shots)
-        sources = rng.choices(sets, weights=[SHARE[s] for s in sets], k=count)
+        sources = rng.choices(sets, weights=[self.share[s] for s in sets], k=count)
         rows = [self._picture(source, size, rng) for source in sources]
         columns = [torch.from_numpy(np.stack(c)) for c in zip(*(r for r in rows), strict=True)]
         return Batch(*columns, sources)

@@ -158,6 +158,14 @@ def speak(folder: Path, targets: Targets, names: list[str], *, ways: int = 12) -
     return result
 
 
+def share(text: str) -> tuple[str, float]:
+    """A set and its share in a batch, from SET=VALUE."""
+    name, _, value = text.partition("=")
+    if name not in SHARE or not float(value) > 0:
+        raise ValueError(text)
+    return name, float(value)
+
+
 def rate(step: int, args: argparse.Namespace) -> float:
     """Warm up, stay, and from --decay on fall to zero: a run can be taken up again before its decay."""
     if step < args.warm:
@@ -176,6 +184,9 @@ def main() -> None:
         "--start", type=Path, help="checkpoint, or folder of shipped weights, to begin from with a new optimiser"
     )
     parser.add_argument("--without", nargs="*", default=[], metavar="SET", help="sets that are held out")
+    parser.add_argument(
+        "--share", type=share, nargs="*", default=[], metavar="SET=VALUE", help="other shares of sets in a batch"
+    )
     parser.add_argument("--text", type=Path, help="folder of train_text.py: most prompts as its encoder reads them")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--warm", type=int, default=200)
@@ -205,7 +216,7 @@ def main() -> None:
     targets = Targets(args.data)
     sets = tuple(s for s in SHARE if s not in args.without)
     shots = load_pictures(args.data, args.cache, "train", side=args.side, sets=sets)
-    maker = BatchMaker(shots, targets, prompts=args.prompts)
+    maker = BatchMaker(shots, targets, prompts=args.prompts, share=dict(args.share))
     balance = balance_of(maker)
     words = dict(targets.words)
     if args.text:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "scripts" / "train_compact"
 WEIGHTS = Path(__file__).parents[2] / "src" / "wordmask" / "weights" / "compact"
-
-
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a script of the folder by its name; they import each other by theirs."""
-    monkeypatch.syspath_prepend(SCRIPTS)
-    before = set(sys.modules)
-    yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "").parent == SCRIPTS:
-            del sys.modules[name]
 
 
 def rows(kind: Any, count: int, *, scale: float, shift: float, seed: int = 0) -> Any:
