@@ -76,8 +76,8 @@ class DenseSegmenter:
 
     A text prompt's negatives are dense too: a pixel stays in the mask only where the prompt's logit is higher than
     that of every negative, even at the threshold 0 (which then becomes `LOWEST`); a mask's own level is that of what
-    remains. A model without a presence head
-    answers, as an uncalibrated presence, the highest probability of its heatmap after smoothing.
+    remains. A model without a presence head answers, as an uncalibrated presence, the highest probability of its
+    heatmap after smoothing.
 
     Calls leave no trace but remembered conditions of prompts, so a segmenter can serve several threads.
 

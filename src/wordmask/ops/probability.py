@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+Float = TypeVar("Float", bound=np.floating)
 
 UNSURE = 0.05
 """No level of a mask's own is lower: cells less likely than this are not shown, whatever the others are."""
@@ -21,9 +23,9 @@ def logit(probability: float) -> float:
     return math.log(probability / (1 - probability)) if probability < 1 else math.inf
 
 
-def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def sigmoid(logits: NDArray[Float]) -> NDArray[Float]:
     """Return probabilities; written with tanh, which cannot overflow."""
-    probabilities: NDArray[np.float32] = 0.5 + 0.5 * np.tanh(0.5 * logits)
+    probabilities: NDArray[Float] = 0.5 + 0.5 * np.tanh(0.5 * logits)
     return probabilities
 
 
@@ -44,8 +46,7 @@ def best_level(logits: NDArray[np.float32]) -> float:
     Returns:
         A probability in [UNSURE, 0.5].
     """
-    values = logits[~np.isnan(logits)].astype(np.float64)
-    sure = 1 / (1 + np.exp(-values.clip(-700, 700)))
+    sure = sigmoid(logits[~np.isnan(logits)].astype(np.float64))
     total, level, last = float(sure.sum()), 0.0, -1.0
     while level > last:  # the ratio rises from step to step to its highest (Dinkelbach, 1967); a few steps
         last = level
