@@ -34,7 +34,8 @@ import torch.nn.functional as F
 from scripts.experiments.clipseg.modified import MODES, Mode, as_pixels
 from scripts.experiments.clipseg.orderings import PROMPTS
 from scripts.experiments.clipseg.pooling import phrase
-from wordmask.backbones.clip import ClipTextEncoder, build_clip, fill_buffers, load_tokenizer
+from wordmask.backbones.clip import build_clip, load_tokenizer
+from wordmask.backbones.clip_text import ClipTextEncoder
 from wordmask.checkpoints import read_json
 from wordmask.data.coco_json import CocoJson
 from wordmask.data.plain import plain
@@ -96,7 +97,6 @@ class Clip:
         clip: Any = build_clip(vision, text, projection_dim=int(values.get("projection_dim", 512)))
         weights = key_map.clip_from_transformers(read_weights(find_weights(folder)))
         key_map.load_exactly(clip, weights, source=folder.name)
-        fill_buffers(clip)
         self.scale = float(clip.logit_scale.exp())
         self.side = int(clip.vision_model.config.image_size)
         self.text = ClipTextEncoder(clip, load_tokenizer(folder))

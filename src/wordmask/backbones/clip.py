@@ -1,8 +1,7 @@
-"""Adapter to transformers' CLIP (Radford et al., arXiv 2103.00020): the one file that names transformers."""
+"""Adapter to transformers' CLIP (Radford et al., arXiv 2103.00020): the one file that imports transformers."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from wordmask.errors import CheckpointError, quote, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from transformers import CLIPTokenizer
@@ -34,9 +33,6 @@ TOWER_SETTINGS = (
     "vocab_size",
 )
 """What of a tower's saved settings shapes the network; older files hold dozens of unrelated ones beside them."""
-
-TEXTS_AT_ONCE = 64
-"""Phrases that pass the text tower together; bounds memory however many are asked for."""
 
 
 def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection_dim: int) -> nn.Module:
@@ -99,14 +95,6 @@ def random_vision(vision: Mapping[str, Any], *, projection_dim: int, seed: int) 
     return {name: tensor for name, tensor in weights.items() if "position_ids" not in name}
 
 
-def fill_buffers(clip: nn.Module) -> None:
-    """Give the position numbers, which no checkpoint holds, their values after the weights are in place."""
-    for module in clip.modules():
-        positions = getattr(module, "position_ids", None)
-        if isinstance(positions, Tensor) and positions.is_meta:
-            module.position_ids = torch.arange(positions.shape[-1]).expand(1, -1)
-
-
 def load_tokenizer(folder: Path) -> CLIPTokenizer:
     """Read a CLIP tokenizer (tokenizer.json, or vocab.json and merges.txt) from a local folder.
 
@@ -127,48 +115,6 @@ def load_tokenizer(folder: Path) -> CLIPTokenizer:
         got = f"an unreadable tokenizer in {quote(folder)} ({error})"
         raise CheckpointError(sentence(got, "the files of a CLIP tokenizer", remedy)) from error
     return tokenizer
-
-
-class ClipTextEncoder(nn.Module):
-    """Phrases to condition vectors: the projected end-of-text token, not normalised.
-
-    Phrases of more than `context` tokens (77 in CLIP, start and end included) are cut.
-
-    Args:
-        clip: A CLIP model of `build_clip` with its weights.
-        tokenizer: The tokenizer those weights were trained with.
-    """
-
-    def __init__(self, clip: Any, tokenizer: CLIPTokenizer) -> None:
-        super().__init__()
-        self.model = clip.text_model
-        self.projection = clip.text_projection
-        self.tokenizer = tokenizer
-        self.context = int(clip.text_model.config.max_position_embeddings)
-
-    def forward(self, texts: Sequence[str]) -> Tensor:
-        """Encode P phrases: (P, C).
-
-        Phrases of similar length go through the tower together. Padding needs no mask: attention is causal and the
-        end-of-text token comes before it.
-        """
-        order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-        parts = [self._encode([texts[i] for i in chosen]) for chosen in _chunks(order, TEXTS_AT_ONCE)]
-        back = torch.tensor(order, device=parts[0].device).argsort()
-        return torch.cat(parts)[back]
-
-    def _encode(self, texts: list[str]) -> Tensor:
-        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=self.context, return_tensors="pt")
-        ids = tokens["input_ids"].to(next(self.parameters()).device)
-        projected: Tensor = self.projection(self.model(input_ids=ids).pooler_output)
-        return projected
-
-
-def _chunks(items: list[int], size: int) -> list[list[int]]:
-    """Split evenly into as few parts of at most `size` as it takes."""
-    parts = max(1, math.ceil(len(items) / size))
-    step = math.ceil(len(items) / parts)
-    return [items[start : start + step] for start in range(0, len(items), max(1, step))]
 
 
 def _relevant(settings: Mapping[str, Any]) -> dict[str, Any]:

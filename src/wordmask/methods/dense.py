@@ -358,6 +358,7 @@ def _inside(logits: NDArray[np.float32], placement: Placement) -> NDArray[np.flo
 def _peak(logits: NDArray[np.float32], placement: Placement) -> float:
     """Highest probability of a smoothed map, inside the picture."""
     inside = torch.from_numpy(_inside(logits, placement))
-    side = max(1, round(min(inside.shape) * SMOOTHING))
-    smooth = F.avg_pool2d(inside[None, None], side, stride=max(1, side // 2))
+    half = max(1, round(min(inside.shape) * SMOOTHING / 2))
+    smooth = F.avg_pool2d(inside[None, None], half)
+    smooth = F.avg_pool2d(smooth, [min(2, side) for side in smooth.shape[2:]], stride=1)
     return float(smooth.amax().sigmoid())

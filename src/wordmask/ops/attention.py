@@ -1,11 +1,24 @@
-"""Attention written for one machine: bfloat16 on a CPU."""
+"""Softmax attention, in the way that was measured to be the fastest for its numbers."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["attend_by_head"]
+__all__ = ["attend", "attend_by_head"]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Softmax attention of (B, heads, L, D) to (B, heads, M, D): torch's fused kernel, or `attend_by_head`.
+
+    Measured for heads of 64 channels; with the 16 of CLIPSeg's decoder head by head gains nothing.
+    """
+    is_reduced_on_cpu = query.dtype == torch.bfloat16 and query.device.type == "cpu"
+    needs_gradient = torch.is_grad_enabled() and (query.requires_grad or key.requires_grad or value.requires_grad)
+    if is_reduced_on_cpu and not needs_gradient:
+        return attend_by_head(query, key, value)
+    return F.scaled_dot_product_attention(query, key, value)
 
 
 def attend_by_head(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wordmask.backbones.clip import ClipTextEncoder
+    from wordmask.backbones.clip_text import ClipTextEncoder
     from wordmask.methods.clipseg.config import ClipSegConfig
     from wordmask.methods.clipseg.decoder import Readouts
     from wordmask.methods.clipseg.visual_tower import VisualTower

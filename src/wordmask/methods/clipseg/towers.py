@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from wordmask.backbones.clip import ClipTextEncoder, build_clip, build_clip_text, fill_buffers, load_tokenizer
+from wordmask.backbones.clip import build_clip, build_clip_text, load_tokenizer
+from wordmask.backbones.clip_text import ClipTextEncoder
 from wordmask.backbones.vit import build_vit, vit_settings
 from wordmask.methods.clipseg import key_map
 from wordmask.methods.clipseg.visual_tower import VisualTower
@@ -50,7 +51,6 @@ def _clip(checkpoint: Checkpoint, tokenizer: Any) -> tuple[VisualTower, ClipText
     config = checkpoint.config
     clip = build_clip(config.vision, config.text, projection_dim=config.projection_dim)
     key_map.load_exactly(clip, checkpoint.clip, source=f"{checkpoint.folder.name} (CLIP)")
-    fill_buffers(clip)
     return VisualTower(clip, extract_layers=config.extract_layers), ClipTextEncoder(clip, tokenizer)
 
 
@@ -63,7 +63,6 @@ def _vit(checkpoint: Checkpoint, tokenizer: Any) -> tuple[VisualTower, ClipTextE
     key_map.load_exactly(projection, inside(checkpoint.clip, "visual_projection."), source=f"{name} (projection)")
     text = build_clip_text(config.text, projection_dim=config.projection_dim)
     key_map.load_exactly(text, text_weights(checkpoint.clip), source=f"{name} (CLIP's text tower)")
-    fill_buffers(text)
     return VitTower(vit, projection, extract_layers=config.extract_layers), ClipTextEncoder(text, tokenizer)
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from wordmask.methods.clipseg.visual_tower import VisionBlock, VisualTower
+from wordmask.backbones.clip_block import ClipBlock
+from wordmask.methods.clipseg.visual_tower import VisualTower
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ class VitTower(VisualTower):
         self.positions = nn.Parameter(vit.positions[0])
         self.norm_in, self.norm_out = nn.Identity(), vit.norm
         self.blocks = nn.ModuleList(
-            VisionBlock(layer, settings["num_attention_heads"], settings["hidden_act"]) for layer in vit.blocks
+            ClipBlock(layer, settings["num_attention_heads"], settings["hidden_act"]) for layer in vit.blocks
         )
         self.projection = projection
         self._tables: dict[tuple[int, int, torch.dtype, torch.device], Tensor] = {}
