@@ -36,6 +36,8 @@ ABSENCES_KNOWN = ("celebamask", "camvid", "coco")
 """Sets with pictures of which it is known what they do not hold."""
 CELLS = 400
 """Cells that are drawn from each mask."""
+GATES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+"""Presence thresholds of which is told what they keep and let in."""
 
 
 class Rows(NamedTuple):
@@ -145,10 +147,16 @@ def probability(logits: np.ndarray | float, scale: float, shift: float) -> np.nd
     return sigmoid(scale * np.asarray(logits) + shift)
 
 
+def rates(rows: Rows, scale: float, shift: float, threshold: float) -> tuple[float, float]:
+    """Share of what is there, and of what is absent, whose presence reaches the threshold."""
+    reached, there = probability(rows.logit, scale, shift) >= threshold, rows.truth == 1
+    return float(reached[there].mean()), float(reached[~there].mean())
+
+
 def describe(rows: Rows, scale: float, shift: float, threshold: float) -> str:
-    p, there = probability(rows.logit, scale, shift), rows.truth == 1
-    kept, false = (p[there] >= threshold).mean(), (p[~there] >= threshold).mean()
-    return f"AUROC {roc_auc_score(there, p):.3f}, at {threshold:.2f}: recall {kept:.3f}, false positives {false:.3f}"
+    area = roc_auc_score(rows.truth == 1, rows.logit)
+    kept, false = rates(rows, scale, shift, threshold)
+    return f"AUROC {area:.3f}, at {threshold:.2f}: recall {kept:.3f}, false positives {false:.3f}"
 
 
 def loss_of(rows: Rows, scale: float, shift: float) -> float:
@@ -191,6 +199,12 @@ def main() -> None:
         "presence_threshold": round(threshold, 3),
     }
     (args.model / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    for gate in GATES:
+        found = {s: rates(r, scale, shift, gate) for s, r in presences.items()}
+        print(
+            f"gate {gate}: "
+            + ", ".join(f"{s} keeps {kept:.3f}, lets in {false:.3f}" for s, (kept, false) in found.items())
+        )
     print(f"presence: scale {scale:.3f}, shift {shift:.3f}, threshold {threshold:.3f}")
     print(f"masks: scale {mask_scale:.3f}, shift {mask_shift:.3f}, each cut at its own level")
 

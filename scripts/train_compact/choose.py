@@ -13,17 +13,12 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import argparse
-import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
-from evaluate import evaluate
+from evaluate import evaluate, load_with
 from pictures import Shot, load_pictures
 from vocabulary import set_names
-
-import wordmask
 
 SETS = ("celebamask", "camvid", "pascal", "carparts", "coco", "clothing", "facade")
 
@@ -31,13 +26,9 @@ SETS = ("celebamask", "camvid", "pascal", "carparts", "coco", "clothing", "facad
 def scores(
     model: Path, shots: dict[str, list[Shot]], data: Path, canvas: int, threshold: float | None, gate: float
 ) -> dict[str, float]:
-    """Return the mIoU by set of a model with other settings; its folder stays as it is."""
-    with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(shutil.copytree(model, Path(scratch) / "model"))
-        config = json.loads((copy / "config.json").read_text())
-        config["settings"] |= {"long_side": canvas, "threshold": threshold, "presence_threshold": gate}
-        (copy / "config.json").write_text(json.dumps(config))
-        report = evaluate(wordmask.load(copy), shots, set_names(data), None)
+    """Return the mIoU by set of a model with other settings."""
+    settings = {"long_side": canvas, "threshold": threshold, "presence_threshold": gate}
+    report = evaluate(load_with(model, settings), shots, set_names(data), None)
     return {source: round(row["mIoU"], 3) for source, row in report["sets"].items()}
 
 

@@ -20,10 +20,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import argparse
 import json
 import platform
+import shutil
 import sys
+import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -162,6 +165,17 @@ class Others:
         }
 
 
+def load_with(model: Path | None, settings: dict[str, Any]) -> Any:
+    """A segmenter of a folder (None: the embedded weights) with other settings; the folder stays as it is."""
+    folder = model or Path(wordmask.__file__).parent / "weights" / "compact"
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(shutil.copytree(folder, Path(scratch) / "model"))
+        config = json.loads((copy / "config.json").read_text())
+        config["settings"] |= settings
+        (copy / "config.json").write_text(json.dumps(config))
+        return wordmask.load(copy)
+
+
 def truth_of(shot: Shot, name: str) -> np.ndarray:
     return np.isin(shot.labels, shot.values(name))
 
@@ -248,7 +262,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
-    parser.add_argument("--model", default=None)
+    parser.add_argument("--model", type=Path, help="a folder of weights (default: those of the package)")
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, help="other settings than the model's: '{\"presence_threshold\": 0}'"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--sets", nargs="*", default=list(SETS))
     parser.add_argument("--split", default="val", help="train tells how well a model fits what it was trained on")
@@ -257,7 +274,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     shots = load_pictures(args.data, args.cache, args.split, side=4096, sets=tuple(args.sets))
-    segmenter = wordmask.load(args.model)
+    segmenter = load_with(args.model, args.settings)
     report = evaluate(segmenter, shots, set_names(args.data), args.limit)
     if {"celebamask", "carparts"} <= set(args.sets):
         report["mirror"] = mirror_consistency(segmenter, shots, args.limit)

@@ -15,15 +15,14 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from tests.methods.contract import MethodContract, example, logits, picture
-from wordmask.contracts import Segmenter
+from wordmask.contracts import DenseOutput, Segmenter
 from wordmask.errors import CheckpointError, ImageError, ModelNotFoundError, UnsupportedPromptError
 from wordmask.methods.compact import load_compact, save_compact
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.image_encoder import place_code
 from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
-from wordmask.methods.dense import _level_of
-from wordmask.ops.geometry import letterbox, squash
+from wordmask.ops.geometry import letterbox
 from wordmask.ops.probability import best_level
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 
@@ -326,13 +325,17 @@ def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:
     assert without.area == 0 or without.threshold < 0.5
 
 
-def test_negatives_leave_a_mask_cut_at_the_level_of_what_remains() -> None:
+def test_negatives_leave_a_mask_cut_at_the_level_of_what_remains(
+    calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, rival = np.full((8, 8), -9.0, np.float32), np.full((8, 8), -20.0, np.float32)
     own[:4], own[6:] = 8.0, -0.8  # half of it sure, and somebody else's; a quarter unsure, and its own
     rival[:4] = 9.0
-    level = _level_of(own, rival, squash((8, 8), (32, 32)))
-    assert level == pytest.approx(best_level(own[4:]), abs=1e-3)
-    assert level < 0.31 < best_level(own)
+    answer = DenseOutput(torch.from_numpy(np.stack([own, rival])), torch.zeros(2))
+    monkeypatch.setattr(calibrated.model, "decode", lambda *_: answer)  # type: ignore[attr-defined]
+    (found,) = calibrated.segment(picture(), TextPrompt("hair", negatives=("a cat",)))
+    assert found.threshold == pytest.approx(best_level(own[4:]), abs=1e-3)
+    assert found.threshold < 0.31 < best_level(own)
 
 
 def test_the_own_level_leaves_out_what_is_no_picture(calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:

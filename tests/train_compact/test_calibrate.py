@@ -48,6 +48,14 @@ def test_the_level_keeps_that_share_of_what_is_there(script: Any, recall: float)
     assert (answers.logit[answers.truth == 1] >= level).mean() == pytest.approx(recall, abs=2e-3)
 
 
+def test_what_a_gate_keeps_and_lets_in(script: Any) -> None:
+    calibrate = script("calibrate")
+    truth, logit = np.array([1.0, 1, 1, 0, 0]), np.array([3.0, 0.1, -1, 0.2, -2])
+    answers = calibrate.Rows(np.arange(5), truth, logit, np.ones(5))
+    assert calibrate.rates(answers, 1.0, 0.0, 0.5) == pytest.approx((2 / 3, 1 / 2))
+    assert calibrate.rates(answers, 1.0, 2.5, 0.5) == pytest.approx((1, 1))
+
+
 def test_halves_share_no_picture(script: Any) -> None:
     calibrate = script("calibrate")
     answers = rows(calibrate.Rows, 11, scale=1, shift=0)
