@@ -37,6 +37,9 @@ from wordmask.methods.compact.text_encoder import TextEncoder
 
 cv2.setNumThreads(1)
 
+LEAST_SURE = 0.15
+"""Weight of the least sure absence: a picture of which less is known than that counts less."""
+
 
 def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Weighted binary cross-entropy plus Dice where the thing is there."""
@@ -70,6 +73,20 @@ def class_loss(
             total = total + len(rows) * F.cross_entropy(logits, classes, weight=balance[source], ignore_index=-1)
             count += len(rows)
     return total / max(count, 1)
+
+
+def presence_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of presence, in which a picture's names that are there weigh as much as those that are absent.
+
+    Sets differ in how many names of a picture are asked for that it holds (a face: five of six, a PASCAL picture: one).
+    Without the balance a network that knows the sets apart takes that for how likely a name is to be there.
+    """
+    each = F.binary_cross_entropy_with_logits(logits, batch.presence, reduction="none")
+    sides = []
+    for there in (batch.presence > 0.5, batch.presence <= 0.5):
+        weight = batch.presence_weights * there
+        sides.append((weight * each).sum(1) / weight.sum(1).clamp(min=LEAST_SURE))
+    return torch.stack(sides).mean()
 
 
 def balance_of(maker: BatchMaker) -> dict[str, torch.Tensor]:
@@ -260,12 +277,11 @@ def main() -> None:
         queries = {s: classes(network.decoder.gain * vectors) for s, vectors in names.items()}
         features = type(features)(*(f.float() for f in features))
         logits, presence = logits.float(), presence.float()
-        seen = F.binary_cross_entropy_with_logits(presence, batch.presence, weight=batch.presence_weights)
         parts = torch.stack(
             [
                 mask_loss(logits, batch),
                 class_loss(features.pixel, queries, batch, balance),
-                seen,
+                presence_loss(presence, batch),
                 example_loss(network, features, batch, bank),
             ]
         )

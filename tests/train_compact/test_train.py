@@ -51,3 +51,27 @@ def test_shares_are_read_from_the_command_line(script: Any) -> None:
     for wrong in ("pascal", "pascal=0", "pascal=-1", "pascal=nan", "imagenet=0.1", "pascal=much"):
         with pytest.raises(ValueError, match=r"."):
             share(wrong)
+
+
+def test_what_is_there_weighs_as_much_as_what_is_absent(script: Any) -> None:
+    train = script("train")
+    there = torch.tensor([[1.0, 1, 1, 1, 0], [1, 0, 0, 0, 0]])
+    sure = torch.tensor([[1.0, 1, 0, 1, 1], [1, 0.5, 0.5, 0.25, 0.25]])
+    logits = torch.zeros(2, 5, requires_grad=True)
+    train.presence_loss(logits, SimpleNamespace(presence=there, presence_weights=sure)).backward()
+    pull = logits.grad
+    assert pull is not None
+    assert pull.sum(1).tolist() == pytest.approx([0, 0], abs=1e-7)  # the prior of either picture is one half
+    assert pull[0].tolist() == pytest.approx([-1 / 24, -1 / 24, 0, -1 / 24, 1 / 8])
+
+
+def test_a_picture_of_which_little_is_known_counts_little(script: Any) -> None:
+    train = script("train")
+
+    def loss(sure: list[float]) -> float:
+        batch = SimpleNamespace(presence=torch.zeros(1, 2), presence_weights=torch.tensor([sure]))
+        return float(train.presence_loss(torch.zeros(1, 2), batch))
+
+    assert loss([0, 0]) == 0
+    assert loss([0.03, 0]) == pytest.approx(0.2 * loss([1, 1]))
+    assert loss([0.15, 0.15]) == pytest.approx(loss([1, 1]))

@@ -1,0 +1,101 @@
+"""How far masks move when a model computes in another precision than float32: mask IoU, logits, and the score itself.
+
+    python benchmarks/precision.py --data sets/celebamask                     # the embedded weights, bfloat16
+    python benchmarks/precision.py --data sets/pascal --model runs/mine/model # trained weights of your own
+
+A set is in the plain layout (`docs/tasks/evaluate.md`); each picture is asked for the names it holds. Mask IoU is that
+of the two masks with each other, both at the threshold the model itself takes, where either has a pixel. The error of
+the logits is relative (L2), over all of a set. The score is the mean IoU with the truth, in either precision.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loads
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from wordmask.api import load
+from wordmask.data.plain import plain
+from wordmask.device import choose_dtype
+
+if TYPE_CHECKING:
+    from wordmask.contracts import Segmenter
+    from wordmask.data.coco_json import CocoJson
+    from wordmask.data.label_maps import LabelMaps
+
+LOW = (0.9, 0.95, 0.99)
+"""Mask IoUs of which is told how many masks lie below."""
+
+
+def iou(one: np.ndarray, other: np.ndarray, known: np.ndarray | bool = True) -> float:
+    """Intersection over union of two masks; 1 where neither has a pixel."""
+    union = np.count_nonzero((one | other) & known)
+    return np.count_nonzero(one & other & known) / union if union else 1.0
+
+
+def compare(exact: Segmenter, rough: Segmenter, data: LabelMaps | CocoJson, limit: int | None) -> dict[str, Any]:
+    """Both segmenters on the pictures of a set."""
+    same: list[float] = []
+    scores: list[tuple[float, float]] = []
+    apart = total = 0.0
+    for place in range(min(limit or len(data), len(data))):
+        sample = data[place]
+        known = ~sample.ignored.full() if sample.ignored else True
+        asked = [query.prompt for query in sample.queries if query.mask.any()]
+        truths = [query.mask for query in sample.queries if query.mask.any()]
+        if not asked:
+            continue
+        for one, other, truth in zip(*(s.segment(sample.image, asked) for s in (exact, rough)), truths, strict=True):
+            if one.mask.any() or other.mask.any():
+                same.append(iou(one.mask, other.mask))
+            scores.append((iou(one.mask, truth, known), iou(other.mask, truth, known)))
+            apart += float(((other.logits.astype(np.float64) - one.logits) ** 2).sum())
+            total += float((one.logits.astype(np.float64) ** 2).sum())
+    if not same:
+        raise SystemExit(f"no mask to compare on {data.name}: every answer was empty in both precisions")
+    return {
+        "masks": len(same),
+        "mask_iou": float(np.mean(same)),
+        "median": float(np.median(same)),
+        "share_below": {str(level): float(np.mean(np.array(same) < level)) for level in LOW},
+        "logit_error": (apart / total) ** 0.5,
+        "score": dict(zip(("exact", "rough"), np.mean(scores, axis=0).tolist(), strict=True)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of sets")
+    parser.add_argument("--split", default="val")
+    parser.add_argument("--model", help="folder or hub id (default: the embedded weights)")
+    parser.add_argument("--dtype", default="bfloat16", help="the other precision")
+    parser.add_argument("--limit", type=int, help="pictures of each set")
+    parser.add_argument("--out", type=Path, help="JSON of what was measured")
+    args = parser.parse_args()
+    exact = load(args.model, device="cpu", dtype="float32")
+    rough = load(args.model, device="cpu", dtype=choose_dtype(args.dtype, torch.device("cpu")))
+    record: dict[str, Any] = {"model": exact.name, "dtype": args.dtype, "torch": torch.__version__, "sets": {}}
+    for folder in args.data:
+        data = plain(folder, args.split)
+        found = record["sets"][data.name] = compare(exact, rough, data, args.limit)
+        low = ", ".join(f"{share:.1%} below {level}" for level, share in found["share_below"].items())
+        print(
+            f"{data.name}: mask IoU {found['mask_iou']:.4f}, median {found['median']:.4f}, of {found['masks']}; {low}"
+        )
+        score = found["score"]
+        print(f"  logits {found['logit_error']:.1e}; score {score['exact']:.4f} and {score['rough']:.4f}", flush=True)
+        if args.out:
+            args.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The benchmark of precisions compares what it says it compares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.scripts import load_benchmark
+from tests.evaluate.halves import Shrunk, write_halves
+from tests.fakes import BrightnessSegmenter
+from wordmask.data.plain import plain
+
+
+@pytest.fixture
+def module() -> Any:
+    return load_benchmark("precision")
+
+
+def test_overlap_of_two_masks(module: Any) -> None:
+    one, other = np.array([[True, True, False]]), np.array([[True, False, False]])
+    assert module.iou(one, other) == 0.5
+    assert module.iou(one, other, np.array([[True, False, True]])) == 1
+    assert module.iou(one & False, one & False) == 1
+    assert module.iou(one, one & False) == 0
+
+
+def test_masks_are_compared_with_each_other_and_with_the_truth(module: Any, tmp_path: Path) -> None:
+    data = plain(write_halves(tmp_path / "halves"))
+    found = module.compare(BrightnessSegmenter(), Shrunk(), data, 2)  # one sees all of it, one the lower half
+    assert (found["masks"], found["mask_iou"], found["median"]) == (4, 0.5, 0.5)
+    assert found["share_below"] == {"0.9": 1, "0.95": 1, "0.99": 1}
+    assert found["score"] == {"exact": 1, "rough": 0.5}
+    assert found["logit_error"] > 0.5
+
+
+def test_the_same_precision_changes_nothing(module: Any, tmp_path: Path) -> None:
+    data = plain(write_halves(tmp_path / "halves"))
+    found = module.compare(BrightnessSegmenter(), BrightnessSegmenter(), data, None)
+    assert (found["masks"], found["mask_iou"], found["logit_error"]) == (12, 1, 0)
+    assert found["score"]["exact"] == found["score"]["rough"] < 1
