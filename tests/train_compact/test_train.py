@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
 from typing import Any
 
@@ -75,3 +76,21 @@ def test_a_picture_of_which_little_is_known_counts_little(script: Any) -> None:
     assert loss([0, 0]) == 0
     assert loss([0.03, 0]) == pytest.approx(0.2 * loss([1, 1]))
     assert loss([0.15, 0.15]) == pytest.approx(loss([1, 1]))
+
+
+def test_all_but_the_chosen_parts_are_frozen(script: Any) -> None:
+    train = script("train")
+    parameters = {name: torch.nn.Parameter(torch.zeros(1)) for name in ("encoder.a", "decoder.presence.0", "decoder.b")}
+    assert list(train.only(("decoder.presence",), parameters)) == ["decoder.presence.0"]
+    assert [name for name, value in parameters.items() if value.requires_grad] == ["decoder.presence.0"]
+    with pytest.raises(SystemExit, match="no part begins so"):
+        train.only(("presence",), parameters)
+
+
+@pytest.mark.parametrize(("prompts", "absent", "there"), [(6, 1, 3), (6, 4, 2), (3, 3, 0), (3, 1, 2)])
+def test_so_many_absent_names_are_asked_for(script: Any, prompts: int, absent: int, there: int) -> None:
+    maker = SimpleNamespace(prompts=prompts, absent=absent, frequency={"a": {}}, merged={"a": []})
+    shot = SimpleNamespace(source="a", atoms={1: "hair", 2: "nose", 3: "left eye"})
+    names = script("batches").BatchMaker._positives(maker, shot, random.Random(0))
+    assert len(names) == prompts
+    assert [name is None for name in names] == [False] * there + [True] * (prompts - there)
