@@ -42,8 +42,6 @@ PASTED = {"objects": 1.0, "celebamask": 0.3, "pascal": 0.3}  # how often the lab
 _ANIMALS = frozenset({"bird", "cat", "cow", "dog", "horse", "sheep"})
 _VEHICLES = frozenset({"airplane", "boat", "bus", "motorcycle", "train"})
 _INDOOR = frozenset({"bottle", "dining table", "sofa", "tv"})
-RARE_BESIDE = {"pascal": _ANIMALS | _VEHICLES}
-"""Set -> names that a picture labelled with another name of it rarely holds: nearly safe negatives."""
 SAFE: dict[str, dict[str, frozenset[str] | None]] = {  # ground -> set -> names (None: all) its pictures do not hold
     "celebamask": {"objects": None, "pascal": _ANIMALS | _VEHICLES | {"bicycle", "car", "dining table", "tv"}},
     "clothing": {"objects": None, "pascal": _ANIMALS | _VEHICLES | {"tv"}},
@@ -196,11 +194,10 @@ class BatchMaker:
         targets: Targets,
         *,
         prompts: int = 4,
-        absent: int = 1,
         spoken: dict[str, np.ndarray] | None = None,
         share: dict[str, float] | None = None,
     ) -> None:
-        self.shots, self.targets, self.prompts, self.absent = shots, targets, prompts, absent
+        self.shots, self.targets, self.prompts = shots, targets, prompts
         self.share = SHARE | (share or {})
         self.spoken = spoken or {}  # name -> (V, C): what the phrase encoder makes of ways to say it
         self.atoms = {s: sorted({n for shot in rows for n in shot.atoms.values()}) for s, rows in shots.items()}
@@ -309,12 +306,12 @@ class BatchMaker:
         return self._vector(name, rng), target, weight, np.float32(there), np.float32(presence_weight)
 
     def _positives(self, shot: Shot, rng: random.Random) -> list[str | None]:
-        """Different names that are there, rare ones more often, then None for absent ones: `absent` at least."""
+        """Different names that are there, rare ones more often; None asks for an absent one. At least one is None."""
         names = sorted(set(shot.atoms.values()))
         weights = {n: self.frequency[shot.source].get(n, 0.05) ** -0.5 for n in names}
         weights |= {n: 1.0 for n in self.merged[shot.source] if shot.values(n)}
         order = sorted(weights, key=lambda n: -(rng.random() ** (1 / weights[n])))
-        return [*order[: self.prompts - self.absent], *[None] * self.prompts][: self.prompts]
+        return [*order[: self.prompts - 1], *[None] * self.prompts][: self.prompts]
 
     def _negative(self, shot: Shot, rng: random.Random) -> tuple[str, float, bool]:
         absent = [n for n in (*self.atoms[shot.source], *self.merged[shot.source]) if not shot.values(n)]
@@ -329,8 +326,7 @@ class BatchMaker:
             name = rng.choice(absent)
             if shot.unclear(name) and not shot.exhaustive:
                 return name, 0.0, False
-            rare = shot.source in ("carparts", "facade", "clothing") or name in RARE_BESIDE.get(shot.source, ())
-            sure = 1.0 if shot.exhaustive else 0.5 if rare else 0.15
+            sure = 1.0 if shot.exhaustive else 0.5 if shot.source in ("carparts", "facade", "clothing") else 0.15
             return name, sure, False
         if shot.source == "celebamask" and rng.random() < 0.3:
             return rng.choice([n for n in self.atoms["coco"] if n in self.far_coco]), 1.0, False

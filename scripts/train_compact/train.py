@@ -37,9 +37,6 @@ from wordmask.methods.compact.text_encoder import TextEncoder
 
 cv2.setNumThreads(1)
 
-LEAST_SURE = 0.15
-"""Weight of the least sure absence: a picture of which less is known than that counts less."""
-
 
 def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Weighted binary cross-entropy plus Dice where the thing is there."""
@@ -73,20 +70,6 @@ def class_loss(
             total = total + len(rows) * F.cross_entropy(logits, classes, weight=balance[source], ignore_index=-1)
             count += len(rows)
     return total / max(count, 1)
-
-
-def presence_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of presence, in which a picture's names that are there weigh as much as those that are absent.
-
-    Sets differ in how many names of a picture are asked for that it holds (a face: five of six, a PASCAL picture: one).
-    Without the balance a network that knows the sets apart takes that for how likely a name is to be there.
-    """
-    each = F.binary_cross_entropy_with_logits(logits, batch.presence, reduction="none")
-    sides = []
-    for there in (batch.presence > 0.5, batch.presence <= 0.5):
-        weight = batch.presence_weights * there
-        sides.append((weight * each).sum(1) / weight.sum(1).clamp(min=LEAST_SURE))
-    return torch.stack(sides).mean()
 
 
 def balance_of(maker: BatchMaker) -> dict[str, torch.Tensor]:
@@ -183,16 +166,6 @@ def share(text: str) -> tuple[str, float]:
     return name, float(value)
 
 
-def only(prefixes: tuple[str, ...], parameters: dict[str, nn.Parameter]) -> dict[str, nn.Parameter]:
-    """The parameters whose names start with one of the prefixes; the others are frozen."""
-    chosen = {k: p for k, p in parameters.items() if k.startswith(prefixes)}
-    for k, p in parameters.items():
-        p.requires_grad_(k in chosen)
-    if not chosen:
-        raise SystemExit(f"--only {' '.join(prefixes)}: no part begins so; one that does is decoder.presence")
-    return chosen
-
-
 def rate(step: int, args: argparse.Namespace) -> float:
     """Warm up, stay, and from --decay on fall to zero: a run can be taken up again before its decay."""
     if step < args.warm:
@@ -223,11 +196,7 @@ def main() -> None:
     parser.add_argument("--grow", type=int, default=256, help="side of the crops from step --grow-at on")
     parser.add_argument("--grow-at", type=int, default=1 << 30)
     parser.add_argument("--side", type=int, default=384, help="longer side of the pictures that crops are taken from")
-    parser.add_argument("--prompts", type=int, default=4, help="names that each picture is asked for")
-    parser.add_argument("--absent", type=int, default=1, help="how many of them, at least, it does not hold")
-    parser.add_argument(
-        "--only", nargs="*", default=[], metavar="PREFIX", help="train these parts alone, the others as they are used"
-    )
+    parser.add_argument("--prompts", type=int, default=4)
     parser.add_argument("--bf16", action="store_true", help="convolutions and matrix products in bfloat16")
     parser.add_argument("--rate", type=float, default=1.5e-3)
     parser.add_argument(
@@ -241,15 +210,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--save-every", type=int, default=250)
     args = parser.parse_args()
-    if not 1 <= args.absent <= args.prompts:
-        parser.error(f"--absent is {args.absent}, not in 1 to {args.prompts} (--prompts)")
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
     targets = Targets(args.data)
     sets = tuple(s for s in SHARE if s not in args.without)
     shots = load_pictures(args.data, args.cache, "train", side=args.side, sets=sets)
-    maker = BatchMaker(shots, targets, prompts=args.prompts, absent=args.absent, share=dict(args.share))
+    maker = BatchMaker(shots, targets, prompts=args.prompts, share=dict(args.share))
     balance = balance_of(maker)
     words = dict(targets.words)
     if args.text:
@@ -272,9 +239,6 @@ def main() -> None:
     classes: nn.Module = copy.deepcopy(network.decoder.query)
     trained = {k: p for k, p in network.named_parameters() if not k.startswith("text.")}
     trained |= {f"classes.{k}": p for k, p in classes.named_parameters()}
-    if args.only:
-        trained = only(tuple(args.only), trained)
-        network.eval()  # batch norms as they are used
     optimiser = Optimisers(trained, rate=args.rate, muon=args.muon)
     if "classes" in stored:
         classes.load_state_dict(stored["classes"])
@@ -296,11 +260,12 @@ def main() -> None:
         queries = {s: classes(network.decoder.gain * vectors) for s, vectors in names.items()}
         features = type(features)(*(f.float() for f in features))
         logits, presence = logits.float(), presence.float()
+        seen = F.binary_cross_entropy_with_logits(presence, batch.presence, weight=batch.presence_weights)
         parts = torch.stack(
             [
                 mask_loss(logits, batch),
                 class_loss(features.pixel, queries, batch, balance),
-                presence_loss(presence, batch),
+                seen,
                 example_loss(network, features, batch, bank),
             ]
         )

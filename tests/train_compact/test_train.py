@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,45 +51,3 @@ def test_shares_are_read_from_the_command_line(script: Any) -> None:
     for wrong in ("pascal", "pascal=0", "pascal=-1", "pascal=nan", "imagenet=0.1", "pascal=much"):
         with pytest.raises(ValueError, match=r"."):
             share(wrong)
-
-
-def test_what_is_there_weighs_as_much_as_what_is_absent(script: Any) -> None:
-    train = script("train")
-    there = torch.tensor([[1.0, 1, 1, 1, 0], [1, 0, 0, 0, 0]])
-    sure = torch.tensor([[1.0, 1, 0, 1, 1], [1, 0.5, 0.5, 0.25, 0.25]])
-    logits = torch.zeros(2, 5, requires_grad=True)
-    train.presence_loss(logits, SimpleNamespace(presence=there, presence_weights=sure)).backward()
-    pull = logits.grad
-    assert pull is not None
-    assert pull.sum(1).tolist() == pytest.approx([0, 0], abs=1e-7)  # the prior of either picture is one half
-    assert pull[0].tolist() == pytest.approx([-1 / 24, -1 / 24, 0, -1 / 24, 1 / 8])
-
-
-def test_a_picture_of_which_little_is_known_counts_little(script: Any) -> None:
-    train = script("train")
-
-    def loss(sure: list[float]) -> float:
-        batch = SimpleNamespace(presence=torch.zeros(1, 2), presence_weights=torch.tensor([sure]))
-        return float(train.presence_loss(torch.zeros(1, 2), batch))
-
-    assert loss([0, 0]) == 0
-    assert loss([0.03, 0]) == pytest.approx(0.2 * loss([1, 1]))
-    assert loss([0.15, 0.15]) == pytest.approx(loss([1, 1]))
-
-
-def test_all_but_the_chosen_parts_are_frozen(script: Any) -> None:
-    train = script("train")
-    parameters = {name: torch.nn.Parameter(torch.zeros(1)) for name in ("encoder.a", "decoder.presence.0", "decoder.b")}
-    assert list(train.only(("decoder.presence",), parameters)) == ["decoder.presence.0"]
-    assert [name for name, value in parameters.items() if value.requires_grad] == ["decoder.presence.0"]
-    with pytest.raises(SystemExit, match="no part begins so"):
-        train.only(("presence",), parameters)
-
-
-@pytest.mark.parametrize(("prompts", "absent", "there"), [(6, 1, 3), (6, 4, 2), (3, 3, 0), (3, 1, 2)])
-def test_so_many_absent_names_are_asked_for(script: Any, prompts: int, absent: int, there: int) -> None:
-    maker = SimpleNamespace(prompts=prompts, absent=absent, frequency={"a": {}}, merged={"a": []})
-    shot = SimpleNamespace(source="a", atoms={1: "hair", 2: "nose", 3: "left eye"})
-    names = script("batches").BatchMaker._positives(maker, shot, random.Random(0))
-    assert len(names) == prompts
-    assert [name is None for name in names] == [False] * there + [True] * (prompts - there)
