@@ -25,7 +25,8 @@ import torch
 
 from wordmask.api import load
 from wordmask.data.plain import plain
-from wordmask.device import choose_dtype
+from wordmask.images import load_image
+from wordmask.ops.masks import iou, pack
 
 if TYPE_CHECKING:
     from wordmask.contracts import Segmenter
@@ -36,28 +37,24 @@ LOW = (0.9, 0.95, 0.99)
 """Mask IoUs of which is told how many masks lie below."""
 
 
-def iou(one: np.ndarray, other: np.ndarray, known: np.ndarray | bool = True) -> float:
-    """Intersection over union of two masks; 1 where neither has a pixel."""
-    union = np.count_nonzero((one | other) & known)
-    return np.count_nonzero(one & other & known) / union if union else 1.0
-
-
 def compare(exact: Segmenter, rough: Segmenter, data: LabelMaps | CocoJson, limit: int | None) -> dict[str, Any]:
     """Both segmenters on the pictures of a set."""
     same: list[float] = []
-    scores: list[tuple[float, float]] = []
+    scores: list[tuple[float, ...]] = []
     apart = total = 0.0
     for place in range(min(limit or len(data), len(data))):
         sample = data[place]
-        known = ~sample.ignored.full() if sample.ignored else True
-        asked = [query.prompt for query in sample.queries if query.mask.any()]
-        truths = [query.mask for query in sample.queries if query.mask.any()]
-        if not asked:
+        known = ~sample.ignored.full() if sample.ignored else np.ones(sample.size, dtype=bool)
+        there = [query for query in sample.queries if query.packed.area]
+        if not there:
             continue
-        for one, other, truth in zip(*(s.segment(sample.image, asked) for s in (exact, rough)), truths, strict=True):
-            if one.mask.any() or other.mask.any():
-                same.append(iou(one.mask, other.mask))
-            scores.append((iou(one.mask, truth, known), iou(other.mask, truth, known)))
+        picture, asked = load_image(sample.image), [query.prompt for query in there]
+        for query, one, other in zip(there, *(s.segment(picture, asked) for s in (exact, rough)), strict=True):
+            masks = [found.mask for found in (one, other)]
+            if any(mask.any() for mask in masks):
+                same.append(iou(*map(pack, masks)))
+            truth = pack(query.mask & known)
+            scores.append(tuple(iou(pack(mask & known), truth) for mask in masks))
             apart += float(((other.logits.astype(np.float64) - one.logits) ** 2).sum())
             total += float((one.logits.astype(np.float64) ** 2).sum())
     if not same:
@@ -82,7 +79,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON of what was measured")
     args = parser.parse_args()
     exact = load(args.model, device="cpu", dtype="float32")
-    rough = load(args.model, device="cpu", dtype=choose_dtype(args.dtype, torch.device("cpu")))
+    rough = load(args.model, device="cpu", dtype=args.dtype)
     record: dict[str, Any] = {"model": exact.name, "dtype": args.dtype, "torch": torch.__version__, "sets": {}}
     for folder in args.data:
         data = plain(folder, args.split)

@@ -36,6 +36,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from vocabulary import MERGED, SETS, set_names
 
 import wordmask
+from wordmask.api import WEIGHTS
 
 SYNONYMS = {  # labelled name -> words of the same meaning that were never a name in training on pictures
     "car": "automobile",
@@ -167,7 +168,7 @@ class Others:
 
 def load_with(model: Path | None, settings: dict[str, Any]) -> Any:
     """A segmenter of a folder (None: the embedded weights) with other settings; the folder stays as it is."""
-    folder = model or Path(wordmask.__file__).parent / "weights" / "compact"
+    folder = model or WEIGHTS / "compact"
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(shutil.copytree(folder, Path(scratch) / "model"))
         config = json.loads((copy / "config.json").read_text())

@@ -71,8 +71,9 @@ def test_parts_of_any_size_give_the_same(encoder: ClipTextEncoder, monkeypatch: 
         together = encoder(PHRASES)
         monkeypatch.setattr(clip_text, "NODES_AT_ONCE", limit)
         sizes: list[int] = []
-        encoder.blocks[0].register_forward_hook(lambda _block, inputs, _out: sizes.append(inputs[0].shape[1]))
+        hook = encoder.blocks[0].register_forward_hook(lambda _block, inputs, _out: sizes.append(inputs[0].shape[1]))
         torch.testing.assert_close(encoder(PHRASES), together, atol=TOLERANCE, rtol=0)
+    hook.remove()
     assert len(sizes) > 1
     assert all(size <= max(limit, 77) for size in sizes)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.benchmarks.scripts import load_benchmark
 from tests.evaluate.halves import Shrunk, write_halves
@@ -19,14 +20,6 @@ def module() -> Any:
     return load_benchmark("precision")
 
 
-def test_overlap_of_two_masks(module: Any) -> None:
-    one, other = np.array([[True, True, False]]), np.array([[True, False, False]])
-    assert module.iou(one, other) == 0.5
-    assert module.iou(one, other, np.array([[True, False, True]])) == 1
-    assert module.iou(one & False, one & False) == 1
-    assert module.iou(one, one & False) == 0
-
-
 def test_masks_are_compared_with_each_other_and_with_the_truth(module: Any, tmp_path: Path) -> None:
     data = plain(write_halves(tmp_path / "halves"))
     found = module.compare(BrightnessSegmenter(), Shrunk(), data, 2)  # one sees all of it, one the lower half
@@ -34,6 +27,16 @@ def test_masks_are_compared_with_each_other_and_with_the_truth(module: Any, tmp_
     assert found["share_below"] == {"0.9": 1, "0.95": 1, "0.99": 1}
     assert found["score"] == {"exact": 1, "rough": 0.5}
     assert found["logit_error"] > 0.5
+
+
+def test_pixels_of_which_nothing_is_known_do_not_count(module: Any, tmp_path: Path) -> None:
+    folder = write_halves(tmp_path / "halves")
+    for path in (folder / "labels").iterdir():  # unknown where the second one is blind
+        labels = np.array(Image.open(path))
+        labels[:32] = 255
+        Image.fromarray(labels).save(path)
+    found = module.compare(BrightnessSegmenter(), Shrunk(), plain(folder), 2)
+    assert (found["mask_iou"], found["score"]) == (0.5, {"exact": 1, "rough": 1})
 
 
 def test_the_same_precision_changes_nothing(module: Any, tmp_path: Path) -> None:

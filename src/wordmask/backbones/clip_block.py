@@ -71,7 +71,7 @@ def take_blocks(layers: nn.ModuleList, heads: int, activation: str) -> nn.Module
     """Turn the layers of a tower into `ClipBlock`s, one by one, so that at most one's weights are there twice.
 
     Args:
-        layers: Of transformers' CLIP; empty afterwards.
+        layers: Of transformers' CLIP, or named like them; empty afterwards.
         heads: Attention heads.
         activation: As for `ClipBlock`.
     """

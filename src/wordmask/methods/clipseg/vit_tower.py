@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from wordmask.backbones.clip_block import ClipBlock
+from wordmask.backbones.clip_block import take_blocks
 from wordmask.methods.clipseg.visual_tower import VisualTower
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class VitTower(VisualTower):
     A ViT shares no space with the words, so that map stands in for CLIP's projection, as in the published baseline.
 
     Args:
-        vit: A ViT with its weights, which are taken over.
+        vit: A ViT with its weights, which is left empty of blocks.
         projection: From the ViT's width to the condition's channels.
         extract_layers: Blocks (from 0) whose outputs the read-outs are.
     """
@@ -38,9 +38,7 @@ class VitTower(VisualTower):
         self.class_token = nn.Parameter(vit.class_token.flatten())
         self.positions = nn.Parameter(vit.positions[0])
         self.norm_in, self.norm_out = nn.Identity(), vit.norm
-        self.blocks = nn.ModuleList(
-            ClipBlock(layer, settings["num_attention_heads"], settings["hidden_act"]) for layer in vit.blocks
-        )
+        self.blocks = take_blocks(vit.blocks, settings["num_attention_heads"], settings["hidden_act"])
         self.projection = projection
         self._tables: dict[tuple[int, int, torch.dtype, torch.device], Tensor] = {}
         self.requires_grad_(False)
