@@ -142,7 +142,7 @@ class DenseModel(Protocol):
         ...
 
     def encode_pixels(self, pixels: torch.Tensor) -> Any:
-        """Return the features of normalised pixels `(B, 3, h, w)`: any tree of tensors with a leading B."""
+        """Return the features of normalised float32 pixels `(B, 3, h, w)`: any tree of tensors with a leading B."""
         ...
 
     def embed_prompt(self, prompt: Prompt) -> torch.Tensor:

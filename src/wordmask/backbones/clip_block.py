@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wordmask.backbones.packed import PackedLinear
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.ops.attention import attend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wordmask.backbones.packed import Activation
 
     Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -40,12 +42,12 @@ class ClipBlock(nn.Module):
         factor = QUICK_GELU if activation == "quick_gelu" else 1.0
         attention = layer.self_attn
         self.heads = heads
-        self.activation = F.silu if activation == "quick_gelu" else F.gelu
+        self.activation: nn.Module = nn.SiLU() if activation == "quick_gelu" else nn.GELU()
         self.norm1, self.norm2 = layer.layer_norm1, layer.layer_norm2
-        self.mix = _joined(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.out = attention.out_proj
-        self.fc1 = _scaled(layer.mlp.fc1, factor, bias_factor=factor)
-        self.fc2 = _scaled(layer.mlp.fc2, 1 / factor, bias_factor=1.0)
+        self.mix: nn.Module = _joined(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.out: nn.Module = attention.out_proj
+        self.fc1: nn.Module = _scaled(layer.mlp.fc1, factor, bias_factor=factor)
+        self.fc2: nn.Module = _scaled(layer.mlp.fc2, 1 / factor, bias_factor=1.0)
 
     def forward(self, tokens: Tensor, look: Attend | None = None) -> Tensor:
         """Tokens (B, L, C) -> (B, L, C).
@@ -58,6 +60,12 @@ class ClipBlock(nn.Module):
         hidden = self.activation(self.fc1(self.norm2(tokens)))
         out: Tensor = tokens + self.fc2(hidden)
         return out
+
+    def pack(self) -> None:
+        """Lay the weights out for bfloat16 on this CPU, the activation joined to its product (see `packed`)."""
+        name: Activation = "swish" if isinstance(self.activation, nn.SiLU) else "gelu"
+        self.mix, self.out, self.fc2 = (PackedLinear(_linear(layer)) for layer in (self.mix, self.out, self.fc2))
+        self.fc1, self.activation = PackedLinear(_linear(self.fc1), name), nn.Identity()
 
     def _attend(self, tokens: Tensor, look: Attend | None) -> Tensor:
         batch, length, channels = tokens.shape
@@ -79,6 +87,11 @@ def take_blocks(layers: nn.ModuleList, heads: int, activation: str) -> nn.Module
     while len(layers):
         blocks.append(ClipBlock(layers.pop(0), heads, activation))
     return blocks
+
+
+def _linear(layer: nn.Module) -> nn.Linear:
+    assert isinstance(layer, nn.Linear)
+    return layer
 
 
 def _joined(*linears: nn.Linear) -> nn.Linear:

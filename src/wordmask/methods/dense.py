@@ -183,12 +183,12 @@ class DenseSegmenter:
         ]
 
     def _pixels(self, picture: Picture, placement: Placement) -> Tensor:
-        """Normalised pixels (3, h, w) of a picture on its canvas, padded with the mean colour."""
+        """Normalised float32 pixels (3, h, w) of a picture on its canvas, padded with the mean colour."""
         mean, std = self.model.mean, self.model.std
         red, green, blue = (round(255 * value) for value in mean)
         canvas = place(picture.pixels, placement, fill=(red, green, blue))
         values = (canvas * np.float32(1 / 255) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-        return torch.from_numpy(values).permute(2, 0, 1).to(self.device, self.dtype)
+        return torch.from_numpy(values).permute(2, 0, 1).to(self.device)
 
     def _plan(self, prompts: PromptInput) -> Plan:
         asked = as_prompts(prompts)

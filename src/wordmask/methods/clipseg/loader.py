@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from wordmask.backbones.hub import fetch_checkpoint
+from wordmask.backbones.packed import can_pack, pack
 from wordmask.checkpoints import read_json
 from wordmask.device import choose_device, choose_dtype
 from wordmask.errors import CheckpointError, quote, sentence
@@ -78,8 +79,10 @@ def load_clipseg(
     if extract_layers is not None:
         config = replace(checkpoint.config, extract_layers=tuple(extract_layers))
         checkpoint = checkpoint._replace(config=config)
-    model = assemble(checkpoint, size=size, fit=fit)
-    return DenseSegmenter(model.to(chosen, kind), device=chosen, dtype=kind)
+    model = assemble(checkpoint, size=size, fit=fit).to(chosen, kind)
+    if can_pack(chosen, kind):
+        pack(model)
+    return DenseSegmenter(model, device=chosen, dtype=kind)
 
 
 class Checkpoint(NamedTuple):

@@ -85,7 +85,8 @@ class ClipSeg(nn.Module):
 
     def encode_pixels(self, pixels: Tensor) -> Readouts:
         """Read-outs of normalised pictures (B, 3, H, W), projected to the decoder's channels."""
-        return self.decoder.reduce(self.vision(pixels), self.vision.grid(pixels))
+        readouts = self.vision(pixels.to(self.vision.class_token))
+        return self.decoder.reduce(readouts, self.vision.grid(pixels))
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Conditions (P, C) of phrases."""

@@ -1,0 +1,88 @@
+"""Linear layers in bfloat16 on a CPU: packed weights against torch's own layer and its activation.
+
+    python benchmarks/packed.py --threads 1
+
+The layers of CLIPSeg at 352 px: a block of the ViT-B/16 (485 tokens), of CLIP's text tower (60, about ten phrases) and
+of the decoder (512 tokens at a time). Each has twelve copies with weights of their own, used in turn as in a network.
+Both sides in turn.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loads
+
+import argparse
+import itertools
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from wordmask.backbones.packed import PackedLinear, can_pack
+
+if TYPE_CHECKING:
+    from wordmask.backbones.packed import Activation
+
+LAYERS: tuple[tuple[int, int, int, Activation], ...] = (
+    (485, 768, 2304, "none"),
+    (485, 768, 768, "none"),
+    (485, 768, 3072, "swish"),
+    (485, 3072, 768, "none"),
+    (60, 512, 2048, "swish"),
+    (60, 2048, 512, "none"),
+    (512, 64, 2048, "relu"),
+    (512, 2048, 64, "none"),
+)
+"""Tokens, channels in and out, activation."""
+MODULES = {"none": nn.Identity(), "relu": nn.ReLU(), "swish": nn.SiLU()}
+COPIES = 12
+
+
+@torch.inference_mode()
+def compare(
+    tokens: int, inside: int, outside: int, activation: Activation, pairs: int
+) -> tuple[list[float], list[float], float]:
+    """Seconds of the packed and of the plain layer, the first pair left out, and their relative (L2) difference."""
+    torch.manual_seed(0)
+    linears = [nn.Linear(inside, outside, dtype=torch.bfloat16) for _ in range(COPIES)]
+    packed = [PackedLinear(linear, activation) for linear in linears]
+    plain = [nn.Sequential(linear, MODULES[activation]) for linear in linears]
+    rows = torch.randn(1, tokens, inside, dtype=torch.bfloat16)
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for pair, (one, other) in zip(range(pairs + 1), itertools.cycle(zip(packed, plain, strict=True))):
+        both = list(zip((one, other), seconds, strict=True))
+        for side, spent in both if pair % 2 else reversed(both):
+            begin = time.perf_counter()
+            side(rows)
+            if pair:
+                spent.append(time.perf_counter() - begin)
+    got, expected = (side[0](rows).double() for side in (packed, plain))
+    return *seconds, _difference(got, expected)
+
+
+def _difference(got: Tensor, expected: Tensor) -> float:
+    return float((got - expected).norm() / expected.norm())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pairs", type=int, default=50)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    if not can_pack(torch.device("cpu"), torch.bfloat16):
+        raise SystemExit("nothing to measure: on this machine oneDNN has no bfloat16, so nothing is packed")
+    for tokens, inside, outside, activation in LAYERS:
+        packed, plain, apart = compare(tokens, inside, outside, activation, args.pairs)
+        ratio = statistics.median(b / a for a, b in zip(packed, plain, strict=True))
+        first, second = (1000 * statistics.median(values) for values in (packed, plain))
+        print(f"{tokens} x {inside} -> {outside}, {activation}: packed {first:.2f} ms, plain {second:.2f} ms", end=", ")
+        print(f"{ratio:.2f}x; apart by {apart:.1e}")
+
+
+if __name__ == "__main__":
+    main()

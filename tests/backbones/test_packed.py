@@ -1,0 +1,68 @@
+"""Packed linear layers: the numbers of torch's own, and used only where they work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tests.methods.checkpoints import write_clipseg
+from wordmask.backbones import packed
+from wordmask.backbones.packed import PackedLinear, can_pack
+from wordmask.methods.clipseg import load_clipseg, loader
+
+CPU = torch.device("cpu")
+works = pytest.mark.skipif(not can_pack(CPU, torch.bfloat16), reason="oneDNN has no bfloat16 on this CPU")
+
+
+@works
+@pytest.mark.parametrize(
+    ("activation", "module"), [("none", nn.Identity()), ("relu", nn.ReLU()), ("swish", nn.SiLU()), ("gelu", nn.GELU())]
+)
+@pytest.mark.parametrize("shape", [(1, 48), (7, 48), (3, 5, 48), (600, 48)])
+def test_numbers_are_those_of_torchs_own_layer(activation: Any, module: nn.Module, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    linear, rows = nn.Linear(48, 64, dtype=torch.bfloat16), torch.randn(shape, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        got = PackedLinear(linear, activation)(rows)
+        exact = module(nn.functional.linear(rows.float(), linear.weight.float(), linear.bias.float()))
+    assert got.dtype == torch.bfloat16
+    torch.testing.assert_close(got.float(), exact, atol=1e-2, rtol=1e-2)
+
+
+def logits_of(folder: Path, dtype: str) -> np.ndarray:
+    segmenter = load_clipseg(folder, device="cpu", dtype=dtype)
+    parts = segmenter.model.modules()  # type: ignore[attr-defined]
+    is_packed = any(isinstance(part, PackedLinear) for part in parts)
+    assert is_packed == (loader.can_pack(CPU, segmenter.dtype))
+    picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    return np.stack([found.logits for found in segmenter.segment(picture, ["hair", "a photo of a left eye"])])
+
+
+@works
+def test_a_packed_model_is_as_near_to_float32_as_the_plain_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clipseg(tmp_path)
+    exact, packed_logits = logits_of(tmp_path, "float32"), logits_of(tmp_path, "bfloat16")
+    monkeypatch.setattr(loader, "can_pack", lambda *_: False)
+    plain_logits = logits_of(tmp_path, "bfloat16")
+    with_packing, without = (np.linalg.norm(other - exact) for other in (packed_logits, plain_logits))
+    assert 0 < with_packing < 1.2 * without
+    assert without < 0.05 * np.linalg.norm(exact)
+
+
+def test_nothing_is_packed_in_other_precisions_or_places() -> None:
+    assert not can_pack(CPU, torch.float32)
+    assert not can_pack(torch.device("cuda"), torch.bfloat16)
+
+
+def test_without_the_operations_nothing_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nothing:
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(name)
+
+    monkeypatch.setattr(packed.torch, "ops", Nothing())
+    assert not can_pack(CPU, torch.bfloat16)

@@ -1,0 +1,17 @@
+"""The benchmark of packed layers measures what it says."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.benchmarks.scripts import load_benchmark
+from wordmask.backbones.packed import can_pack
+
+
+@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.bfloat16), reason="oneDNN has no bfloat16 on this CPU")
+def test_both_sides_are_timed_and_agree() -> None:
+    packed, plain, apart = load_benchmark("packed").compare(5, 32, 64, "swish", 3)
+    assert len(packed) == len(plain) == 3
+    assert min(*packed, *plain) > 0
+    assert apart < 0.01
