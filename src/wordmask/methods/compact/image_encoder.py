@@ -96,7 +96,7 @@ class ImageEncoder(nn.Module):
         self, widths: tuple[int, ...] = (32, 80, 160, 288), depths: tuple[int, ...] = (1, 2, 4, 2), attention: int = 3
     ) -> None:
         super().__init__()
-        self.stem = nn.Sequential(ConvNorm(3, 24, stride=2), ConvNorm(24, widths[0], stride=2))
+        self.stem: nn.Module = nn.Sequential(ConvNorm(3, 24, stride=2), ConvNorm(24, widths[0], stride=2))
         stages = []
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
             before = widths[max(i - 1, 0)]

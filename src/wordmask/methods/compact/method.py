@@ -110,7 +110,7 @@ class CompactModel:
         return squash(size, (height, width))
 
     def encode_pixels(self, pixels: Tensor) -> ImageFeatures:
-        """Normalised (B, 3, H, W) pixels -> features of B pictures."""
+        """Normalised float32 (B, 3, H, W) pixels -> features of B pictures."""
         return self.network.encode(pixels.contiguous(memory_format=torch.channels_last))
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
@@ -160,7 +160,7 @@ class CompactModel:
         weight = self.network.text.position
         pixels = torch.from_numpy(place(picture.pixels, placement).astype(np.float32) / 255).permute(2, 0, 1)
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
-        features = self.encode_pixels(((pixels - mean) / std)[None].to(weight.device, weight.dtype))
+        features = self.encode_pixels(((pixels - mean) / std)[None].to(weight.device))
         mask = torch.from_numpy(prompt.region.astype(np.float32))[None, None].to(weight.device)
         cells = F.interpolate(mask, size=features.fine.shape[-2:], mode="area")[0].to(weight.dtype)
         return self.network.read_example(features, cells)[0]

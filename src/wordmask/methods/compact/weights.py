@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from tokenizers import Tokenizer
+from torch import Tensor, nn
 
 from wordmask.checkpoints import read_json
 from wordmask.errors import CheckpointError, quote, sentence
@@ -18,9 +19,6 @@ from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.method import CompactModel, CompactSettings
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
 from wordmask.methods.dense import DenseSegmenter
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MODEL_TYPE = "wordmask-compact"
 
@@ -43,10 +41,41 @@ def load_compact(
     _require_fit(network, state)  # before a wrong size takes any memory
     fill(network.to_empty(device="cpu"), state)
     fold_norms(network.eval())
-    network.to(torch.device(device), dtype)
+    _move(network, torch.device(device), dtype)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model = CompactModel(f"{name}-{checksum:08x}", network, _read_tokenizer(folder), settings)
     return DenseSegmenter(model, device=torch.device(device), dtype=dtype)
+
+
+class InFloat32(nn.Module):
+    """A part of a network that computes in float32, whatever the rest does.
+
+    Args:
+        part: With float32 weights.
+        dtype: Of the result, which the parts behind it take.
+    """
+
+    def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.part = part
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the part to `x`, of any precision."""
+        out: Tensor = self.part(x.float())
+        return out.to(self.dtype)
+
+
+def _move(network: CompactNetwork, device: torch.device, dtype: torch.dtype) -> None:
+    """Bring a float32 network to a device and precision.
+
+    Its first two convolutions stay in float32: what they round moves masks more than what any other part does
+    (`benchmarks/precision.py`), and they take little of the time.
+    """
+    stem = network.encoder.stem.to(device)
+    network.encoder.stem = nn.Identity()
+    network.to(device, dtype)
+    network.encoder.stem = InFloat32(stem, dtype)
 
 
 def save_compact(
