@@ -26,6 +26,7 @@ from batches import SHARE, Batch, BatchMaker
 from optimisers import Optimisers
 from pictures import load_pictures
 from safetensors.torch import load_file
+from teachers import Teachers, teacher_loss
 from tokenizers import Tokenizer
 from torch import nn
 from train_text import encode, vary
@@ -36,6 +37,9 @@ from wordmask.methods.compact.network import CompactConfig, CompactNetwork, buil
 from wordmask.methods.compact.text_encoder import TextEncoder
 
 cv2.setNumThreads(1)
+
+PARTS = ("mask", "class", "presence", "example", "taught mask", "taught presence")
+"""What the loss adds up, as the log names it."""
 
 
 def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -187,6 +191,10 @@ def main() -> None:
     parser.add_argument(
         "--share", type=share, nargs="*", default=[], metavar="SET=VALUE", help="other shares of sets in a batch"
     )
+    parser.add_argument(
+        "--teacher", type=Path, nargs="*", default=[], metavar="FOLDER", help="calibrated weights to learn from as well"
+    )
+    parser.add_argument("--follow", type=float, default=1.0, help="weight of the teachers' answers beside the labels")
     parser.add_argument("--text", type=Path, help="folder of train_text.py: most prompts as its encoder reads them")
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--warm", type=int, default=200)
@@ -250,26 +258,32 @@ def main() -> None:
     average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
     if source == latest:
         average = stored["average"]
+    teachers = Teachers(args.teacher, args.seed)
+    weights = torch.tensor([1.0, 1.0, 0.5, 0.1, args.follow, 0.5 * args.follow])
+    no = torch.zeros(())
     batches = producer(maker, args, begin)
-    sums, clock = np.zeros(4), time.time()
+    sums, clock = np.zeros(len(PARTS)), time.time()
     for step in range(begin, args.steps):
         batch = batches.get()
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
             features = network.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
             logits, presence = network.decoder(features, batch.vectors)
+            answer = teachers.answer(batch, step) if teachers else None
         queries = {s: classes(network.decoder.gain * vectors) for s, vectors in names.items()}
         features = type(features)(*(f.float() for f in features))
         logits, presence = logits.float(), presence.float()
         seen = F.binary_cross_entropy_with_logits(presence, batch.presence, weight=batch.presence_weights)
+        taught = teacher_loss(logits, presence, answer, batch.presence_weights) if answer else (no, no)
         parts = torch.stack(
             [
                 mask_loss(logits, batch),
                 class_loss(features.pixel, queries, batch, balance),
                 seen,
                 example_loss(network, features, batch, bank),
+                *taught,
             ]
         )
-        loss = parts @ torch.tensor([1.0, 1.0, 0.5, 0.1])
+        loss = parts @ weights
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(list(trained.values()), 2.0)
         if not torch.isfinite(norm):
@@ -289,16 +303,13 @@ def main() -> None:
                 json.dumps(
                     {
                         "step": step + 1,
-                        "mask": round(sums[0] / 50, 4),
-                        "class": round(sums[1] / 50, 4),
-                        "presence": round(sums[2] / 50, 4),
-                        "example": round(sums[3] / 50, 4),
+                        **{part: round(total / 50, 4) for part, total in zip(PARTS, sums, strict=True)},
                         "pictures/s": round(speed, 1),
                     }
                 ),
                 flush=True,
             )
-            sums, clock = np.zeros(4), time.time()
+            sums, clock = np.zeros(len(PARTS)), time.time()
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
             state = {k: v for k, v in network.state_dict().items() if not k.startswith("text.")}
             temporary = latest.with_suffix(".tmp")
