@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 import torch.nn.functional as F
 
-import wordmask
 from wordmask.losses import bce, dice
+from wordmask.methods.compact import load_compact
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,13 +41,13 @@ class Teachers:
     """Folders of weights that take turns.
 
     Their conditions have to be those of the network that learns: all with one text encoder.
+
+    Raises:
+        CheckpointError: A folder does not hold a compact network.
     """
 
     def __init__(self, folders: list[Path], seed: int) -> None:
-        self.models: list[CompactModel] = [
-            wordmask.load(folder, device="cpu", dtype="float32").model  # type: ignore[attr-defined]
-            for folder in folders
-        ]
+        self.models: list[CompactModel] = [load_compact(folder).model for folder in folders]  # type: ignore[misc]
         self.seed = seed
 
     def __bool__(self) -> bool:
