@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,19 @@ def test_a_packed_model_is_as_near_to_float32_as_the_plain_one(tmp_path: Path, m
     with_packing, without = (np.linalg.norm(other - exact) for other in (packed_logits, plain_logits))
     assert 0 < with_packing < 1.2 * without
     assert without < 0.05 * np.linalg.norm(exact)
+
+
+def test_looking_whether_it_works_draws_no_random_number() -> None:
+    before = torch.random.get_rng_state()
+    can_pack(CPU, torch.bfloat16)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@works
+def test_a_packed_layer_can_be_copied() -> None:
+    linear, rows = nn.Linear(16, 8, dtype=torch.bfloat16), torch.ones(2, 16, dtype=torch.bfloat16)
+    layer = PackedLinear(linear)
+    assert torch.equal(copy.deepcopy(layer)(rows), layer(rows))
 
 
 def test_nothing_is_packed_in_other_precisions_or_places() -> None:

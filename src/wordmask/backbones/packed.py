@@ -7,7 +7,7 @@ are the same.
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,9 @@ class PackedLinear(nn.Module):
         self.bias: Tensor | None = linear.bias
         self._weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
+        return self  # what torch cannot copy; it never changes
+
     def forward(self, rows: Tensor) -> Tensor:
         """Rows (..., D) -> (..., H)."""
         kind = "none" if self.activation == "gelu" else None  # not the approximation by tanh
@@ -60,7 +63,10 @@ def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
         if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
             return False
         with torch.inference_mode():
-            linear, rows = nn.Linear(16, 8, dtype=dtype), torch.ones(2, 16, dtype=dtype)
+            linear = nn.Linear(16, 8, device="meta", dtype=dtype).to_empty(device="cpu")  # draws no random number
+            linear.weight.copy_(torch.linspace(-1, 1, 128).view(8, 16))
+            linear.bias.copy_(torch.linspace(-1, 1, 8))
+            rows = torch.linspace(-1, 1, 32, dtype=dtype).view(2, 16)
             return torch.allclose(PackedLinear(linear, "swish")(rows), F.silu(linear(rows)), atol=0.02)
     except (AttributeError, RuntimeError):
         return False
