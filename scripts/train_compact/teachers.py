@@ -1,8 +1,9 @@
 """Trained compact networks whose answers another learns from, beside the labels (Hinton et al., arXiv 1503.02531).
 
-A teacher answers where labels are silent: what is not labelled on a picture, and how sure one can be of it. Several
-agree on more than each of them knows. A batch is answered by one of them, drawn at random: a cross-entropy is linear in
-its targets, so that over many batches the network is drawn towards their mean, at the price of one.
+A teacher has an answer where labels have none: for what is not labelled on a picture, and how sure one can be of what
+is. Its masks count beside the labels everywhere, its presences where labels are not sure. A batch is answered by one of
+the teachers, drawn at random, at the price of one: over many batches the network is drawn towards what they have in
+common, cross-entropies (linear in their targets) towards the very mean.
 """
 
 from __future__ import annotations
@@ -19,10 +20,15 @@ from wordmask.methods.compact import load_compact
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from batches import Batch
     from torch import Tensor
 
     from wordmask.methods.compact.method import CompactModel
+
+
+SAME = 0.99
+"""Vectors of one phrase from one text encoder, stored in fp16 and fp32, are at least as near (cosine)."""
 
 
 class Answer(NamedTuple):
@@ -40,14 +46,27 @@ class Answer(NamedTuple):
 class Teachers:
     """Folders of weights that take turns.
 
-    Their conditions have to be those of the network that learns: all with one text encoder.
+    Args:
+        folders: Of compact networks.
+        seed: Of the turns.
+        spoken: Name -> vectors (V, C), the plain name first, as the text encoder makes them of which the network that
+            learns gets its conditions: the teachers' has to be the same.
 
     Raises:
-        CheckpointError: A folder does not hold a compact network.
+        ModelNotFoundError: A folder does not hold a compact network; CheckpointError if a damaged one.
+        ValueError: A teacher's text encoder is another.
     """
 
-    def __init__(self, folders: list[Path], seed: int) -> None:
+    def __init__(self, folders: list[Path], seed: int, spoken: dict[str, np.ndarray]) -> None:
         self.models: list[CompactModel] = [load_compact(folder).model for folder in folders]  # type: ignore[misc]
+        for folder, model in zip(folders, self.models, strict=True):
+            name = min(spoken, default="")
+            with torch.no_grad():
+                likeness = float(model.embed_texts([name])[0] @ torch.from_numpy(spoken[name][0])) if name else 0.0
+            if likeness < SAME:
+                raise ValueError(
+                    f"{folder} reads phrases with another text encoder than --text (cosine {likeness:.2f})"
+                )
         self.seed = seed
 
     def __bool__(self) -> bool:

@@ -258,7 +258,7 @@ def main() -> None:
     average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
     if source == latest:
         average = stored["average"]
-    teachers = Teachers(args.teacher, args.seed)
+    teachers = Teachers(args.teacher, args.seed, maker.spoken)
     weights = torch.tensor([1.0, 1.0, 0.5, 0.1, args.follow, 0.5 * args.follow])
     no = torch.zeros(())
     batches = producer(maker, args, begin)

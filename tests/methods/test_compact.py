@@ -94,6 +94,18 @@ def test_large_variances_survive_being_saved(tmp_path: Path) -> None:
     torch.testing.assert_close(ours, theirs, rtol=2e-2, atol=2e-2)
 
 
+@pytest.mark.parametrize("prompt", ["hair", example()])
+def test_the_first_convolutions_stay_in_float32(folder: Path, prompt: Any) -> None:
+    exact, rough = load_compact(folder), load_compact(folder, dtype=torch.bfloat16)
+    network = rough.model.network  # type: ignore[attr-defined]
+    assert {p.dtype for p in network.encoder.stem.parameters()} == {torch.float32}
+    assert {p.dtype for p in network.encoder.stages.parameters()} == {torch.bfloat16}
+    stems = [s.model.network.encoder.stem(torch.ones(1, 3, 32, 32)).float() for s in (exact, rough)]  # type: ignore[attr-defined]
+    torch.testing.assert_close(*stems, rtol=2**-8, atol=0)  # rounded once, at the end
+    one, other = (s.segment(picture(), prompt)[0].logits for s in (exact, rough))
+    assert 0 < np.linalg.norm(other - one) < 0.1 * np.linalg.norm(one)
+
+
 def test_weights_that_half_precision_cannot_hold_are_not_saved(tmp_path: Path) -> None:
     network = tiny_network()
     network.neck.lateral[0].weight.data[0] = 1e6

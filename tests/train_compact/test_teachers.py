@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -32,8 +33,15 @@ def batch() -> Any:
     return SimpleNamespace(pixels=torch.randn(2, 3, 64, 64), vectors=torch.randn(2, 3, TINY.condition))
 
 
+def words(folders: list[Path]) -> dict[str, np.ndarray]:
+    """What the teachers' own text encoder makes of a name."""
+    model: Any = load_compact(folders[0]).model
+    with torch.inference_mode():
+        return {"hair": model.embed_texts(["hair"]).numpy()}
+
+
 def test_answers_are_calibrated_probabilities(script: Any, folders: list[Path], batch: Any) -> None:
-    answer = script("teachers").Teachers(folders[:1], seed=0).answer(batch, 0)
+    answer = script("teachers").Teachers(folders[:1], seed=0, spoken=words(folders)).answer(batch, 0)
     model: Any = load_compact(folders[0]).model
     with torch.inference_mode():
         logits, presence = model.network.decoder(model.encode_pixels(batch.pixels), batch.vectors)
@@ -43,14 +51,20 @@ def test_answers_are_calibrated_probabilities(script: Any, folders: list[Path], 
 
 
 def test_teachers_take_turns_and_keep_them_after_a_resume(script: Any, folders: list[Path], batch: Any) -> None:
-    teachers, again = (script("teachers").Teachers(folders, seed=3) for _ in range(2))
+    teachers, again = (script("teachers").Teachers(folders, seed=3, spoken=words(folders)) for _ in range(2))
     turns = [float(teachers.answer(batch, step).presence.mean()) for step in range(12)]
     assert len(set(turns)) == 2
     assert turns[7:] == [float(again.answer(batch, step).presence.mean()) for step in range(7, 12)]
 
 
 def test_nobody_to_learn_from(script: Any) -> None:
-    assert not script("teachers").Teachers([], seed=0)
+    assert not script("teachers").Teachers([], seed=0, spoken={})
+
+
+def test_a_teacher_with_another_text_encoder_is_refused(script: Any, folders: list[Path]) -> None:
+    other = {"hair": np.eye(TINY.condition, dtype=np.float32)[:1]}
+    with pytest.raises(ValueError, match="another text encoder"):
+        script("teachers").Teachers(folders, seed=0, spoken=other)
 
 
 def test_the_loss_is_least_at_the_teachers_answer(script: Any) -> None:

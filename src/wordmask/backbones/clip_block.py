@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from wordmask.backbones.packed import PackedLinear
+from wordmask.backbones.packed_linear import PackedLinear
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.ops.attention import attend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wordmask.backbones.packed import Activation
+    from wordmask.backbones.packed_linear import Activation
 
     Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -61,8 +61,8 @@ class ClipBlock(nn.Module):
         out: Tensor = tokens + self.fc2(hidden)
         return out
 
-    def pack(self) -> None:
-        """Lay the weights out for bfloat16 on this CPU, the activation joined to its product (see `packed`)."""
+    def pack_linears(self) -> None:
+        """Lay the weights out for bfloat16 on this CPU, the activation joined to its product (see `packed_linear`)."""
         name: Activation = "swish" if isinstance(self.activation, nn.SiLU) else "gelu"
         self.mix, self.out, self.fc2 = (PackedLinear(_linear(layer)) for layer in (self.mix, self.out, self.fc2))
         self.fc1, self.activation = PackedLinear(_linear(self.fc1), name), nn.Identity()

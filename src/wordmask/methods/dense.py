@@ -84,7 +84,7 @@ class DenseSegmenter:
     Args:
         model: The network, in evaluation mode, on `device` and in `dtype`.
         device: Where the pictures go.
-        dtype: In which precision; logits are float32 in any case.
+        dtype: In which precision the model computes; pixels and logits are float32 in any case.
     """
 
     trainable = False

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wordmask.backbones.packed import PackedLinear
+from wordmask.backbones.packed_linear import PackedLinear
 from wordmask.ops.feed_forward import TILE, feed_forward
 
 
@@ -33,7 +33,7 @@ class SelfAttention(nn.Module):
         """Tokens (P, L, D) -> (P, L, D)."""
         prompts, length, channels = tokens.shape
         mixed = F.linear(tokens, self.in_proj_weight, self.in_proj_bias)
-        if tokens.device.type == "cpu" and not torch.is_grad_enabled():
+        if mixed.dtype == torch.bfloat16 and mixed.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             mixed = mixed.float()  # with 16 channels a head torch's kernel for float32 is the faster one
         query, key, value = mixed.view(prompts, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         dropped = self.dropout if self.training else 0.0
@@ -69,8 +69,8 @@ class DecoderBlock(nn.Module):
         out: Tensor = self.norm2(tokens + self.dropout(self._feed_forward(tokens)))
         return out
 
-    def pack(self) -> None:
-        """Lay the large weights out for bfloat16 on this CPU, the ReLU joined to its product (see `packed`)."""
+    def pack_linears(self) -> None:
+        """Lay the large weights out for bfloat16 on this CPU, the ReLU joined to its product (see `packed_linear`)."""
         assert isinstance(self.linear1, nn.Linear)
         assert isinstance(self.linear2, nn.Linear)
         self.linear1, self.linear2 = PackedLinear(self.linear1, "relu"), PackedLinear(self.linear2)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from wordmask.backbones.hub import fetch_checkpoint
-from wordmask.backbones.packed import can_pack, pack
+from wordmask.backbones.packed_linear import can_pack_linears, pack_linears
 from wordmask.checkpoints import read_json
 from wordmask.device import choose_device, choose_dtype
 from wordmask.errors import CheckpointError, quote, sentence
@@ -80,8 +80,8 @@ def load_clipseg(
         config = replace(checkpoint.config, extract_layers=tuple(extract_layers))
         checkpoint = checkpoint._replace(config=config)
     model = assemble(checkpoint, size=size, fit=fit).to(chosen, kind)
-    if can_pack(chosen, kind):
-        pack(model)
+    if can_pack_linears(chosen, kind):
+        pack_linears(model)
     return DenseSegmenter(model, device=chosen, dtype=kind)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from wordmask.checkpoints import read_json
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.compact.fold import fold_norms
+from wordmask.methods.compact.in_float32 import InFloat32
 from wordmask.methods.compact.method import CompactModel, CompactSettings
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
 from wordmask.methods.dense import DenseSegmenter
@@ -47,30 +48,11 @@ def load_compact(
     return DenseSegmenter(model, device=torch.device(device), dtype=dtype)
 
 
-class InFloat32(nn.Module):
-    """A part of a network that computes in float32, whatever the rest does.
-
-    Args:
-        part: With float32 weights.
-        dtype: Of the result, which the parts behind it take.
-    """
-
-    def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.part = part
-        self.dtype = dtype
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the part to `x`, of any precision."""
-        out: Tensor = self.part(x.float())
-        return out.to(self.dtype)
-
-
 def _move(network: CompactNetwork, device: torch.device, dtype: torch.dtype) -> None:
     """Bring a float32 network to a device and precision.
 
-    Its first two convolutions stay in float32: what they round moves masks more than what any other part does
-    (`benchmarks/precision.py`), and they take little of the time.
+    Its first two convolutions stay in float32: of all parts it is their rounding that moves masks most
+    (docs/embedded-weights.md).
     """
     stem = network.encoder.stem.to(device)
     network.encoder.stem = nn.Identity()

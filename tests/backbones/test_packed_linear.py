@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import torch
 from torch import nn
 
 from tests.methods.checkpoints import write_clipseg
-from wordmask.backbones import packed
-from wordmask.backbones.packed import PackedLinear, can_pack
+from wordmask.backbones import packed_linear
+from wordmask.backbones.packed_linear import PackedLinear, can_pack_linears
 from wordmask.methods.clipseg import load_clipseg, loader
 
 CPU = torch.device("cpu")
-works = pytest.mark.skipif(not can_pack(CPU, torch.bfloat16), reason="oneDNN has no bfloat16 on this CPU")
+works = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN has no bfloat16 on this CPU"
+)
 
 
 @works
@@ -39,7 +42,7 @@ def logits_of(folder: Path, dtype: str) -> np.ndarray:
     segmenter = load_clipseg(folder, device="cpu", dtype=dtype)
     parts = segmenter.model.modules()  # type: ignore[attr-defined]
     is_packed = any(isinstance(part, PackedLinear) for part in parts)
-    assert is_packed == (loader.can_pack(CPU, segmenter.dtype))
+    assert is_packed == (loader.can_pack_linears(CPU, segmenter.dtype))
     picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     return np.stack([found.logits for found in segmenter.segment(picture, ["hair", "a photo of a left eye"])])
 
@@ -48,7 +51,7 @@ def logits_of(folder: Path, dtype: str) -> np.ndarray:
 def test_a_packed_model_is_as_near_to_float32_as_the_plain_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_clipseg(tmp_path)
     exact, packed_logits = logits_of(tmp_path, "float32"), logits_of(tmp_path, "bfloat16")
-    monkeypatch.setattr(loader, "can_pack", lambda *_: False)
+    monkeypatch.setattr(loader, "can_pack_linears", lambda *_: False)
     plain_logits = logits_of(tmp_path, "bfloat16")
     with_packing, without = (np.linalg.norm(other - exact) for other in (packed_logits, plain_logits))
     assert 0 < with_packing < 1.2 * without
@@ -57,7 +60,7 @@ def test_a_packed_model_is_as_near_to_float32_as_the_plain_one(tmp_path: Path, m
 
 def test_looking_whether_it_works_draws_no_random_number() -> None:
     before = torch.random.get_rng_state()
-    can_pack(CPU, torch.bfloat16)
+    can_pack_linears(CPU, torch.bfloat16)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -68,9 +71,25 @@ def test_a_packed_layer_can_be_copied() -> None:
     assert torch.equal(copy.deepcopy(layer)(rows), layer(rows))
 
 
+@works
+def test_it_is_used_where_it_works() -> None:
+    assert can_pack_linears(CPU, torch.bfloat16)
+
+
+@works
+def test_layers_that_were_packed_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clipseg(tmp_path)
+    monkeypatch.setattr(loader, "can_pack_linears", lambda *_: False)
+    model = load_clipseg(tmp_path, device="cpu", dtype="bfloat16").model
+    assert isinstance(model, nn.Module)
+    kept = [weakref.ref(block.fc1) for block in model.vision.blocks]  # type: ignore[union-attr]
+    packed_linear.pack_linears(model)
+    assert [ref() for ref in kept] == [None] * len(kept)
+
+
 def test_nothing_is_packed_in_other_precisions_or_places() -> None:
-    assert not can_pack(CPU, torch.float32)
-    assert not can_pack(torch.device("cuda"), torch.bfloat16)
+    assert not can_pack_linears(CPU, torch.float32)
+    assert not can_pack_linears(torch.device("cuda"), torch.bfloat16)
 
 
 def test_without_the_operations_nothing_is_packed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,5 +97,5 @@ def test_without_the_operations_nothing_is_packed(monkeypatch: pytest.MonkeyPatc
         def __getattr__(self, name: str) -> Any:
             raise AttributeError(name)
 
-    monkeypatch.setattr(packed.torch, "ops", Nothing())
-    assert not can_pack(CPU, torch.bfloat16)
+    monkeypatch.setattr(packed_linear.torch, "ops", Nothing())
+    assert not can_pack_linears(CPU, torch.bfloat16)

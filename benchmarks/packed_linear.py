@@ -1,6 +1,6 @@
 """Linear layers in bfloat16 on a CPU: packed weights against torch's own layer and its activation.
 
-    python benchmarks/packed.py --threads 1
+    python benchmarks/packed_linear.py --threads 1
 
 The layers of CLIPSeg at 352 px: a block of the ViT-B/16 (485 tokens), of CLIP's text tower (60, about ten phrases) and
 of the decoder (512 tokens at a time). Each has twelve copies with weights of their own, used in turn as in a network.
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from wordmask.backbones.packed import PackedLinear, can_pack
+from wordmask.backbones.packed_linear import PackedLinear, can_pack_linears
 
 if TYPE_CHECKING:
-    from wordmask.backbones.packed import Activation
+    from wordmask.backbones.packed_linear import Activation
 
 LAYERS: tuple[tuple[int, int, int, Activation], ...] = (
     (485, 768, 2304, "none"),
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    if not can_pack(torch.device("cpu"), torch.bfloat16):
+    if not can_pack_linears(torch.device("cpu"), torch.bfloat16):
         raise SystemExit("nothing to measure: on this machine oneDNN has no bfloat16, so nothing is packed")
     for tokens, inside, outside, activation in LAYERS:
         packed, plain, apart = compare(tokens, inside, outside, activation, args.pairs)
