@@ -1,18 +1,16 @@
 """Trained compact networks whose answers another learns from, beside the labels (Hinton et al., arXiv 1503.02531).
 
-A teacher has an answer where labels have none: for what is not labelled on a picture, and how sure one can be of what
-is. Its masks count beside the labels everywhere, its presences where labels are not sure. A batch is answered by one of
-the teachers, drawn at random, at the price of one: over many batches the network is drawn towards what they have in
-common, cross-entropies (linear in their targets) towards the very mean.
+A teacher's mask has an answer where labels have none, and says how sure one can be of what is there. A batch is
+answered by one of the teachers, drawn at random, at the price of one: over many batches the network is drawn towards
+what they have in common. Presence is left to the labels.
 """
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 
 from wordmask.losses import bce, dice
 from wordmask.methods.compact import load_compact
@@ -29,18 +27,6 @@ if TYPE_CHECKING:
 
 SAME = 0.99
 """Vectors of one phrase from one text encoder, stored in fp16 and fp32, are at least as near (cosine)."""
-
-
-class Answer(NamedTuple):
-    """What a teacher says of a batch, as calibrated probabilities.
-
-    Attributes:
-        masks: float (B, K, s, s).
-        presence: float (B, K).
-    """
-
-    masks: Tensor
-    presence: Tensor
 
 
 class Teachers:
@@ -72,25 +58,25 @@ class Teachers:
     def __bool__(self) -> bool:
         return bool(self.models)
 
-    def answer(self, batch: Batch, step: int) -> Answer:
-        """The answer of the teacher whose turn it is at a step; the same one after a resume."""
+    def answer(self, batch: Batch, step: int) -> Tensor:
+        """What the teacher whose turn it is at a step makes of a batch; the same one after a resume.
+
+        Returns:
+            Calibrated probabilities of masks, float (B, K, s, s).
+        """
         model = random.Random(f"{self.seed} {step}").choice(self.models)  # not the numbers that drew the batch
         with torch.no_grad():
-            features = model.encode_pixels(batch.pixels)
-            logits, presence = model.network.decoder(features, batch.vectors)
-            return Answer(model.calibrate_masks(logits.float()).sigmoid(), model.calibrate_presence(presence.float()))
+            logits, _ = model.network.decoder(model.encode_pixels(batch.pixels), batch.vectors)
+            return model.calibrate_masks(logits.float()).sigmoid()
 
 
-def teacher_loss(logits: Tensor, presence: Tensor, answer: Answer, sure: Tensor) -> tuple[Tensor, Tensor]:
-    """How far masks (cross-entropy and Dice, every cell) and presences (cross-entropy) are from a teacher's.
+def teacher_loss(logits: Tensor, answer: Tensor) -> Tensor:
+    """How far masks are from a teacher's: cross-entropy and Dice, over every cell.
 
     Args:
         logits: float (B, K, s, s).
-        presence: float (B, K) logits.
-        answer: what the teacher says of the same batch.
-        sure: float (B, K) in [0, 1], how sure the labels are of what is there: the teacher is heard on the rest.
+        answer: float (B, K, s, s), what the teacher makes of the same batch.
     """
-    rows, targets = logits.flatten(0, 1), answer.masks.flatten(0, 1)
+    rows, targets = logits.flatten(0, 1), answer.flatten(0, 1)
     known = torch.ones_like(rows)
-    masks = (bce(rows, targets, known) + dice(rows, targets, known)).mean()
-    return masks, F.binary_cross_entropy_with_logits(presence, answer.presence, weight=1 - sure)
+    return (bce(rows, targets, known) + dice(rows, targets, known)).mean()

@@ -38,7 +38,7 @@ from wordmask.methods.compact.text_encoder import TextEncoder
 
 cv2.setNumThreads(1)
 
-PARTS = ("mask", "class", "presence", "example", "taught mask", "taught presence")
+PARTS = ("mask", "class", "presence", "example", "taught")
 """What the loss adds up, as the log names it."""
 
 
@@ -46,6 +46,19 @@ def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Weighted binary cross-entropy plus Dice where the thing is there."""
     rows = [x.flatten(0, 1) for x in (logits, batch.targets, batch.weights)]
     return (bce(*rows) + dice(*rows)).mean()
+
+
+def presence_loss(presence: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of presence; on each picture what is there and what is absent weigh the same.
+
+    One name of a PASCAL picture is there and five that are asked for are not, on a face it is the other way round:
+    without this, presence learns which set a picture is of, and expects little of a PASCAL picture.
+    """
+    there, sure = batch.presence, batch.presence_weights
+    yes, no = (part.sum(1, keepdim=True) for part in (sure * there, sure * (1 - there)))
+    both = torch.minimum(yes, no)
+    weights = sure * both * (there / yes.clamp(min=1e-6) + (1 - there) / no.clamp(min=1e-6))
+    return F.binary_cross_entropy_with_logits(presence, there, weight=weights)
 
 
 def class_loss(
@@ -259,8 +272,7 @@ def main() -> None:
     if source == latest:
         average = stored["average"]
     teachers = Teachers(args.teacher, args.seed, maker.spoken)
-    weights = torch.tensor([1.0, 1.0, 0.5, 0.1, args.follow, 0.5 * args.follow])
-    no = torch.zeros(())
+    weights = torch.tensor([1.0, 1.0, 1.0, 0.1, args.follow])
     batches = producer(maker, args, begin)
     sums, clock = np.zeros(len(PARTS)), time.time()
     for step in range(begin, args.steps):
@@ -272,15 +284,14 @@ def main() -> None:
         queries = {s: classes(network.decoder.gain * vectors) for s, vectors in names.items()}
         features = type(features)(*(f.float() for f in features))
         logits, presence = logits.float(), presence.float()
-        seen = F.binary_cross_entropy_with_logits(presence, batch.presence, weight=batch.presence_weights)
-        taught = teacher_loss(logits, presence, answer, batch.presence_weights) if answer else (no, no)
+        taught = teacher_loss(logits, answer) if answer is not None else torch.zeros(())
         parts = torch.stack(
             [
                 mask_loss(logits, batch),
                 class_loss(features.pixel, queries, batch, balance),
-                seen,
+                presence_loss(presence, batch),
                 example_loss(network, features, batch, bank),
-                *taught,
+                taught,
             ]
         )
         loss = parts @ weights
