@@ -18,6 +18,9 @@ from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, build_compact
 from wordmask.methods.compact.weights import fill, save_compact
 
+PRESENCE = ("decoder.presence.", "decoder.scene.", "decoder.words.")
+"""Weights that no mask depends on."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -25,6 +28,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="wordmask-compact")
+    parser.add_argument("--presence", type=Path, metavar="RUN", help="take what only presence depends on from this run")
     parser.add_argument("--raw", action="store_true", help="the last weights in place of their average")
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON of settings that differ from the default")
     args = parser.parse_args()
@@ -33,6 +37,9 @@ def main() -> None:
     network = build_compact(config)
     text = {f"text.{k}": v for k, v in load_file(args.text / "text.safetensors").items()}
     state = {k: v for k, v in stored["network" if args.raw else "average"].items() if "num_batches" not in k}
+    if args.presence:
+        other = torch.load(args.presence / "last.pt", weights_only=True)["average"]
+        state |= {k: v for k, v in other.items() if k.startswith(PRESENCE)}
     fill(network, state | text)
     settings = dataclasses.replace(CompactSettings(), **args.settings)
     save_compact(args.out, args.name, network, config, settings, Tokenizer.from_file(str(args.text / "tokenizer.json")))
