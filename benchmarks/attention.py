@@ -1,10 +1,10 @@
-"""Attention of CLIPSeg's encoder in bfloat16 or float32 on a CPU: head by head against torch's fused kernel.
-
-Errors are relative (L2) to the fused kernel on the same numbers in float64.
+"""Attention of CLIPSeg on a CPU, as it is computed against torch's fused kernel in the precision of the network.
 
     python benchmarks/attention.py --threads 1
 
-12 heads of 485 tokens and 64 channels (ViT-B/16 at 352 px), from the joined product to the tokens; both sides in turn.
+From the joined product to what was read; both sides in turn. The encoder (ViT-B/16 at 352 px: 12 heads of 485 tokens
+and 64 channels), head by head, in bfloat16 and in float32. The decoder (10 prompts, 4 heads of 16 channels) in
+bfloat16: its numbers brought to float32 and back. Errors are relative (L2) to the fused kernel in float64.
 """
 
 from __future__ import annotations
@@ -14,34 +14,40 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loads
 
 import argparse
-import statistics
-import time
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
+from pairs import apart, in_turn, summary
+from torch import Tensor
 
 from wordmask.ops.attention import attend_by_head
 
-HEADS, TOKENS, CHANNELS = 12, 485, 64
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TOKENS = 485
+ENCODER = (1, 12, 64)
+DECODER = (10, 4, 16)
+"""Batch, heads, channels of a head."""
+
+
+def in_float32(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """The fused kernel in float32, result in the precision of the query."""
+    return F.scaled_dot_product_attention(query.float(), key.float(), value.float()).to(query.dtype)
 
 
 @torch.inference_mode()
-def compare(dtype: torch.dtype, pairs: int) -> tuple[list[float], list[float], list[float]]:
-    """Seconds of head by head and of the fused kernel, the first pair left out, and the error of each."""
-    mixed = torch.randn(1, TOKENS, 3, HEADS, CHANNELS, generator=torch.Generator().manual_seed(0)).to(dtype)
-    query, key, value = mixed.permute(2, 0, 3, 1, 4).unbind(0)
-    sides = (attend_by_head, F.scaled_dot_product_attention)
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for pair in range(pairs + 1):
-        both = list(zip(sides, seconds, strict=True))
-        for side, spent in both if pair % 2 else reversed(both):
-            begin = time.perf_counter()
-            side(query, key, value)
-            if pair:
-                spent.append(time.perf_counter() - begin)
-    exact = F.scaled_dot_product_attention(query.double(), key.double(), value.double())
-    errors = [float((side(query, key, value).double() - exact).norm() / exact.norm()) for side in sides]
-    return *seconds, errors
+def compare(
+    ours: Callable[[Tensor, Tensor, Tensor], Tensor], shape: tuple[int, int, int], dtype: torch.dtype, pairs: int
+) -> tuple[tuple[list[float], list[float]], list[float]]:
+    """Seconds of ours and of the fused kernel, and the error of each."""
+    batch, heads, channels = shape
+    mixed = torch.randn(batch, TOKENS, 3, heads, channels, generator=torch.Generator().manual_seed(0)).to(dtype)
+    parts = mixed.permute(2, 0, 3, 1, 4).unbind(0)
+    sides = (lambda: ours(*parts)), (lambda: F.scaled_dot_product_attention(*parts))
+    exact = F.scaled_dot_product_attention(*(part.double() for part in parts))
+    return in_turn(*sides, pairs), [apart(side(), exact) for side in sides]
 
 
 def main() -> None:
@@ -50,12 +56,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    for dtype in (torch.bfloat16, torch.float32):
-        ours, fused, errors = compare(dtype, args.pairs)
-        ratio = statistics.median(b / a for a, b in zip(ours, fused, strict=True))
-        first, second = (1000 * statistics.median(values) for values in (ours, fused))
-        print(f"{dtype}: head by head {first:.2f} ms, fused {second:.2f} ms, {ratio:.2f}x", end="; ")
-        print(f"errors {errors[0]:.1e} and {errors[1]:.1e}")
+    for name, ours, shape, dtype in (
+        ("encoder, head by head", attend_by_head, ENCODER, torch.bfloat16),
+        ("encoder, head by head", attend_by_head, ENCODER, torch.float32),
+        ("decoder, in float32", in_float32, DECODER, torch.bfloat16),
+    ):
+        seconds, errors = compare(ours, shape, dtype, args.pairs)
+        print(f"{dtype}: {summary(seconds, name, 'fused')}; errors {errors[0]:.1e} and {errors[1]:.1e}")
 
 
 if __name__ == "__main__":

@@ -15,12 +15,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loa
 
 import argparse
 import itertools
-import statistics
-import time
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from pairs import apart, in_turn, summary
+from torch import nn
 
 from wordmask.backbones.packed_linear import PackedLinear, can_pack_linears
 
@@ -45,27 +44,16 @@ COPIES = 12
 @torch.inference_mode()
 def compare(
     tokens: int, inside: int, outside: int, activation: Activation, pairs: int
-) -> tuple[list[float], list[float], float]:
-    """Seconds of the packed and of the plain layer, the first pair left out, and their relative (L2) difference."""
+) -> tuple[tuple[list[float], list[float]], float]:
+    """Seconds of the packed and of the plain layer, and their relative (L2) difference."""
     torch.manual_seed(0)
     linears = [nn.Linear(inside, outside, dtype=torch.bfloat16) for _ in range(COPIES)]
     packed = [PackedLinear(linear, activation) for linear in linears]
     plain = [nn.Sequential(linear, MODULES[activation]) for linear in linears]
     rows = torch.randn(1, tokens, inside, dtype=torch.bfloat16)
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for pair, (one, other) in zip(range(pairs + 1), itertools.cycle(zip(packed, plain, strict=True))):
-        both = list(zip((one, other), seconds, strict=True))
-        for side, spent in both if pair % 2 else reversed(both):
-            begin = time.perf_counter()
-            side(rows)
-            if pair:
-                spent.append(time.perf_counter() - begin)
-    got, expected = (side[0](rows).double() for side in (packed, plain))
-    return *seconds, _difference(got, expected)
-
-
-def _difference(got: Tensor, expected: Tensor) -> float:
-    return float((got - expected).norm() / expected.norm())
+    one, other = (itertools.cycle(layers) for layers in (packed, plain))
+    seconds = in_turn(lambda: next(one)(rows), lambda: next(other)(rows), pairs)
+    return seconds, apart(packed[0](rows), plain[0](rows))
 
 
 def main() -> None:
@@ -77,11 +65,9 @@ def main() -> None:
     if not can_pack_linears(torch.device("cpu"), torch.bfloat16):
         raise SystemExit("nothing to measure: on this machine oneDNN has no bfloat16, so nothing is packed")
     for tokens, inside, outside, activation in LAYERS:
-        packed, plain, apart = compare(tokens, inside, outside, activation, args.pairs)
-        ratio = statistics.median(b / a for a, b in zip(packed, plain, strict=True))
-        first, second = (1000 * statistics.median(values) for values in (packed, plain))
-        print(f"{tokens} x {inside} -> {outside}, {activation}: packed {first:.2f} ms, plain {second:.2f} ms", end=", ")
-        print(f"{ratio:.2f}x; apart by {apart:.1e}")
+        seconds, difference = compare(tokens, inside, outside, activation, args.pairs)
+        told = summary(seconds, "packed", "plain")
+        print(f"{tokens} x {inside} -> {outside}, {activation}: {told}; apart by {difference:.1e}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,5 +16,9 @@ def load_benchmark(name: str) -> Any:
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
+    sys.path.insert(0, str(FOLDER))  # as when it is run: it may import its neighbours
+    try:
+        specification.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(FOLDER))
     return module
