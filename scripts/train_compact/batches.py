@@ -50,6 +50,9 @@ SAFE: dict[str, dict[str, frozenset[str] | None]] = {  # ground -> set -> names 
     "camvid": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat", "chair"}},
     "carparts": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat"}},
 }
+ELSEWHERE = frozenset(  # everyday things that the pictures of no set in SAFE hold
+    "elephant bear zebra giraffe skis surfboard fork banana pizza donut cake bed toilet laptop".split()
+)
 NEAR = 0.55  # a noun whose nearest name is this near (cosine) means a kind of that name
 FACIAL = ("face", "nose", "mouth", "left eye", "right eye", "ear", "eyebrow", "lips", "neck", "hair")
 NEAR_FACES = frozenset(  # labels of clothed people that a face or its parts may lie under
@@ -171,6 +174,7 @@ class Batch:
         weights: float (B, K, s, s) how sure that is; 0 = unknown.
         presence: float (B, K) 1 where the thing is there.
         presence_weights: float (B, K).
+        names: int64 (B, K) index into `BatchMaker.names`.
         classes: int64 (B, s, s) index into the set's names + 1, 0 = none of them, -1 = unknown.
         sources: the set of each picture.
     """
@@ -181,6 +185,7 @@ class Batch:
     weights: torch.Tensor
     presence: torch.Tensor
     presence_weights: torch.Tensor
+    names: torch.Tensor
     classes: torch.Tensor
     sources: list[str]
 
@@ -212,6 +217,11 @@ class BatchMaker:
         self.safe = {g: v for g, v in SAFE.items() if g in shots}
         self.far = {s: self._far_nouns(s) for s in shots}
         self.near = self._near_nouns()
+        known = {n for names in (*self.atoms.values(), *self.merged.values()) for n in names}
+        asked = known | set(targets.lvis_names) | set(FACIAL) | ELSEWHERE | self.far_coco
+        asked |= {n for sets in SAFE.values() for names in sets.values() for n in names or ()}
+        self.names = sorted(asked)  # every name that a picture may be asked for
+        self.index = {n: i for i, n in enumerate(self.names)}
 
     def _odds(self, shot: Shot) -> float:
         """Repeat factor of a picture by its rarest name (Gupta et al., arXiv 1908.03195), 1 to 3."""
@@ -230,7 +240,8 @@ class BatchMaker:
     def _far_nouns(self, source: str) -> list[str]:
         known = [*self.atoms[source], *self.merged[source]]
         if source in ("celebamask", "clothing", "people"):  # people wear things that are not labelled
-            known += self.atoms["clothing"] + self.merged["celebamask"] + self.atoms["celebamask"]
+            known += self.atoms.get("clothing", []) + self.merged.get("celebamask", [])
+            known += self.atoms.get("celebamask", [])
         if source in ("camvid", "facade", "windows", "carparts", "coco", "pascal"):
             known += [
                 "car",
@@ -246,7 +257,7 @@ class BatchMaker:
                 "street light",
             ]
         if source in ("coco", "pascal", "people", "windows", "facade"):
-            known += self.atoms["clothing"] + self.atoms["celebamask"]
+            known += self.atoms.get("clothing", []) + self.atoms.get("celebamask", [])
         matrix = np.stack([self.targets.words[n] for n in known if n in self.targets.words])
         near = (self.targets.lvis @ matrix.T).max(1)
         return [n for n, c in zip(self.targets.lvis_names, near, strict=True) if c < FAR]
@@ -303,7 +314,14 @@ class BatchMaker:
         weight = cv2.resize(weight, small, interpolation=cv2.INTER_AREA)
         target = np.divide(target, weight, out=np.zeros_like(target), where=weight > 0).clip(0, 1)
         presence_weight = sure if not there else float(enough)
-        return self._vector(name, rng), target, weight, np.float32(there), np.float32(presence_weight)
+        return (
+            self._vector(name, rng),
+            target,
+            weight,
+            np.float32(there),
+            np.float32(presence_weight),
+            np.int64(self.index[name]),
+        )
 
     def _positives(self, shot: Shot, rng: random.Random) -> list[str | None]:
         """Different names that are there, rare ones more often; None asks for an absent one. At least one is None."""
@@ -322,6 +340,8 @@ class BatchMaker:
             return (rng.choice(absent), 0.5, False) if absent else (rng.choice(self.far[shot.source]), 0.15, False)
         if shot.source == "clothing" and rng.random() < 0.35:  # faces are there, unlabelled; garments are none
             return rng.choice([n for n in FACIAL if n not in self.atoms["clothing"]]), 0.0, False
+        if shot.source in SAFE and rng.random() < 0.4:
+            return rng.choice(sorted(ELSEWHERE | (SAFE[shot.source]["pascal"] or frozenset()))), 1.0, False
         if absent and rng.random() < 0.5 and shot.source != "people":
             name = rng.choice(absent)
             if shot.unclear(name) and not shot.exhaustive:
@@ -329,7 +349,7 @@ class BatchMaker:
             sure = 1.0 if shot.exhaustive else 0.5 if shot.source in ("carparts", "facade", "clothing") else 0.15
             return name, sure, False
         if shot.source == "celebamask" and rng.random() < 0.3:
-            return rng.choice([n for n in self.atoms["coco"] if n in self.far_coco]), 1.0, False
+            return rng.choice(sorted(self.far_coco)), 1.0, False
         return (
             rng.choice(self.far[shot.source]),
             1.0 if shot.source in ("celebamask", "camvid", "carparts", "facade") else 0.4,

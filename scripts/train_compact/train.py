@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from batches import SHARE, Batch, BatchMaker
 from optimisers import Optimisers
 from pictures import load_pictures
+from presence import PresenceLoss
 from safetensors.torch import load_file
 from teachers import Teachers, teacher_loss
 from tokenizers import Tokenizer
@@ -46,19 +47,6 @@ def mask_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Weighted binary cross-entropy plus Dice where the thing is there."""
     rows = [x.flatten(0, 1) for x in (logits, batch.targets, batch.weights)]
     return (bce(*rows) + dice(*rows)).mean()
-
-
-def presence_loss(presence: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of presence; on each picture what is there and what is absent weigh the same.
-
-    One name of a PASCAL picture is there and five that are asked for are not, on a face it is the other way round:
-    without this, presence learns which set a picture is of, and expects little of a PASCAL picture.
-    """
-    there, sure = batch.presence, batch.presence_weights
-    yes, no = (part.sum(1, keepdim=True) for part in (sure * there, sure * (1 - there)))
-    both = torch.minimum(yes, no)
-    weights = sure * both * (there / yes.clamp(min=1e-6) + (1 - there) / no.clamp(min=1e-6))
-    return F.binary_cross_entropy_with_logits(presence, there, weight=weights)
 
 
 def class_loss(
@@ -271,6 +259,9 @@ def main() -> None:
     average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
     if source == latest:
         average = stored["average"]
+    presence_loss = PresenceLoss(len(maker.names))
+    if source == latest:
+        presence_loss.load_state_dict(stored["presence"])
     teachers = Teachers(args.teacher, args.seed, maker.spoken)
     weights = torch.tensor([1.0, 1.0, 1.0, 0.1, args.follow])
     batches = producer(maker, args, begin)
@@ -330,6 +321,7 @@ def main() -> None:
                     "average": average,
                     "classes": classes.state_dict(),
                     "optimiser": optimiser.state_dict(),
+                    "presence": presence_loss.state_dict(),
                     "step": step + 1,
                 },
                 temporary,

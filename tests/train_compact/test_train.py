@@ -45,18 +45,6 @@ def test_sets_weigh_in_the_class_loss_by_their_pictures(script: Any) -> None:
     assert loss([0, 1, 2], ["a", "b", "c"]) == pytest.approx((loss([0], ["a"]) + loss([1], ["b"])) / 2, rel=1e-5)
 
 
-def test_on_each_picture_what_is_there_weighs_as_much_as_what_is_absent(script: Any) -> None:
-    there = torch.tensor([[1.0, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1]])
-    sure = torch.tensor([[1.0, 0.5, 0.5, 0.5], [1, 1, 1, 0.25], [1, 1, 1, 1], [1, 1, 0, 1]])
-    batch = SimpleNamespace(presence=there, presence_weights=sure)
-    presence = torch.zeros(4, 4, requires_grad=True)
-    script("train").presence_loss(presence, batch).backward()
-    assert presence.grad is not None
-    pull = presence.grad.abs() * 16 * 2  # the gradient of a cross-entropy at 0 is half of the weight
-    expected = [[1, 1 / 3, 1 / 3, 1 / 3], [0.25 / 3, 0.25 / 3, 0.25 / 3, 0.25], [0] * 4, [0] * 4]
-    torch.testing.assert_close(pull, torch.tensor(expected))
-
-
 def test_shares_are_read_from_the_command_line(script: Any) -> None:
     share = script("train").share
     assert share("pascal=0.4") == ("pascal", 0.4)
