@@ -44,7 +44,7 @@ def main() -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="several, each begun from the last: the mean of their weights",
+        help="of several, each begun from another, the mean",
     )
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
