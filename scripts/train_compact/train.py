@@ -260,7 +260,7 @@ def main() -> None:
     if source == latest:
         average = stored["average"]
     presence_loss = PresenceLoss(len(maker.names))
-    if source == latest:
+    if source == latest and "presence" in stored:  # older runs did not count
         presence_loss.load_state_dict(stored["presence"])
     teachers = Teachers(args.teacher, args.seed, maker.spoken)
     weights = torch.tensor([1.0, 1.0, 1.0, 0.1, args.follow])

@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def maker(script: Any) -> Any:
-    """A street (exhaustive) and a PASCAL cow, with vectors of 8 for every name that can be asked for."""
+    """A street (exhaustive) and a PASCAL cow, with vectors of 64 for every name that can be asked for."""
     batches, pictures = script("batches"), script("pictures")
     rng = np.random.default_rng(0)
 
