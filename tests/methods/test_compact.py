@@ -273,6 +273,8 @@ def spoil(folder: Path, copy: Path, key: str, value: float) -> None:
         ("settings", "threshold", 1.5, r"threshold is 1.5, not in \[0, 1\]"),
         ("settings", "mask_scale", 0.0, "mask_scale is 0.0, not above 0"),
         ("settings", "mask_shift", float("nan"), "mask_shift is nan, not a finite number"),
+        ("settings", "mask_presence", -0.1, "mask_presence is -0.1, not 0 or above"),
+        ("settings", "mask_presence", float("inf"), "mask_presence is inf, not a finite number"),
         ("settings", "threshold", "0.5", "threshold is '0.5', not a number"),
         ("settings", "presence_threshold", -0.1, r"presence_threshold is -0.1, not in \[0, 1\]"),
         ("settings", "presence_threshold", float("nan"), "presence_threshold is nan, not a finite number"),
@@ -323,6 +325,23 @@ def calibrated(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Segmen
 def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) -> None:
     (plain,), (changed,) = (model.segment(picture(), "hair") for model in (loaded, calibrated))
     np.testing.assert_allclose(changed.logits, 0.5 * plain.logits - 1.25, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("gate", [0.0, 0.9])
+def test_masks_are_what_they_would_be_if_the_thing_is_there(
+    loaded: Segmenter, folder: Path, tmp_path: Path, gate: float
+) -> None:
+    """The same amount everywhere, the more the less presence is sure; what the gate refuses gets what just passes."""
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"] |= {"mask_presence": 0.5, "presence_shift": 0.75, "presence_threshold": gate}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    found = load_compact(tmp_path).segment(picture(), ["hair", "a cat"])
+    plain = loaded.segment(picture(), ["hair", "a cat"])
+    for given, before in zip(found, plain, strict=True):
+        assert 0 < given.presence < 0.9
+        added = -0.5 * np.log(max(given.presence, gate))
+        np.testing.assert_allclose(given.logits, before.logits + added, rtol=1e-4, atol=1e-4)
 
 
 def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:

@@ -43,6 +43,8 @@ class CompactSettings:
             highest IoU.
         mask_scale: factor on mask logits, fitted on validation pictures (Platt scaling).
         mask_shift: added after the factor.
+        mask_presence: how much of -log(presence) is added as well, fitted with the two; at 1 it is what Bayes' rule
+            adds where a cell is unlikely. 0: masks do not hear of presence.
         presence_scale: factor on presence logits, fitted on validation pictures (Platt scaling).
         presence_shift: added after the factor.
         presence_threshold: calibrated probability below which the mask is empty.
@@ -56,6 +58,7 @@ class CompactSettings:
     threshold: float | None = 0.5
     mask_scale: float = 1.0
     mask_shift: float = 0.0
+    mask_presence: float = 0.0
     presence_scale: float = 1.0
     presence_shift: float = 0.0
     presence_threshold: float = 0.3
@@ -73,6 +76,8 @@ class CompactSettings:
                 raise ValueError(f"{name} is {value}, not in [0, 1]")
             if name.endswith("scale") and value <= 0:
                 raise ValueError(f"{name} is {value}, not above 0")
+            if name == "mask_presence" and value < 0:
+                raise ValueError(f"{name} is {value}, not 0 or above")
         if not CELL <= self.long_side <= LONGEST_SIDE:
             raise ValueError(f"long_side is {self.long_side}, not {CELL} to {LONGEST_SIDE} px")
 
@@ -140,15 +145,29 @@ class CompactModel:
     def decode(self, features: ImageFeatures, conditions: Tensor) -> DenseOutput:
         """Features of one picture (B = 1) and conditions (P, C) -> logits (P, h, w) at stride 4, presence (P,)."""
         logits, presence = self.network.decoder(features, conditions.unsqueeze(0))
-        return DenseOutput(self.calibrate_masks(logits[0]), presence[0])
+        return DenseOutput(self._given_there(self.calibrate_masks(logits[0]), presence[0]), presence[0])
 
     def calibrate_masks(self, logits: Tensor) -> Tensor:
-        """The network's mask logits -> float32 logits whose probabilities were fitted on validation pictures."""
+        """The network's mask logits -> float32 logits, scaled and shifted as was fitted on validation pictures.
+
+        Whether the thing is there at all is still part of these; training and teachers, who also ask for what is
+        absent, use them. `decode` goes on to what a mask would be if the thing is there.
+        """
         return self.settings.mask_scale * logits.float() + self.settings.mask_shift
 
     def calibrate_presence(self, logits: Tensor) -> Tensor:
         """Presence logits -> probabilities, by the scale and shift fitted on validation pictures."""
         return (self.settings.presence_scale * logits + self.settings.presence_shift).sigmoid()
+
+    def _given_there(self, logits: Tensor, presence: Tensor) -> Tensor:
+        """Mask logits (P, h, w), presence logits (P,) -> logits of the masks where the things are there.
+
+        A cell can only belong to a thing that is there: p(cell) = p(there) p(cell | there). A network that doubts the
+        one doubts the other, and its mask would be dim. Where cells are unlikely, dividing by p(there) adds
+        -log p(there) to their logits. What is less likely there than the gate asks gets no more than what just passes.
+        """
+        doubt = -self.calibrate_presence(presence.float()).clamp(min=max(self.settings.presence_threshold, 1e-6)).log()
+        return logits + (self.settings.mask_presence * doubt).view(-1, 1, 1)
 
     def _embed_example(self, prompt: VisualPrompt) -> Tensor:
         if prompt.mode != MODE:
