@@ -13,6 +13,7 @@ from vocabulary import ROTATIONS, Targets
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Collection
 
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 STD = np.array([0.229, 0.224, 0.225], np.float32)
@@ -38,20 +39,32 @@ SHARE = {  # share of each set in a batch, unless train.py is told otherwise; th
 }
 SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.4, 1.0), "facade": (0.4, 1.0), "carparts": (0.5, 1.05)}
 COMMON = 0.2  # pictures with a name that fewer than this share of its set's pictures hold are drawn more often
-PASTED = {"objects": 1.0, "celebamask": 0.3, "pascal": 0.3}  # how often the labelled things are put elsewhere
-_ANIMALS = frozenset({"bird", "cat", "cow", "dog", "horse", "sheep"})
-_VEHICLES = frozenset({"airplane", "boat", "bus", "motorcycle", "train"})
-_INDOOR = frozenset({"bottle", "dining table", "sofa", "tv"})
-SAFE: dict[str, dict[str, frozenset[str] | None]] = {  # ground -> set -> names (None: all) its pictures do not hold
-    "celebamask": {"objects": None, "pascal": _ANIMALS | _VEHICLES | {"bicycle", "car", "dining table", "tv"}},
-    "clothing": {"objects": None, "pascal": _ANIMALS | _VEHICLES | {"tv"}},
-    "facade": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat", "train"}},
-    "windows": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat"}},
-    "camvid": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat", "chair"}},
-    "carparts": {"celebamask": None, "pascal": _ANIMALS | _INDOOR | {"airplane", "boat"}},
+PASTED = {"objects": 1.0, "celebamask": 0.3, "pascal": 0.5, "coco": 0.3}  # how often labelled things are put elsewhere
+HIDDEN = 0.25  # how often a rectangle of a picture is hidden
+_ANIMALS = frozenset("bird cat cow dog horse sheep elephant bear zebra giraffe".split())
+_VEHICLES = frozenset("airplane boat bus motorcycle train".split())
+_INDOOR = frozenset("bottle sofa couch tv bed toilet laptop microwave oven refrigerator".split()) | {"dining table"}
+_FOOD = frozenset("apple banana cake donut orange pear pizza sandwich tomato".split())
+_SPORT = frozenset("skis surfboard kite frisbee".split())
+_EVERYDAY = _ANIMALS | _VEHICLES | _INDOOR | _FOOD | _SPORT | {"fork"}
+LACKS: dict[str, frozenset[str]] = {  # set -> everyday things that none of its pictures holds
+    "celebamask": _EVERYDAY - {"bottle", "sofa", "couch"} | {"bicycle", "car", "cup", "truck", "fire hydrant"},
+    "clothing": _EVERYDAY - {"dining table", "bottle", "sofa", "couch", "bed"},
+    "facade": _EVERYDAY - {"bus", "motorcycle"},
+    "windows": _EVERYDAY - {"bus", "motorcycle", "train"},
+    "camvid": _EVERYDAY - _VEHICLES | {"airplane", "boat", "chair"},
+    "carparts": _EVERYDAY - _VEHICLES | {"airplane", "boat"},
 }
-ELSEWHERE = frozenset(  # everyday things that the pictures of no set in SAFE hold
-    "elephant bear zebra giraffe skis surfboard fork banana pizza donut cake bed toilet laptop".split()
+FACELESS = frozenset({"facade", "windows", "camvid", "carparts"})  # sets whose pictures show no face near by
+SCENES = tuple(  # things that share pictures; people are in all of them
+    frozenset(s.split(", ")) | {"person"}
+    for s in (
+        "airplane, bicycle, boat, bus, car, motorcycle, train",
+        "bird, car, cat, cow, dog, horse, sheep",
+        "bottle, cat, chair, dining table, dog, potted plant, sofa, tv",
+        "airplane, bird, boat, car, dog",
+        "bicycle, bird, bottle, car, cat, chair, dining table, dog, potted plant",
+    )
 )
 NEAR = 0.55  # a noun whose nearest name is this near (cosine) means a kind of that name
 FACIAL = ("face", "nose", "mouth", "left eye", "right eye", "ear", "eyebrow", "lips", "neck", "hair")
@@ -141,8 +154,33 @@ def colour(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     return ((x - MEAN) / STD).astype(np.float32)
 
 
+def hide(shot: Shot, rng: random.Random) -> Shot:
+    """A rectangle of a square picture is grey, what it shows unknown: things are to be known by each of their parts."""
+    size = shot.labels.shape[0]
+    height, width = (round(size * rng.uniform(0.15, 0.45)) for _ in range(2))
+    y, x = rng.randint(0, size - height), rng.randint(0, size - width)
+    pixels, labels = shot.pixels.copy(), shot.labels.copy()
+    pixels[y : y + height, x : x + width] = MEAN * 255
+    labels[y : y + height, x : x + width] = IGNORE
+    return replace(shot, pixels=pixels, labels=labels)
+
+
+def one_thing(shot: Shot, names: Collection[str], rng: random.Random) -> Shot | None:
+    """The picture with one thing labelled, of those that have one of the names and a hundredth of its area."""
+    areas = np.bincount(shot.labels.ravel(), minlength=256)
+    values = [v for v, n in shot.atoms.items() if n in names and areas[v] > shot.labels.size / 100]
+    if not values:
+        return None
+    value = rng.choice(values)
+    labels = np.where(shot.labels == value, shot.labels, 0)
+    return replace(shot, labels=labels, atoms={value: shot.atoms[value]})
+
+
 def paste(cut: Shot, ground: Shot, rng: random.Random) -> Shot:
-    """What is labelled in one picture, at another size, on another picture; only that stays labelled."""
+    """What is labelled in one picture, at another size, on another picture.
+
+    Where both are of one set, what was labelled on the ground stays so; else only what was pasted is labelled.
+    """
     ys, xs = np.nonzero((cut.labels != 0) & (cut.labels != IGNORE))
     box = slice(ys.min(), ys.max() + 1), slice(xs.min(), xs.max() + 1)
     height, width = ground.labels.shape
@@ -152,15 +190,26 @@ def paste(cut: Shot, ground: Shot, rng: random.Random) -> Shot:
     names = cv2.resize(np.ascontiguousarray(cut.labels[box]), size[::-1], interpolation=cv2.INTER_NEAREST)
     mask = cv2.erode((names != 0).astype(np.uint8), np.ones((3, 3), np.uint8))
     y, x = rng.randint(0, max(height - size[0], 0)), rng.randint(0, max(width - size[1], 0))
-    pixels, labels = ground.pixels.copy(), np.zeros_like(ground.labels)
+    same = cut.source == ground.source
+    pixels, labels = ground.pixels.copy(), ground.labels.copy() if same else np.zeros_like(ground.labels)
     place, labelled = (a[y : y + size[0], x : x + size[1]] for a in (pixels, labels))
     mask, small, names = (a[: place.shape[0], : place.shape[1]] for a in (mask, small, names))
     soft = cv2.GaussianBlur(mask.astype(np.float32), (3, 3), 0)[..., None]
     place[:] = (soft * small + (1 - soft) * place).astype(np.uint8)
-    labelled[:] = np.where(mask > 0, names, 0)
+    labelled[:] = np.where(mask > 0, names, labelled)
     present = set(np.bincount(labels.ravel(), minlength=256).nonzero()[0].tolist())
-    atoms = {v: n for v, n in cut.atoms.items() if v in present}
+    atoms = {v: n for v, n in (cut.atoms | (ground.atoms if same else {})).items() if v in present}
+    if same:
+        return replace(ground, pixels=pixels, labels=labels, atoms=atoms)
     return replace(cut, pixels=pixels, labels=labels, atoms=atoms, exhaustive=False, ground=ground.source)
+
+
+def _apart(ground: Shot, names: set[str]) -> bool:
+    """Whether a picture is known not to hold the names: all of it is labelled, or its scene is another."""
+    held = set(ground.atoms.values())
+    if ground.exhaustive:
+        return not held & names
+    return ground.source == "pascal" and not any(scene & held and scene & names for scene in SCENES)
 
 
 @dataclass
@@ -214,12 +263,11 @@ class BatchMaker:
             for s, rows in shots.items()
         }
         self.odds = {s: [self._odds(shot) for shot in rows] for s, rows in shots.items()}
-        self.safe = {g: v for g, v in SAFE.items() if g in shots}
+        self.lacks = {g: self._lacking(g) for g in LACKS if g in shots}
         self.far = {s: self._far_nouns(s) for s in shots}
         self.near = self._near_nouns()
         known = {n for names in (*self.atoms.values(), *self.merged.values()) for n in names}
-        asked = known | set(targets.lvis_names) | set(FACIAL) | ELSEWHERE | self.far_coco
-        asked |= {n for sets in SAFE.values() for names in sets.values() for n in names or ()}
+        asked = known | set(targets.lvis_names) | set(FACIAL) | frozenset().union(*LACKS.values())
         self.names = sorted(asked)  # every name that a picture may be asked for
         self.index = {n: i for i, n in enumerate(self.names)}
 
@@ -271,21 +319,34 @@ class BatchMaker:
 
     def _picture(self, source: str, size: int, rng: random.Random) -> tuple[np.ndarray, ...]:
         (shot,) = rng.choices(self.shots[source], weights=self.odds[source])
-        names = set(shot.atoms.values())
-        grounds = [g for g, safe in self.safe.items() if names and source in safe and self._safe(g, source) >= names]
-        if grounds and rng.random() < PASTED.get(source, 0):
-            shot = paste(shot, rng.choice(self.shots[rng.choice(grounds)]), rng)
+        if rng.random() < PASTED.get(source, 0):
+            shot = self._elsewhere(shot, rng)
         shot = warp(shot, size, rng)
         if rng.random() < 0.5:
             shot = mirror(shot)
+        if rng.random() < HIDDEN:
+            shot = hide(shot, rng)
         pixels = colour(shot.pixels, rng).transpose(2, 0, 1)
         prompts = [self._prompt(shot, name, rng) for name in self._positives(shot, rng)]
         return (pixels, *(np.stack(c) for c in zip(*prompts, strict=True)), self._classes(shot))
 
-    def _safe(self, ground: str, source: str) -> set[str]:
-        """Names of a set that pictures of the ground do not hold."""
-        safe = SAFE[ground][source]
-        return set(self.atoms[source]) if safe is None else set(safe)
+    def _lacking(self, ground: str) -> frozenset[str]:
+        """Names that no picture of a set holds."""
+        return LACKS[ground].union(self.atoms.get("celebamask", []) if ground in FACELESS else [])
+
+    def _elsewhere(self, shot: Shot, rng: random.Random) -> Shot:
+        """What is labelled, on another picture that does not hold it; the picture itself where there is none."""
+        cut = one_thing(shot, _EVERYDAY, rng) if shot.source == "coco" else shot
+        names = set(cut.atoms.values()) if cut else set()
+        if not cut or not names:
+            return shot
+        sets = [g for g, lacking in self.lacks.items() if lacking >= names]
+        if not sets or (shot.source in ("coco", "pascal") and rng.random() < 0.5):
+            grounds = rng.choices(self.shots[shot.source], k=12)
+            ground = next((g for g in grounds if _apart(g, names)), None)
+        else:
+            ground = rng.choice(self.shots[rng.choice(sets)])
+        return paste(cut, ground, rng) if ground else shot
 
     def _classes(self, shot: Shot) -> np.ndarray:
         table = np.full(256, -1, np.int64)
@@ -335,31 +396,23 @@ class BatchMaker:
         absent = [n for n in (*self.atoms[shot.source], *self.merged[shot.source]) if not shot.values(n)]
         absent = [n for n in absent if not any(n == v for v in shot.atoms.values())]
         if shot.ground:  # of the ground nothing is known but what its pictures do not hold
-            safe = self._safe(shot.ground, shot.source)
-            absent = [n for n in absent if n in safe]
+            absent = [n for n in absent if n in self.lacks[shot.ground]]
             return (rng.choice(absent), 0.5, False) if absent else (rng.choice(self.far[shot.source]), 0.15, False)
         if shot.source == "clothing" and rng.random() < 0.35:  # faces are there, unlabelled; garments are none
             return rng.choice([n for n in FACIAL if n not in self.atoms["clothing"]]), 0.0, False
-        if shot.source in SAFE and rng.random() < 0.4:
-            return rng.choice(sorted(ELSEWHERE | (SAFE[shot.source]["pascal"] or frozenset()))), 1.0, False
+        if shot.source in LACKS and rng.random() < 0.4:
+            return rng.choice(sorted(LACKS[shot.source])), 1.0, False
         if absent and rng.random() < 0.5 and shot.source != "people":
             name = rng.choice(absent)
             if shot.unclear(name) and not shot.exhaustive:
                 return name, 0.0, False
             sure = 1.0 if shot.exhaustive else 0.5 if shot.source in ("carparts", "facade", "clothing") else 0.15
             return name, sure, False
-        if shot.source == "celebamask" and rng.random() < 0.3:
-            return rng.choice(sorted(self.far_coco)), 1.0, False
         return (
             rng.choice(self.far[shot.source]),
             1.0 if shot.source in ("celebamask", "camvid", "carparts", "facade") else 0.4,
             False,
         )
-
-    far_coco = frozenset(
-        "bicycle car motorcycle airplane bus train truck boat bird cat dog horse sheep cow elephant bear zebra giraffe "
-        "skis kite skateboard surfboard bottle fork banana pizza donut cake couch bed toilet tv laptop".split()
-    ) | {"traffic light", "fire hydrant", "stop sign", "potted plant", "dining table", "teddy bear"}
 
     def _vector(self, name: str, rng: random.Random) -> np.ndarray:
         """The phrase as the encoder reads it, or its target moved a little towards what is near in meaning."""

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from batches import SHARE, Batch, BatchMaker
+from batches import SHARE, Batch, BatchMaker, mirror_name
 from optimisers import Optimisers
 from pictures import load_pictures
 from presence import PresenceLoss
@@ -262,7 +262,8 @@ def main() -> None:
     presence_loss = PresenceLoss(len(maker.names))
     if source == latest and "presence" in stored:  # older runs did not count
         presence_loss.load_state_dict(stored["presence"])
-    teachers = Teachers(args.teacher, args.seed, maker.spoken)
+    sided = torch.tensor([mirror_name(n) != n for n in maker.names])
+    teachers = Teachers(args.teacher, args.seed, sided, maker.spoken)
     weights = torch.tensor([1.0, 1.0, 1.0, 0.1, args.follow])
     batches = producer(maker, args, begin)
     sums, clock = np.zeros(len(PARTS)), time.time()
@@ -275,7 +276,7 @@ def main() -> None:
         queries = {s: classes(network.decoder.gain * vectors) for s, vectors in names.items()}
         features = type(features)(*(f.float() for f in features))
         logits, presence = logits.float(), presence.float()
-        taught = teacher_loss(logits, answer) if answer is not None else torch.zeros(())
+        taught = teacher_loss(logits, *answer) if answer is not None else torch.zeros(())
         parts = torch.stack(
             [
                 mask_loss(logits, batch),

@@ -26,8 +26,7 @@ def maker(script: Any) -> Any:
         "pascal": [shot("pascal", {1: "cow"}, exhaustive=False)],
     }
     nouns = ["anvil", "harp", "kettle"]
-    safe = {n for sets in batches.SAFE.values() for names in sets.values() for n in names or ()}
-    known = sorted({"road", "sky", "car", "cow", *safe, *batches.ELSEWHERE, *nouns, *batches.BatchMaker.far_coco})
+    known = sorted({"road", "sky", "car", "cow", *frozenset().union(*batches.LACKS.values()), *nouns})
     vectors = rng.standard_normal((len(known), 64)).astype(np.float32)
     words = dict(zip(known, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))
     lvis = np.stack([words[n] for n in nouns])
@@ -48,8 +47,7 @@ def test_each_prompt_says_which_name_it_asks_for(maker: Any) -> None:
 
 
 def test_streets_are_asked_for_what_they_never_hold(maker: Any, script: Any) -> None:
-    batches = script("batches")
-    elsewhere = batches.ELSEWHERE | batches.SAFE["camvid"]["pascal"]
+    elsewhere = script("batches").LACKS["camvid"]
     batch = maker.make(200, 32, random.Random(1))
     names, sure = batch.names.numpy(), batch.presence_weights.numpy()
     absent = [
@@ -61,6 +59,101 @@ def test_streets_are_asked_for_what_they_never_hold(maker: Any, script: Any) -> 
     shared = [w for n, w in absent if n in elsewhere]
     assert 0.3 < len(shared) / len(absent) < 0.5
     assert set(shared) == {1.0}
+
+
+def test_what_no_picture_of_a_set_holds_is_none_of_its_names(script: Any) -> None:
+    """The lists are written by hand. Streets and cars are full of what their own names do not say."""
+    batches, vocabulary = script("batches"), script("vocabulary")
+    assert not batches.LACKS["camvid"] & {"car", "truck", "bus", "person", "bicycle", "building"}
+    assert not batches.LACKS["carparts"] & {"car", "truck", "wheel"}
+    for source, lacking in batches.LACKS.items():
+        assert not lacking & set(vocabulary.MERGED.get(source, {}))
+        assert "person" not in lacking
+
+
+def test_things_are_put_on_pictures_that_hold_none(maker: Any, script: Any) -> None:
+    """A cow on a street, a car on none: there are cars already."""
+    pictures = script("pictures")
+
+    def grounds(value: int, name: str) -> set[str]:
+        shot = _square(pictures, "pascal", value, name)
+        return {maker._elsewhere(shot, random.Random(seed)).ground for seed in range(20)}
+
+    assert grounds(1, "cow") == {"", "camvid"}
+    assert grounds(7, "car") == {""}
+
+
+def _square(pictures: Any, source: str, value: int, name: str, **more: Any) -> Any:
+    """A picture of 64 x 64 pixels of colour 10 * value with a square of 20 labelled in its middle, brighter."""
+    labels = np.zeros((64, 64), np.uint8)
+    labels[22:42, 22:42] = value
+    pixels = np.full((64, 64, 3), 10 * value, np.uint8)
+    pixels[labels > 0] = 100 + value
+    return pictures.Shot(source, "a", pixels, labels, {value: name}, more.pop("exhaustive", False), **more)
+
+
+def test_what_is_pasted_on_a_picture_of_its_set_stands_beside_what_was_labelled(script: Any) -> None:
+    batches, pictures = script("batches"), script("pictures")
+    cow, bus = _square(pictures, "pascal", 1, "cow"), _square(pictures, "pascal", 2, "bus")
+    for seed in range(8):
+        pasted = batches.paste(cow, bus, random.Random(seed))
+        assert pasted.atoms[1] == "cow"
+        assert (pasted.ground, pasted.source) == ("", "pascal")
+        assert set(np.unique(pasted.labels)) <= {0, 1, 2}
+        kept = pasted.labels == 2
+        assert kept.sum() <= (bus.labels == 2).sum()
+        assert not kept.any() or pasted.atoms[2] == "bus"
+        np.testing.assert_array_equal(kept & (bus.labels != 2), False)
+
+
+def test_what_is_pasted_on_another_set_is_alone_labelled(script: Any) -> None:
+    batches, pictures = script("batches"), script("pictures")
+    street = _square(pictures, "camvid", 2, "road", exhaustive=True)
+    pasted = batches.paste(_square(pictures, "pascal", 1, "cow"), street, random.Random(0))
+    assert (pasted.ground, pasted.exhaustive, pasted.atoms) == ("camvid", False, {1: "cow"})
+    assert set(np.unique(pasted.labels)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("ground", "apart"),
+    [("bus", True), ("sofa", True), ("horse", False), ("person", False), ("car", False), ("cow", False)],
+)
+def test_a_cow_is_put_where_none_can_be(script: Any, ground: str, apart: bool) -> None:
+    """Other names of a PASCAL picture are not labelled: only the scene tells that none is there."""
+    batches, pictures = script("batches"), script("pictures")
+    assert batches._apart(_square(pictures, "pascal", 2, ground), {"cow"}) is apart
+
+
+def test_where_all_is_labelled_the_labels_tell(script: Any) -> None:
+    batches, pictures = script("batches"), script("pictures")
+    meadow = _square(pictures, "coco", 2, "horse", exhaustive=True)
+    assert batches._apart(meadow, {"cow"})
+    assert not batches._apart(meadow, {"horse"})
+    assert not batches._apart(_square(pictures, "coco", 2, "horse"), {"cow"})
+
+
+def test_one_thing_is_cut_from_a_picture_of_many(script: Any) -> None:
+    batches, pictures = script("batches"), script("pictures")
+    shot = _square(pictures, "coco", 2, "dog")
+    shot.labels[:10] = 3
+    shot.labels[63, :5] = 4  # less than a hundredth
+    shot.atoms |= {3: "sky", 4: "cat"}
+    found = batches.one_thing(shot, {"dog", "cat"}, random.Random(0))
+    assert found.atoms == {2: "dog"}
+    np.testing.assert_array_equal(found.labels, np.where(shot.labels == 2, 2, 0))
+    assert batches.one_thing(shot, {"cat"}, random.Random(0)) is None
+
+
+def test_what_is_hidden_is_unknown_and_of_one_colour(script: Any) -> None:
+    batches, pictures = script("batches"), script("pictures")
+    shot = _square(pictures, "pascal", 1, "cow")
+    hidden = batches.hide(shot, random.Random(0))
+    behind = hidden.labels == pictures.IGNORE
+    assert (0.15 * 64 - 1) ** 2 < behind.sum() < (0.45 * 64 + 1) ** 2
+    assert len(np.unique(hidden.pixels[behind], axis=0)) == 1
+    np.testing.assert_array_equal(hidden.pixels[~behind], shot.pixels[~behind])
+    np.testing.assert_array_equal(hidden.labels[~behind], shot.labels[~behind])
+    assert pictures.IGNORE not in shot.labels
 
 
 def test_the_same_seed_draws_the_same_batch(maker: Any) -> None:
