@@ -9,21 +9,29 @@ import argparse
 import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors.torch import load_file
+from stored import TEXT, read_run, read_text
 from tokenizers import Tokenizer
 
 from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, build_compact
 from wordmask.methods.compact.weights import fill, save_compact
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 PRESENCE = ("decoder.presence.", "decoder.scene.", "decoder.words.")
 """Weights that no mask depends on."""
 
 
-def mean(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Each tensor's mean over networks of one shape (Wortsman et al., arXiv 2203.05482); whole numbers from the first.
+def seen(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What a picture passes through: neither the phrase encoder nor the counters of batch norms."""
+    return {k: v for k, v in state.items() if not k.startswith(TEXT) and "num_batches" not in k}
+
+
+def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Each tensor's mean over networks of one shape (Wortsman et al., arXiv 2203.05482).
 
     Raises:
         ValueError: The networks do not have the same tensors.
@@ -32,8 +40,8 @@ def mean(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     if any({k: v.shape for k, v in state.items()} != first for state in states):
         raise ValueError("the runs hold networks of different shape: only weights of one network can be averaged")
     return {
-        k: sum(state[k] / len(states) for state in states) if v.is_floating_point() else v  # type: ignore[misc]
-        for k, v in states[0].items()
+        k: sum(state[k] / len(states) for state in states)  # type: ignore[misc]
+        for k in states[0]
     }
 
 
@@ -44,9 +52,9 @@ def main() -> None:
         type=Path,
         nargs="+",
         required=True,
-        help="of several, each begun from another, the mean",
+        help="run, or folder of weights that ship; of several, each begun from another, the mean",
     )
-    parser.add_argument("--text", type=Path, required=True)
+    parser.add_argument("--text", type=Path, required=True, help="folder of train_text.py, or of weights that ship")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--name", default="wordmask-compact")
     parser.add_argument("--presence", type=Path, metavar="RUN", help="take what only presence depends on from this run")
@@ -54,19 +62,19 @@ def main() -> None:
     parser.add_argument("--settings", type=json.loads, default={}, help="JSON of settings that differ from the default")
     args = parser.parse_args()
     kind = "network" if args.raw else "average"
-    stored = [torch.load(run / "last.pt", weights_only=True) for run in args.run]
+    stored = [read_run(run) for run in args.run]
     config = CompactConfig()
     network = build_compact(config)
-    text = {f"text.{k}": v for k, v in load_file(args.text / "text.safetensors").items()}
-    state = {k: v for k, v in mean([s[kind] for s in stored]).items() if "num_batches" not in k}
+    text = {TEXT + k: v for k, v in read_text(args.text).items()}
+    state = mean([seen(s[kind]) for s in stored])
     if args.presence:
-        other = torch.load(args.presence / "last.pt", weights_only=True)["average"]
+        other = read_run(args.presence)["average"]
         state |= {k: v for k, v in other.items() if k.startswith(PRESENCE)}
     fill(network, state | text)
     settings = dataclasses.replace(CompactSettings(), **args.settings)
     save_compact(args.out, args.name, network, config, settings, Tokenizer.from_file(str(args.text / "tokenizer.json")))
-    steps = " and ".join(str(s["step"]) for s in stored)
-    print(f"step {steps} -> {args.out}, {(args.out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
+    steps = " and ".join(f"step {s['step']}" if "step" in s else "weights that ship" for s in stored)
+    print(f"{steps} -> {args.out}, {(args.out / 'model.safetensors').stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from batches import SHARE, Batch, BatchMaker, mirror_name
 from optimisers import Optimisers
 from pictures import load_pictures
 from presence import PresenceLoss
-from safetensors.torch import load_file
+from stored import TEXT, read_run, read_text
 from teachers import Teachers, teacher_loss
 from tokenizers import Tokenizer
 from torch import nn
@@ -135,18 +135,10 @@ def producer(maker: BatchMaker, args: argparse.Namespace, start: int) -> Any:
     return batches
 
 
-def read_start(path: Path) -> dict[str, Any]:
-    """A checkpoint of this script, or the weights of a folder that `wordmask.load` reads."""
-    if not path.is_dir():
-        return dict(torch.load(path, weights_only=True))
-    weights = {k: v.float() for k, v in load_file(path / "model.safetensors").items()}
-    return {"network": weights, "average": weights}
-
-
 def take_over(network: CompactNetwork, stored: dict[str, torch.Tensor]) -> None:
     """Begin with weights of a network that may lack blocks this one has: those start as the shortcut alone."""
     missing, unexpected = network.load_state_dict(stored, strict=False)
-    missing = [k for k in missing if not k.startswith("text.")]
+    missing = [k for k in missing if not k.startswith(TEXT)]
     print(f"started from {len(stored)} tensors; new: {missing}; not used: {unexpected}", flush=True)
 
 
@@ -154,7 +146,7 @@ def speak(folder: Path, targets: Targets, names: list[str], *, ways: int = 12) -
     """Name -> unit vectors (ways, C) that the trained phrase encoder makes of it, plain first, then varied."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     model = TextEncoder(tokenizer.get_vocab_size()).eval()
-    model.load_state_dict(load_file(folder / "text.safetensors"))
+    model.load_state_dict(read_text(folder))
     rng, result = random.Random(0), {}
     with torch.no_grad():
         for name in names:
@@ -186,7 +178,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--start", type=Path, help="checkpoint, or folder of shipped weights, to begin from with a new optimiser"
+        "--start", type=Path, help="run, or folder of weights that ship, to begin from with a new optimiser"
     )
     parser.add_argument("--without", nargs="*", default=[], metavar="SET", help="sets that are held out")
     parser.add_argument(
@@ -196,7 +188,11 @@ def main() -> None:
         "--teacher", type=Path, nargs="*", default=[], metavar="FOLDER", help="calibrated weights to learn from as well"
     )
     parser.add_argument("--follow", type=float, default=1.0, help="weight of the teachers' answers beside the labels")
-    parser.add_argument("--text", type=Path, help="folder of train_text.py: most prompts as its encoder reads them")
+    parser.add_argument(
+        "--text",
+        type=Path,
+        help="folder of train_text.py, or of weights that ship: most prompts as its encoder reads them",
+    )
     parser.add_argument("--steps", type=int, default=8000)
     parser.add_argument("--warm", type=int, default=200)
     parser.add_argument("--decay", type=int, default=6000)
@@ -238,7 +234,7 @@ def main() -> None:
     network = build_compact(config).to(memory_format=torch.channels_last)
     begin, latest = 0, args.out / "last.pt"
     source = latest if latest.exists() else args.start
-    stored = read_start(source) if source else {}
+    stored = read_run(source) if source else {}
     if source == latest:
         network.load_state_dict(stored["network"], strict=False)
     elif source:
@@ -246,7 +242,7 @@ def main() -> None:
     # Names compete with each other in the class loss and not in a mask: the same pixel vectors, but queries of its own,
     # which only training needs.
     classes: nn.Module = copy.deepcopy(network.decoder.query)
-    trained = {k: p for k, p in network.named_parameters() if not k.startswith("text.")}
+    trained = {k: p for k, p in network.named_parameters() if not k.startswith(TEXT)}
     trained |= {f"classes.{k}": p for k, p in classes.named_parameters()}
     optimiser = Optimisers(trained, rate=args.rate, muon=args.muon)
     if "classes" in stored:
@@ -256,7 +252,7 @@ def main() -> None:
         begin = stored["step"]
     if source:
         print(f"{source}: goes on at step {begin}", flush=True)
-    average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith("text.")}
+    average = {k: v.clone() for k, v in network.state_dict().items() if not k.startswith(TEXT)}
     if source == latest:
         average = stored["average"]
     presence_loss = PresenceLoss(len(maker.names))
@@ -314,7 +310,7 @@ def main() -> None:
             )
             sums, clock = np.zeros(len(PARTS)), time.time()
         if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
-            state = {k: v for k, v in network.state_dict().items() if not k.startswith("text.")}
+            state = {k: v for k, v in network.state_dict().items() if not k.startswith(TEXT)}
             temporary = latest.with_suffix(".tmp")
             torch.save(
                 {

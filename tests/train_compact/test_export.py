@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
-from tests.methods.test_compact import TINY, tiny_network
+from tests.methods.test_compact import TINY, tiny_network, tiny_tokenizer
+from wordmask.methods.compact import load_compact, save_compact
+from wordmask.methods.compact.method import CompactSettings
 
 
 def test_presence_alone_depends_on_what_is_taken(script: Any) -> None:
@@ -25,12 +30,39 @@ def test_presence_alone_depends_on_what_is_taken(script: Any) -> None:
 
 
 def test_several_runs_give_the_mean_of_their_weights(script: Any) -> None:
-    mean, steps = script("export").mean, torch.tensor(3)
-    one, two = ({"weight": torch.full((2, 2), value), "steps": steps * int(value)} for value in (1.0, 2.0))
-    result = mean([one, two])
-    assert result["weight"].tolist() == [[1.5, 1.5], [1.5, 1.5]]
-    assert result["steps"] == 3, "whole numbers are the first run's"
+    mean = script("export").mean
+    one, two = ({"weight": torch.full((2, 2), value)} for value in (1.0, 2.0))
+    assert mean([one, two])["weight"].tolist() == [[1.5, 1.5], [1.5, 1.5]]
     assert torch.equal(mean([two])["weight"], two["weight"])
+
+
+def test_a_run_and_weights_that_ship_are_averaged(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The phrase encoder is that of --text, and a folder that ships holds all that a run does."""
+    export = script("export")
+    monkeypatch.setattr(export, "CompactConfig", lambda: TINY)
+    networks = [tiny_network(), tiny_network()]
+    for network in networks:
+        for value in network.parameters():
+            torch.nn.init.normal_(value)
+    shipped, run, out = tmp_path / "shipped", tmp_path / "run", tmp_path / "mean"
+    save_compact(shipped, "tiny", networks[0], TINY, CompactSettings(), tiny_tokenizer())
+    run.mkdir()
+    average = {k: v for k, v in networks[1].state_dict().items() if not k.startswith("text.")}
+    torch.save({"average": average, "step": 7}, run / "last.pt")
+    monkeypatch.setattr(
+        "sys.argv", ["export.py", "--run", str(shipped), str(run), "--text", str(shipped), "--out", str(out)]
+    )
+    export.main()
+    assert "weights that ship and step 7" in capsys.readouterr().out
+    found = load_file(out / "model.safetensors")
+    one, two = (network.state_dict() for network in networks)
+    for name, value in found.items():
+        wanted = one[name] if name.startswith("text.") else (one[name].half().float() + two[name]) / 2
+        torch.testing.assert_close(value.float(), wanted, rtol=2e-3, atol=1e-4)
+    (answer,) = load_compact(out).segment(np.zeros((40, 40, 3), np.uint8), "a cat")
+    assert answer.mask.shape == (40, 40)
 
 
 @pytest.mark.parametrize("other", [{"weight": torch.zeros(3)}, {"weight": torch.zeros(2, 2), "more": torch.zeros(1)}])
