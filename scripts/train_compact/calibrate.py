@@ -4,9 +4,8 @@
 
 Presence: on exhaustive pictures. Sets weigh the same, and so do "there" and "absent". The threshold is the probability
 that keeps a share of what is there, the mean over the sets.
-Masks: on all pictures, for the names that are there. Sets weigh the same, so do a set's (picture, name) pairs. What
-presence is in doubt of is a third term, -log of its probability: masks are wanted for the case that the thing is there.
-Each mask is cut at its own level from then on.
+Masks: on all pictures, for the names that are there. Sets weigh the same, so do a set's (picture, name) pairs. Each
+mask is cut at its own level from then on.
 What is printed as held out is fitted on every other picture and measured on the rest.
 """
 
@@ -49,14 +48,12 @@ class Rows(NamedTuple):
         truth: 1 there, 0 absent; for cells, the share that the thing covers.
         logit: what the network said.
         weight: how much the row counts.
-        presence: logit of the presence of the thing that the row is about.
     """
 
     picture: np.ndarray
     truth: np.ndarray
     logit: np.ndarray
     weight: np.ndarray
-    presence: np.ndarray
 
     def half(self, odd: int) -> Rows:
         """The rows of every other picture."""
@@ -79,19 +76,17 @@ def collect(folder: Path, data: Path, cache: Path) -> tuple[dict[str, Rows], dic
             if not asked:
                 continue
             with torch.inference_mode():
-                conditions = model.embed_texts(asked).unsqueeze(0)
-                found = model.network.decoder(segmenter.encode(shot.pixels).features, conditions)
-            logits, presence = (part[0].numpy() for part in found)
+                answer = model.answer(segmenter.encode(shot.pixels).features, model.embed_texts(asked))
+            logits, presence = (part.numpy() for part in answer)
             there = [bool(shot.values(name)) for name in asked]
             if whole:
                 answers += [(number, float(t), z) for t, z in zip(there, presence.tolist(), strict=True)]
-            for i in np.flatnonzero(there):
-                masks.append(sample(number, shot, asked[i], logits[i], float(presence[i]), rng))
+            masks += [sample(number, shot, name, logits[i], rng) for i, name in enumerate(asked) if there[i]]
             number += 1
         cells[source] = Rows(*np.concatenate(masks, 1))
         if answers:
             picture, truth, logit = np.array(answers).T
-            presences[source] = evened(Rows(picture, truth, logit, truth, logit))
+            presences[source] = evened(Rows(picture, truth, logit, truth))
         print(f"{source}: {number} pictures", flush=True)
     return presences, cells
 
@@ -108,10 +103,8 @@ def evened(rows: Rows) -> Rows:
     return rows._replace(weight=np.where(rows.truth == 1, 0.5 / there, 0.5 / (len(rows.truth) - there)))
 
 
-def sample(
-    number: int, shot: Shot, name: str, logits: np.ndarray, presence: float, rng: np.random.Generator
-) -> np.ndarray:
-    """Some cells of a mask, (5, CELLS): the columns of `Rows`, weighted by the known share, 1 in all."""
+def sample(number: int, shot: Shot, name: str, logits: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Some cells of a mask, (4, CELLS): picture, covered share, logit, and a weight by the known share, 1 in all."""
     known = (shot.labels != IGNORE).astype(np.float32)
     covered = truth_of(shot, name).astype(np.float32) * known
     size = (logits.shape[1], logits.shape[0])
@@ -119,58 +112,37 @@ def sample(
     chosen = rng.integers(0, logits.size, CELLS)
     known, covered = known[chosen], covered[chosen]
     share = np.divide(covered, known, out=np.zeros_like(covered), where=known > 0).clip(0, 1)
-    weight = known / max(known.sum(), 1e-9)
-    return np.stack([np.full(CELLS, number), share, logits.ravel()[chosen], weight, np.full(CELLS, presence)])
+    return np.stack([np.full(CELLS, number), share, logits.ravel()[chosen], known / max(known.sum(), 1e-9)])
 
 
 def fit(rows: dict[str, Rows]) -> tuple[float, float]:
     """Scale and shift of greatest likelihood; sets weigh the same."""
-    columns, truth, weights = two_sided(rows)
-    model = LogisticRegression(C=1e6).fit(columns[:, :1], truth, sample_weight=weights)
+    logits, truth, weights = two_sided(rows)
+    model = LogisticRegression(C=1e6).fit(logits[:, None], truth, sample_weight=weights)
     return float(model.coef_[0, 0]), float(model.intercept_[0])
 
 
-def fit_masks(cells: dict[str, Rows], presence: tuple[float, float]) -> tuple[float, float, float]:
-    """Scale, shift and share of the doubt, of greatest likelihood; sets weigh the same.
-
-    Args:
-        cells: of masks of what is there.
-        presence: scale and shift of presence logits.
-    """
-    columns, truth, weights = two_sided(cells)
-    inputs = np.stack([columns[:, 0], doubt(columns[:, 1], *presence)], 1)
-    model = LogisticRegression(C=1e6, max_iter=1000).fit(inputs, truth, sample_weight=weights)
-    if model.coef_[0, 1] <= 0:  # surer of what it doubts: presence has nothing to say to masks
-        return (*fit(cells), 0.0)
-    return float(model.coef_[0, 0]), float(model.intercept_[0]), float(model.coef_[0, 1])
-
-
-def doubt(logits: np.ndarray, scale: float, shift: float) -> np.ndarray:
-    """-log of the presence that calibrated logits stand for."""
-    return np.logaddexp(0, -(scale * logits + shift))
-
-
 def two_sided(rows: dict[str, Rows]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logits and presence logits (N, 2), plain answers, weights: a cell covered in part counts in part for either."""
-    columns = np.concatenate([np.stack([r.logit, r.presence], 1) for r in rows.values()] * 2)
+    """Logits, plain answers and weights: a cell that is covered in part counts in part for either."""
+    logits = np.concatenate([r.logit for r in rows.values()] * 2)
     share = np.concatenate([r.truth for r in rows.values()])
     weight = np.concatenate([r.weight / r.weight.sum() for r in rows.values()])
     weights = np.concatenate([weight * share, weight * (1 - share)])
     truth = np.repeat([1, 0], len(share))
     real = weights > 0
-    return columns[real], truth[real], weights[real] * real.sum() / weights[real].sum()
+    return logits[real], truth[real], weights[real] * real.sum() / weights[real].sum()
 
 
 def keeps(rows: dict[str, Rows], recall: float) -> float:
     """The presence logit from which on that share of what is there is found, the mean over the sets."""
-    columns, truth, weights = two_sided(rows)
-    logits, weights = columns[truth == 1, 0], weights[truth == 1]
+    logits, truth, weights = two_sided(rows)
+    logits, weights = logits[truth == 1], weights[truth == 1]
     order = np.argsort(logits)
     lost = np.cumsum(weights[order]) / weights.sum()
     return float(logits[order][np.searchsorted(lost, 1 - recall)])
 
 
-def probability(logits: np.ndarray | float, scale: float, shift: float | np.ndarray) -> np.ndarray:
+def probability(logits: np.ndarray | float, scale: float, shift: float) -> np.ndarray:
     return sigmoid(scale * np.asarray(logits) + shift)
 
 
@@ -186,11 +158,10 @@ def describe(rows: Rows, scale: float, shift: float, threshold: float) -> str:
     return f"AUROC {area:.3f}, at {threshold:.2f}: recall {kept:.3f}, false positives {false:.3f}"
 
 
-def loss_of(rows: Rows, scale: float, shift: float, share: float, presence: tuple[float, float]) -> float:
-    """Mean negative log-likelihood of cells; `share` of the doubt is added."""
-    columns, truth, weights = two_sided({"": rows})
-    found = probability(columns[:, 0], scale, shift + share * doubt(columns[:, 1], *presence))
-    return float(log_loss(truth, found, sample_weight=weights))
+def loss_of(rows: Rows, scale: float, shift: float) -> float:
+    """Mean negative log-likelihood of cells."""
+    logits, truth, weights = two_sided({"": rows})
+    return float(log_loss(truth, probability(logits, scale, shift), sample_weight=weights))
 
 
 def main() -> None:
@@ -208,13 +179,13 @@ def main() -> None:
     level = float(probability(keeps(some, args.recall), *half))
     for source, rows in presences.items():
         print(f"presence of {source}, held out: {describe(rows.half(1), *half, level)}")
-    masks = fit_masks({s: r.half(0) for s, r in cells.items()}, half)
+    half = fit({s: r.half(0) for s, r in cells.items()})
     for source, rows in cells.items():
-        before, after = (loss_of(rows.half(1), *values, half) for values in ((1.0, 0.0, 0.0), masks))
+        before, after = (loss_of(rows.half(1), *pair) for pair in ((1.0, 0.0), half))
         print(f"cells of {source}, held out: log loss {before:.4f} as the network says it, {after:.4f} calibrated")
     scale, shift = fit(presences)
     threshold = float(probability(keeps(presences, args.recall), scale, shift))
-    mask_scale, mask_shift, mask_presence = fit_masks(cells, (scale, shift))
+    mask_scale, mask_shift = fit(cells)
     if min(scale, mask_scale) <= 0:
         parser.error(f"the scales are {scale:.3f} and {mask_scale:.3f}: what is likelier gets lower logits")
     config = json.loads((args.model / "config.json").read_text())
@@ -222,7 +193,6 @@ def main() -> None:
         "threshold": None,  # another one would have to be chosen anew for the calibrated masks
         "mask_scale": round(mask_scale, 4),
         "mask_shift": round(mask_shift, 4),
-        "mask_presence": round(mask_presence, 4),
         "presence_scale": round(scale, 4),
         "presence_shift": round(shift, 4),
         "presence_threshold": round(threshold, 3),
@@ -235,10 +205,7 @@ def main() -> None:
             + ", ".join(f"{s} keeps {kept:.3f}, lets in {false:.3f}" for s, (kept, false) in found.items())
         )
     print(f"presence: scale {scale:.3f}, shift {shift:.3f}, threshold {threshold:.3f}")
-    print(
-        f"masks: scale {mask_scale:.3f}, shift {mask_shift:.3f}, {mask_presence:.3f} of the doubt, "
-        "each cut at its own level"
-    )
+    print(f"masks: scale {mask_scale:.3f}, shift {mask_shift:.3f}, each cut at its own level")
 
 
 if __name__ == "__main__":

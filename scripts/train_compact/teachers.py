@@ -71,7 +71,7 @@ class Teachers:
         model, mirrored = turn.choice(self.models), turn.random() < 0.5
         pixels = batch.pixels.flip(3) if mirrored else batch.pixels
         with torch.no_grad():
-            logits, _ = model.network.decoder(model.encode_pixels(pixels), batch.vectors)
+            logits, _ = model.network.decoder(model.network.encode(pixels), batch.vectors)
             answer = model.calibrate_masks(logits.float()).sigmoid()
         if not mirrored:
             return answer, torch.ones(batch.names.shape)

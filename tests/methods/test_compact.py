@@ -18,6 +18,7 @@ from tests.methods.contract import MethodContract, example, logits, picture
 from wordmask.contracts import DenseOutput, Segmenter
 from wordmask.errors import CheckpointError, ImageError, ModelNotFoundError, UnsupportedPromptError
 from wordmask.methods.compact import load_compact, save_compact
+from wordmask.methods.compact.agreement import agree
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.image_encoder import place_code
 from wordmask.methods.compact.method import CompactSettings
@@ -271,10 +272,10 @@ def spoil(folder: Path, copy: Path, key: str, value: float) -> None:
         ("settings", "long_side", 10**9, "not 32 to 8192 px"),
         ("settings", "long_side", 96.5, "long_side is '96.5', not a whole number"),
         ("settings", "threshold", 1.5, r"threshold is 1.5, not in \[0, 1\]"),
+        ("settings", "likeness", -1, "likeness is -1, not in 0 to 1000"),
+        ("settings", "likeness", float("inf"), "likeness is inf, not a finite number"),
         ("settings", "mask_scale", 0.0, "mask_scale is 0.0, not above 0"),
         ("settings", "mask_shift", float("nan"), "mask_shift is nan, not a finite number"),
-        ("settings", "mask_presence", -0.1, "mask_presence is -0.1, not 0 or above"),
-        ("settings", "mask_presence", float("inf"), "mask_presence is inf, not a finite number"),
         ("settings", "threshold", "0.5", "threshold is '0.5', not a number"),
         ("settings", "presence_threshold", -0.1, r"presence_threshold is -0.1, not in \[0, 1\]"),
         ("settings", "presence_threshold", float("nan"), "presence_threshold is nan, not a finite number"),
@@ -327,21 +328,29 @@ def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) ->
     np.testing.assert_allclose(changed.logits, 0.5 * plain.logits - 1.25, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("gate", [0.0, 0.9])
-def test_masks_are_what_they_would_be_if_the_thing_is_there(
-    loaded: Segmenter, folder: Path, tmp_path: Path, gate: float
-) -> None:
-    """The same amount everywhere, the more the less presence is sure; what the gate refuses gets what just passes."""
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    config = json.loads((folder / "config.json").read_text())
-    config["settings"] |= {"mask_presence": 0.5, "presence_shift": 0.75, "presence_threshold": gate}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    found = load_compact(tmp_path).segment(picture(), ["hair", "a cat"])
-    plain = loaded.segment(picture(), ["hair", "a cat"])
-    for given, before in zip(found, plain, strict=True):
-        assert 0 < given.presence < 0.9
-        added = -0.5 * np.log(max(given.presence, gate))
-        np.testing.assert_allclose(given.logits, before.logits + added, rtol=1e-4, atol=1e-4)
+@pytest.fixture(scope="module")
+def agreeing(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+    """The same weights, with cells that look alike agreeing on their answer."""
+    copied = Path(shutil.copytree(folder, tmp_path_factory.mktemp("agreeing"), dirs_exist_ok=True))
+    config = json.loads((copied / "config.json").read_text())
+    config["settings"] |= {"likeness": 5}
+    (copied / "config.json").write_text(json.dumps(config))
+    return load_compact(copied)
+
+
+def test_cells_that_look_alike_agree(loaded: Segmenter, agreeing: Segmenter) -> None:
+    """The answers are those of `agreement.py` for this picture, alone or beside others, encoded before or not."""
+    (plain,), (agreed,) = (model.segment(picture(), "hair") for model in (loaded, agreeing))
+    alike = agreeing.encode(picture()).features.alike
+    wanted = agree(torch.from_numpy(plain.logits)[None], alike[0])[0].numpy()
+    np.testing.assert_allclose(agreed.logits, wanted, rtol=1e-4, atol=1e-4)
+    assert np.abs(agreed.logits - plain.logits).max() > 1e-3
+    assert agreed.presence == pytest.approx(plain.presence)
+    other = np.ascontiguousarray(picture()[:, ::-1])
+    together = list(agreeing.segment_many([other, picture()], "hair"))
+    np.testing.assert_allclose(together[1][0].logits, agreed.logits, rtol=1e-3, atol=1e-3)
+    (again,) = agreeing.segment(agreeing.encode(picture()), "hair")
+    np.testing.assert_allclose(again.logits, agreed.logits, rtol=1e-4, atol=1e-4)
 
 
 def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:

@@ -17,7 +17,7 @@ def rows(kind: Any, count: int, *, scale: float, shift: float, seed: int = 0) ->
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 3, count)
     truth = rng.random(count) < 1 / (1 + np.exp(-(scale * logits + shift)))
-    return kind(np.arange(count), truth.astype(float), logits, np.ones(count), logits)
+    return kind(np.arange(count), truth.astype(float), logits, np.ones(count))
 
 
 def test_the_fit_finds_scale_and_shift(script: Any) -> None:
@@ -36,26 +36,8 @@ def test_cells_covered_in_part_count_for_both_answers(script: Any) -> None:
     calibrate = script("calibrate")
     logits = np.linspace(-4, 4, 2001)
     share = 1 / (1 + np.exp(-(0.5 * logits + 1)))
-    cells = calibrate.Rows(np.zeros(2001), share, logits, np.ones(2001), logits)
+    cells = calibrate.Rows(np.zeros(2001), share, logits, np.ones(2001))
     assert calibrate.fit({"a": cells}) == pytest.approx((0.5, 1.0), abs=1e-2)
-
-
-@pytest.mark.parametrize(("share", "found"), [(0.8, 0.8), (0.0, 0.0), (-0.5, 0.0)])
-def test_masks_get_back_what_presence_doubts(script: Any, share: float, found: float) -> None:
-    """A share below 0 would dim what is surely there: then presence says nothing to masks."""
-    calibrate, rng = script("calibrate"), np.random.default_rng(1)
-    logits, presence = rng.normal(0, 2, (2, 60_000))
-    doubt = calibrate.doubt(presence, 0.5, 0.2)
-    np.testing.assert_allclose(doubt, -np.log(1 / (1 + np.exp(-(0.5 * presence + 0.2)))))
-    truth = rng.random(60_000) < 1 / (1 + np.exp(-(0.9 * logits - 0.3 + share * doubt)))
-    cells = calibrate.Rows(np.zeros(60_000), truth.astype(float), logits, np.ones(60_000), presence)
-    scale, shift, fitted = calibrate.fit_masks({"a": cells}, (0.5, 0.2))
-    assert fitted == pytest.approx(found, abs=0.06)
-    if share >= 0:
-        assert (scale, shift) == pytest.approx((0.9, -0.3), abs=0.05)
-        assert calibrate.loss_of(cells, scale, shift, fitted, (0.5, 0.2)) < 0.999 * calibrate.loss_of(
-            cells, 1.0, 0.0, 0.0, (0.5, 0.2)
-        )
 
 
 @pytest.mark.parametrize("recall", [0.5, 0.9])
@@ -69,7 +51,7 @@ def test_the_level_keeps_that_share_of_what_is_there(script: Any, recall: float)
 def test_what_a_gate_keeps_and_lets_in(script: Any) -> None:
     calibrate = script("calibrate")
     truth, logit = np.array([1.0, 1, 1, 0, 0]), np.array([3.0, 0.1, -1, 0.2, -2])
-    answers = calibrate.Rows(np.arange(5), truth, logit, np.ones(5), logit)
+    answers = calibrate.Rows(np.arange(5), truth, logit, np.ones(5))
     assert calibrate.rates(answers, 1.0, 0.0, 0.5) == pytest.approx((2 / 3, 1 / 2))
     assert calibrate.rates(answers, 1.0, 2.5, 0.5) == pytest.approx((1, 1))
 
@@ -88,8 +70,8 @@ def test_unknown_pixels_of_a_mask_do_not_count(script: Any) -> None:
     labels[:, :32], labels[:32, 32:] = 1, pictures.IGNORE
     shot = pictures.Shot("facade", "x", np.zeros((64, 64, 3), np.uint8), labels, {1: "sky"}, exhaustive=False)
     logits = np.where(np.arange(16) < 8, 1.0, -1.0) * np.ones((16, 1))
-    picture, share, values, known, presence = calibrate.sample(7, shot, "sky", logits, 1.5, np.random.default_rng(0))
-    assert (set(picture), set(presence)) == ({7}, {1.5})
+    picture, share, values, known = calibrate.sample(7, shot, "sky", logits, np.random.default_rng(0))
+    assert set(picture) == {7}
     np.testing.assert_array_equal(share[known > 0], values[known > 0] > 0)
     assert (known == 0).mean() == pytest.approx(0.25, abs=0.1)
     assert known.sum() == pytest.approx(1)

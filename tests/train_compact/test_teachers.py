@@ -55,7 +55,7 @@ def test_answers_are_calibrated_probabilities_of_either_side(script: Any, folder
     model: Any = load_compact(folders[0]).model
     with torch.inference_mode():
         plain, turned = (
-            (0.5 * model.network.decoder(model.encode_pixels(pixels), batch.vectors)[0] - 1).sigmoid()
+            (0.5 * model.network.decoder(model.network.encode(pixels), batch.vectors)[0] - 1).sigmoid()
             for pixels in (batch.pixels, batch.pixels.flip(3))
         )
     sides = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wordmask.contracts import DenseOutput
 from wordmask.errors import UnsupportedPromptError, quote, sentence
+from wordmask.methods.compact.agreement import agree, likeness
 from wordmask.ops.geometry import Placement, Size, squash
 from wordmask.ops.resize import place
 from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
@@ -29,6 +30,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CELL = 32  # canvases are multiples of the coarsest stride
 LONGEST_SIDE = 8192
+SHARPEST = 1000
+"""At this likeness a cell listens to the one that is most like it, and nearly to that alone."""
 MODE: str = VisualPrompt.mode
 """The one name of a mode that is taken, the default; it changes nothing, see `CompactModel`."""
 
@@ -39,12 +42,12 @@ class CompactSettings:
 
     Attributes:
         long_side: longer side of the canvas, in pixels.
+        likeness: how sharply cells that look alike are told from others when they agree on an answer (`agreement.py`);
+            0: each cell answers alone.
         threshold: probability from which a pixel belongs to the mask; None: for each mask, the one that promises the
             highest IoU.
         mask_scale: factor on mask logits, fitted on validation pictures (Platt scaling).
         mask_shift: added after the factor.
-        mask_presence: how much of -log(presence) is added as well, fitted with the two; at 1 it is what Bayes' rule
-            adds where a cell is unlikely. 0: masks do not hear of presence.
         presence_scale: factor on presence logits, fitted on validation pictures (Platt scaling).
         presence_shift: added after the factor.
         presence_threshold: calibrated probability below which the mask is empty.
@@ -55,10 +58,10 @@ class CompactSettings:
     """
 
     long_side: int = 352
+    likeness: float = 0.0
     threshold: float | None = 0.5
     mask_scale: float = 1.0
     mask_shift: float = 0.0
-    mask_presence: float = 0.0
     presence_scale: float = 1.0
     presence_shift: float = 0.0
     presence_threshold: float = 0.3
@@ -76,14 +79,26 @@ class CompactSettings:
                 raise ValueError(f"{name} is {value}, not in [0, 1]")
             if name.endswith("scale") and value <= 0:
                 raise ValueError(f"{name} is {value}, not above 0")
-            if name == "mask_presence" and value < 0:
-                raise ValueError(f"{name} is {value}, not 0 or above")
+            if name == "likeness" and not 0 <= value <= SHARPEST:
+                raise ValueError(f"{name} is {value}, not in 0 to {SHARPEST}")
         if not CELL <= self.long_side <= LONGEST_SIDE:
             raise ValueError(f"long_side is {self.long_side}, not {CELL} to {LONGEST_SIDE} px")
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain values."""
         return asdict(self)
+
+
+class Seen(NamedTuple):
+    """What is kept of B pictures.
+
+    Attributes:
+        maps: feature maps, everything a prompt needs.
+        alike: float32 (B, N, M), which cells listen to which.
+    """
+
+    maps: ImageFeatures
+    alike: Tensor
 
 
 class CompactModel:
@@ -114,9 +129,10 @@ class CompactModel:
         height, width = (max(CELL, CELL * round(side * scale / CELL)) for side in size)
         return squash(size, (height, width))
 
-    def encode_pixels(self, pixels: Tensor) -> ImageFeatures:
-        """Normalised float32 (B, 3, H, W) pixels -> features of B pictures."""
-        return self.network.encode(pixels.contiguous(memory_format=torch.channels_last))
+    def encode_pixels(self, pixels: Tensor) -> Seen:
+        """Normalised float32 (B, 3, H, W) pixels -> what is kept of B pictures."""
+        maps = self.network.encode(pixels.contiguous(memory_format=torch.channels_last))
+        return Seen(maps, likeness(maps.pixel, self.settings.likeness))
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Unit vector (C,) of a phrase, of an example, or of a mix of the two (`weight` is the text's share).
@@ -142,32 +158,23 @@ class CompactModel:
         vectors: Tensor = self.network.text(ids.to(device), padding.to(device))
         return vectors
 
-    def decode(self, features: ImageFeatures, conditions: Tensor) -> DenseOutput:
-        """Features of one picture (B = 1) and conditions (P, C) -> logits (P, h, w) at stride 4, presence (P,)."""
-        logits, presence = self.network.decoder(features, conditions.unsqueeze(0))
-        return DenseOutput(self._given_there(self.calibrate_masks(logits[0]), presence[0]), presence[0])
+    def decode(self, features: Seen, conditions: Tensor) -> DenseOutput:
+        """One picture (B = 1) and conditions (P, C) -> logits (P, h, w) at stride 4, presence (P,)."""
+        logits, presence = self.answer(features, conditions)
+        return DenseOutput(self.calibrate_masks(logits), presence)
+
+    def answer(self, features: Seen, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """As `decode`, before any calibration: mask logits are float32, and cells that look alike agree on them."""
+        logits, presence = self.network.decoder(features.maps, conditions.unsqueeze(0))
+        return agree(logits[0].float(), features.alike[0]), presence[0]
 
     def calibrate_masks(self, logits: Tensor) -> Tensor:
-        """The network's mask logits -> float32 logits, scaled and shifted as was fitted on validation pictures.
-
-        Whether the thing is there at all is still part of these; training and teachers, who also ask for what is
-        absent, use them. `decode` goes on to what a mask would be if the thing is there.
-        """
+        """The network's mask logits -> float32 logits whose probabilities were fitted on validation pictures."""
         return self.settings.mask_scale * logits.float() + self.settings.mask_shift
 
     def calibrate_presence(self, logits: Tensor) -> Tensor:
         """Presence logits -> probabilities, by the scale and shift fitted on validation pictures."""
         return (self.settings.presence_scale * logits + self.settings.presence_shift).sigmoid()
-
-    def _given_there(self, logits: Tensor, presence: Tensor) -> Tensor:
-        """Mask logits (P, h, w), presence logits (P,) -> logits of the masks where the things are there.
-
-        A cell can only belong to a thing that is there: p(cell) = p(there) p(cell | there). A network that doubts the
-        one doubts the other, and its mask would be dim. Where cells are unlikely, dividing by p(there) adds
-        -log p(there) to their logits. What is less likely there than the gate asks gets no more than what just passes.
-        """
-        doubt = -self.calibrate_presence(presence.float()).clamp(min=max(self.settings.presence_threshold, 1e-6)).log()
-        return logits + (self.settings.mask_presence * doubt).view(-1, 1, 1)
 
     def _embed_example(self, prompt: VisualPrompt) -> Tensor:
         if prompt.mode != MODE:
@@ -179,7 +186,7 @@ class CompactModel:
         weight = self.network.text.position
         pixels = torch.from_numpy(place(picture.pixels, placement).astype(np.float32) / 255).permute(2, 0, 1)
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
-        features = self.encode_pixels(((pixels - mean) / std)[None].to(weight.device))
+        features = self.network.encode(((pixels - mean) / std)[None].to(weight.device))
         mask = torch.from_numpy(prompt.region.astype(np.float32))[None, None].to(weight.device)
         cells = F.interpolate(mask, size=features.fine.shape[-2:], mode="area")[0].to(weight.dtype)
         return self.network.read_example(features, cells)[0]
