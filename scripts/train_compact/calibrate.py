@@ -23,7 +23,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from evaluate import ABSENT, truth_of
+from evaluate import never_there, truth_of
 from pictures import IGNORE, Shot, load_pictures
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
@@ -72,12 +72,12 @@ def collect(folder: Path, data: Path, cache: Path) -> tuple[dict[str, Rows], dic
         number = 0
         for shot in shots:
             whole = source in ABSENCES_KNOWN and shot.exhaustive
-            asked = absent_too(source, names[source]) if whole else sorted(set(shot.atoms.values()))
+            asked = [*names[source], *never_there(source)] if whole else sorted(set(shot.atoms.values()))
             if not asked:
                 continue
             with torch.inference_mode():
-                answer = model.answer(segmenter.encode(shot.pixels).features, model.embed_texts(asked))
-            logits, presence = (part.numpy() for part in answer)
+                answer = model.answer(segmenter.encode(shot.pixels).features, model.embed_texts(asked).unsqueeze(0))
+            logits, presence = (part[0].numpy() for part in answer)
             there = [bool(shot.values(name)) for name in asked]
             if whole:
                 answers += [(number, float(t), z) for t, z in zip(there, presence.tolist(), strict=True)]
@@ -89,12 +89,6 @@ def collect(folder: Path, data: Path, cache: Path) -> tuple[dict[str, Rows], dic
             presences[source] = evened(Rows(picture, truth, logit, truth))
         print(f"{source}: {number} pictures", flush=True)
     return presences, cells
-
-
-def absent_too(source: str, names: list[str]) -> list[str]:
-    """All names of an exhaustive set and, but for COCO, everyday things that none of its pictures holds."""
-    outside = [] if source == "coco" else ABSENT
-    return [*names, *(n for n in outside if not (source == "camvid" and n in ("bicycle", "bus", "train")))]
 
 
 def evened(rows: Rows) -> Rows:
@@ -175,13 +169,13 @@ def main() -> None:
         parser.error(f"--recall is {args.recall}, not between 0 and 1")
     presences, cells = collect(args.model, args.data, args.cache)
     some = {s: evened(r.half(0)) for s, r in presences.items()}
-    half = fit(some)
-    level = float(probability(keeps(some, args.recall), *half))
+    presence_half = fit(some)
+    level = float(probability(keeps(some, args.recall), *presence_half))
     for source, rows in presences.items():
-        print(f"presence of {source}, held out: {describe(rows.half(1), *half, level)}")
-    half = fit({s: r.half(0) for s, r in cells.items()})
+        print(f"presence of {source}, held out: {describe(rows.half(1), *presence_half, level)}")
+    masks_half = fit({s: r.half(0) for s, r in cells.items()})
     for source, rows in cells.items():
-        before, after = (loss_of(rows.half(1), *pair) for pair in ((1.0, 0.0), half))
+        before, after = (loss_of(rows.half(1), *pair) for pair in ((1.0, 0.0), masks_half))
         print(f"cells of {source}, held out: log loss {before:.4f} as the network says it, {after:.4f} calibrated")
     scale, shift = fit(presences)
     threshold = float(probability(keeps(presences, args.recall), scale, shift))

@@ -1,9 +1,9 @@
 """Trained compact networks whose answers another learns from, beside the labels (Hinton et al., arXiv 1503.02531).
 
-A teacher's mask has an answer where labels have none, and says how sure one can be of what is there. A batch is
-answered by one of the teachers, drawn at random, at the price of one: over many batches the network is drawn towards
-what they have in common. Every other batch they see in the mirror: a network knows more from both sides than from one.
-Presence is left to the labels.
+A teacher's mask has an answer where labels have none, behind what is hidden as well, and says how sure one can be of
+what is there. A batch is answered by one of the teachers, drawn at random, at the price of one: over many batches the
+network is drawn towards what they have in common. Every other batch they see in the mirror: a network knows more from
+both sides than from one. Presence is left to the labels.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Teachers:
         model, mirrored = turn.choice(self.models), turn.random() < 0.5
         pixels = batch.pixels.flip(3) if mirrored else batch.pixels
         with torch.no_grad():
-            logits, _ = model.network.decoder(model.network.encode(pixels), batch.vectors)
+            logits, _ = model.answer(model.encode_pixels(pixels), batch.vectors)
             answer = model.calibrate_masks(logits.float()).sigmoid()
         if not mirrored:
             return answer, torch.ones(batch.names.shape)

@@ -47,7 +47,7 @@ def test_each_prompt_says_which_name_it_asks_for(maker: Any) -> None:
 
 
 def test_streets_are_asked_for_what_they_never_hold(maker: Any, script: Any) -> None:
-    elsewhere = script("batches").LACKS["camvid"]
+    lacking = script("batches").LACKS["camvid"]
     batch = maker.make(200, 32, random.Random(1))
     names, sure = batch.names.numpy(), batch.presence_weights.numpy()
     absent = [
@@ -56,7 +56,7 @@ def test_streets_are_asked_for_what_they_never_hold(maker: Any, script: Any) -> 
         for n, w, there in zip(names[row], sure[row], batch.presence[row], strict=True)
         if source == "camvid" and not there
     ]
-    shared = [w for n, w in absent if n in elsewhere]
+    shared = [w for n, w in absent if n in lacking]
     assert 0.3 < len(shared) / len(absent) < 0.5
     assert set(shared) == {1.0}
 

@@ -90,7 +90,7 @@ def test_what_a_set_tells_is_collected_and_calibrated(
     monkeypatch.setattr(calibrate, "load_pictures", lambda *_, **__: {"camvid": shots})
     monkeypatch.setattr(calibrate, "set_names", lambda data: {"camvid": ["sky", "road"]})
     presences, cells = calibrate.collect(WEIGHTS, tmp_path, tmp_path)
-    asked = len(calibrate.absent_too("camvid", ["sky", "road"]))
+    asked = len(["sky", "road", *calibrate.never_there("camvid")])
     assert presences["camvid"].truth.reshape(6, asked)[:, 0].tolist() == [float(bool(s.atoms)) for s in shots]
     assert not presences["camvid"].truth.reshape(6, asked)[:, 1:].any()
     assert len(cells["camvid"].logit) == calibrate.CELLS * sum(bool(s.atoms) for s in shots)
@@ -106,7 +106,8 @@ def test_settings_are_compared_without_touching_the_model(script: Any, monkeypat
     shot = pictures.Shot("facade", "x", pixels, labels, {1: "sky", 2: "road"}, exhaustive=False)
     before = (WEIGHTS / "config.json").read_bytes()
     everything, nothing, best = (
-        choose.scores(WEIGHTS, {"facade": [shot]}, Path(), 64, threshold, 0.0) for threshold in (0.0, 1.0, None)
+        choose.scores(WEIGHTS, {"facade": [shot]}, Path(), {"long_side": 64, "threshold": threshold})
+        for threshold in (0.0, 1.0, None)
     )
     assert everything == {"facade": 0.5}  # above the threshold 0 each name covers the whole picture
     assert nothing == {"facade": 0.0}

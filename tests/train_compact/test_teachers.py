@@ -17,11 +17,11 @@ from wordmask.methods.compact.method import CompactSettings
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two teachers that differ in nothing but their calibration."""
+    """Two teachers that differ in nothing but their calibration; in both, cells that look alike agree."""
     found = []
     for shift in (-1.0, 1.0):
         folder = tmp_path_factory.mktemp("teacher")
-        settings = CompactSettings(mask_scale=0.5, mask_shift=shift, presence_scale=0.5, presence_shift=shift)
+        settings = CompactSettings(mask_scale=0.5, mask_shift=shift, agreement_sharpness=5.0)
         save_compact(folder, "tiny", tiny_network(), TINY, settings, tiny_tokenizer())
         found.append(folder)
     return found
@@ -55,9 +55,11 @@ def test_answers_are_calibrated_probabilities_of_either_side(script: Any, folder
     model: Any = load_compact(folders[0]).model
     with torch.inference_mode():
         plain, turned = (
-            (0.5 * model.network.decoder(model.network.encode(pixels), batch.vectors)[0] - 1).sigmoid()
+            model.calibrate_masks(model.answer(model.encode_pixels(pixels), batch.vectors)[0]).sigmoid()
             for pixels in (batch.pixels, batch.pixels.flip(3))
         )
+        alone, _ = model.network.decoder(model.network.encode(batch.pixels), batch.vectors)
+    assert not torch.allclose(plain, (0.5 * alone - 1).sigmoid(), atol=1e-3)
     sides = []
     for answer, known in answers(script, folders[:1], batch, seed=0):
         mirrored = not bool(known.all())

@@ -31,54 +31,58 @@ SURE = 1e-5
 def likeness(pixel: Tensor, sharpness: float) -> Tensor:
     """How much each cell listens to each other: softmax(sharpness * cosine - (distance / REACH)^2 / 2).
 
-    Vectors are taken from the picture's mean before their cosine.
+    The cosine is that of pixel vectors from which the picture's mean was taken. No gradient flows through it.
 
     Args:
         pixel: float (B, D, h, w) pixel vectors.
-        sharpness: how much more cells count that look alike; 0 for none of it.
+        sharpness: how much more cells count that look alike.
 
     Returns:
-        float32 (B, N, M), rows add up to 1; N cells of the finer grid and M of the coarser one. (B, 0, 0) for none.
+        float32 (B, N, M), rows add up to 1; N cells of the finer grid and M of the coarser one.
     """
-    if not sharpness:
-        return pixel.new_empty((len(pixel), 0, 0), dtype=torch.float32)
-    asking, answering = (_shrunk(pixel.float(), cells) for cells in (ASKING, ANSWERING))
-    middle = asking.mean((2, 3), keepdim=True)
-    rows, columns = (F.normalize((x - middle).flatten(2), dim=1) for x in (asking, answering))
-    apart = torch.cdist(_places(asking), _places(answering))
-    return (sharpness * rows.transpose(1, 2) @ columns - (apart / REACH) ** 2 / 2).softmax(2)
+    with torch.autocast(pixel.device.type, enabled=False):
+        grids = [_shrunk(pixel.detach().float(), cells) for cells in (ASKING, ANSWERING)]
+        middle = grids[0].mean((2, 3), keepdim=True)
+        rows, columns = (F.normalize((grid - middle).flatten(2), dim=1) for grid in grids)
+        asking, answering = (_places(pixel, cells) for cells in (ASKING, ANSWERING))
+        apart = (asking[:, None] - answering).square().sum(2)
+        return (sharpness * rows.transpose(1, 2) @ columns - apart / (2 * REACH**2)).softmax(2)
 
 
 def agree(logits: Tensor, alike: Tensor) -> Tensor:
     """Mask logits after each cell has listened to those like it.
 
     Args:
-        logits: float32 (P, h, w).
-        alike: float (N, M), one picture's of `likeness`.
+        logits: float (B, P, h, w).
+        alike: float (B, N, M), what `likeness` made of pixel vectors (B, D, h, w), in any precision.
 
     Returns:
-        float32 (P, h, w); the logits as they are where `alike` is of no cells.
+        float32 (B, P, h, w).
     """
-    if not alike.numel():
-        return logits
-    probability = logits.sigmoid()
-    own, others = (_shrunk(probability[None], cells)[0] for cells in (ASKING, ANSWERING))
-    heard = (others.flatten(1) @ alike.float().T).view_as(own)
-    change = torch.logit(heard, eps=SURE) - torch.logit(own, eps=SURE)
-    listens = (probability.mean((1, 2), keepdim=True) / LARGE).clamp(max=1)
-    finer: Tensor = F.interpolate(change[None], size=logits.shape[1:], mode="bilinear", align_corners=False)[0]
-    return logits + listens * finer
+    with torch.autocast(logits.device.type, enabled=False):
+        logits, alike = logits.float(), alike.float()
+        probability = logits.sigmoid()
+        own, others = (_shrunk(probability, cells) for cells in (ASKING, ANSWERING))
+        shares = alike / alike.sum(2, keepdim=True)  # rounded, they no longer add up to 1
+        heard = (others.flatten(2) @ shares.transpose(1, 2)).view_as(own)
+        change = torch.logit(heard, eps=SURE) - torch.logit(own, eps=SURE)
+        listens = (probability.mean((2, 3), keepdim=True) / LARGE).clamp(max=1)
+        finer = F.interpolate(change, size=logits.shape[2:], mode="bilinear", align_corners=False)
+        return logits + listens * finer
+
+
+def _stride(maps: Tensor, cells: int) -> int:
+    """Side of the squares of which a map (B, C, h, w) has at most so many along its longer side."""
+    return -(-max(maps.shape[2:]) // cells)
 
 
 def _shrunk(maps: Tensor, cells: int) -> Tensor:
-    """Maps (B, C, h, w) averaged down to at most so many cells along the longer side."""
-    height, width = maps.shape[2:]
-    scale = min(1.0, cells / max(height, width))
-    return F.adaptive_avg_pool2d(maps, (max(1, round(height * scale)), max(1, round(width * scale))))
+    """Maps (B, C, h, w) averaged over squares, at most so many along the longer side."""
+    return F.avg_pool2d(maps, _stride(maps, cells), ceil_mode=True, count_include_pad=False)
 
 
-def _places(maps: Tensor) -> Tensor:
-    """Middle of each cell (h * w, 2) of maps (B, C, h, w), in shares of the longer side."""
-    height, width = maps.shape[2:]
-    y, x = (torch.arange(side, device=maps.device) + 0.5 for side in (height, width))
-    return torch.cartesian_prod(y, x) / max(height, width)
+def _places(maps: Tensor, cells: int) -> Tensor:
+    """Middles (n, 2) of the squares that `_shrunk` averages over, in shares of the longer side."""
+    side, (height, width) = _stride(maps, cells), maps.shape[2:]
+    y, x = (torch.arange(-(-length // side), device=maps.device) + 0.5 for length in (height, width))
+    return torch.cartesian_prod(y, x) * (side / max(height, width))

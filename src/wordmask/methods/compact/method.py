@@ -31,7 +31,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 CELL = 32  # canvases are multiples of the coarsest stride
 LONGEST_SIDE = 8192
 SHARPEST = 1000
-"""At this likeness a cell listens to the one that is most like it, and nearly to that alone."""
+"""At this sharpness a cell listens to the one that is most like it, and nearly to that alone."""
 MODE: str = VisualPrompt.mode
 """The one name of a mode that is taken, the default; it changes nothing, see `CompactModel`."""
 
@@ -42,8 +42,8 @@ class CompactSettings:
 
     Attributes:
         long_side: longer side of the canvas, in pixels.
-        likeness: how sharply cells that look alike are told from others when they agree on an answer (`agreement.py`);
-            0: each cell answers alone.
+        agreement_sharpness: how sharply cells that look alike are told from others when they agree on an answer
+            (`agreement.py`); None: each cell answers alone.
         threshold: probability from which a pixel belongs to the mask; None: for each mask, the one that promises the
             highest IoU.
         mask_scale: factor on mask logits, fitted on validation pictures (Platt scaling).
@@ -58,7 +58,7 @@ class CompactSettings:
     """
 
     long_side: int = 352
-    likeness: float = 0.0
+    agreement_sharpness: float | None = None
     threshold: float | None = 0.5
     mask_scale: float = 1.0
     mask_shift: float = 0.0
@@ -68,7 +68,7 @@ class CompactSettings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value is None and name == "threshold":
+            if value is None and name in ("threshold", "agreement_sharpness"):
                 continue
             whole = name == "long_side"
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
@@ -79,7 +79,7 @@ class CompactSettings:
                 raise ValueError(f"{name} is {value}, not in [0, 1]")
             if name.endswith("scale") and value <= 0:
                 raise ValueError(f"{name} is {value}, not above 0")
-            if name == "likeness" and not 0 <= value <= SHARPEST:
+            if name == "agreement_sharpness" and not 0 <= value <= SHARPEST:
                 raise ValueError(f"{name} is {value}, not in 0 to {SHARPEST}")
         if not CELL <= self.long_side <= LONGEST_SIDE:
             raise ValueError(f"long_side is {self.long_side}, not {CELL} to {LONGEST_SIDE} px")
@@ -94,7 +94,7 @@ class Seen(NamedTuple):
 
     Attributes:
         maps: feature maps, everything a prompt needs.
-        alike: float32 (B, N, M), which cells listen to which.
+        alike: (B, N, M), which cells listen to which, in the precision of the maps; (B, 0, 0) where none does.
     """
 
     maps: ImageFeatures
@@ -132,7 +132,7 @@ class CompactModel:
     def encode_pixels(self, pixels: Tensor) -> Seen:
         """Normalised float32 (B, 3, H, W) pixels -> what is kept of B pictures."""
         maps = self.network.encode(pixels.contiguous(memory_format=torch.channels_last))
-        return Seen(maps, likeness(maps.pixel, self.settings.likeness))
+        return Seen(maps, self._alike(maps.pixel))
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Unit vector (C,) of a phrase, of an example, or of a mix of the two (`weight` is the text's share).
@@ -160,13 +160,30 @@ class CompactModel:
 
     def decode(self, features: Seen, conditions: Tensor) -> DenseOutput:
         """One picture (B = 1) and conditions (P, C) -> logits (P, h, w) at stride 4, presence (P,)."""
-        logits, presence = self.answer(features, conditions)
-        return DenseOutput(self.calibrate_masks(logits), presence)
+        logits, presence = self.answer(features, conditions.unsqueeze(0))
+        return DenseOutput(self.calibrate_masks(logits[0]), presence[0])
 
     def answer(self, features: Seen, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """As `decode`, before any calibration: mask logits are float32, and cells that look alike agree on them."""
-        logits, presence = self.network.decoder(features.maps, conditions.unsqueeze(0))
-        return agree(logits[0].float(), features.alike[0]), presence[0]
+        """What is calibrated: the network's answers, after cells that look alike have agreed on them.
+
+        Args:
+            features: of B pictures.
+            conditions: (B, K, C), K for each.
+
+        Returns:
+            Mask logits (B, K, h, w) at stride 4 and presence logits (B, K).
+        """
+        logits, presence = self.network.decoder(features.maps, conditions)
+        if self.settings.agreement_sharpness is None:
+            return logits, presence
+        # what was encoded where cells answer alone has yet to be compared
+        alike = features.alike if features.alike.numel() else self._alike(features.maps.pixel)
+        return agree(logits, alike), presence
+
+    def _alike(self, pixel: Tensor) -> Tensor:
+        """Pixel vectors (B, D, h, w) -> `Seen.alike`."""
+        sharpness = self.settings.agreement_sharpness
+        return pixel.new_empty((len(pixel), 0, 0)) if sharpness is None else likeness(pixel, sharpness).to(pixel.dtype)
 
     def calibrate_masks(self, logits: Tensor) -> Tensor:
         """The network's mask logits -> float32 logits whose probabilities were fitted on validation pictures."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
@@ -57,10 +56,10 @@ class CompactStudent(Student):
         self._whole = (network, config, settings, tokenizer, name)
 
     def forward(self, batch: Batch) -> Answer:
-        model, network = self._model[0], self._whole[0]
-        features = network.encode(batch.pixels.contiguous(memory_format=torch.channels_last))
+        model = self._model[0]
         conditions = self._conditions(batch.phrases, model).to(batch.pixels.device)
-        logits, presence = network.decoder(features, conditions.view(len(batch.pixels), -1, conditions.shape[-1]))
+        each = conditions.view(len(batch.pixels), -1, conditions.shape[-1])
+        logits, presence = model.answer(model.encode_pixels(batch.pixels), each)
         return Answer(model.calibrate_masks(logits).flatten(0, 1), presence.flatten())
 
     def segmenter(self) -> Segmenter:
