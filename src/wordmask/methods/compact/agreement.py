@@ -43,10 +43,12 @@ def likeness(pixel: Tensor, sharpness: float) -> Tensor:
     with torch.autocast(pixel.device.type, enabled=False):
         grids = [_shrunk(pixel.detach().float(), cells) for cells in (ASKING, ANSWERING)]
         middle = grids[0].mean((2, 3), keepdim=True)
-        rows, columns = (F.normalize((grid - middle).flatten(2), dim=1) for grid in grids)
-        asking, answering = (_places(pixel, cells) for cells in (ASKING, ANSWERING))
-        apart = (asking[:, None] - answering).square().sum(2)
-        return (sharpness * rows.transpose(1, 2) @ columns - apart / (2 * REACH**2)).softmax(2)
+        rows, columns = (F.normalize((grid - middle).flatten(2), dim=1) for grid in grids)  # (B, D, N), (B, D, M)
+        asking, answering = (_places(pixel, cells).T.expand(len(pixel), -1, -1) for cells in (ASKING, ANSWERING))
+        # -|a - b|^2 / 2 is a b - |b|^2 / 2 but for |a|^2 / 2, which is the same for all that a cell listens to
+        far = answering.square().sum(1, keepdim=True) / (-2 * REACH**2)
+        ask = torch.cat([sharpness * rows, asking / REACH**2, torch.ones_like(asking[:, :1])], 1)
+        return (ask.transpose(1, 2) @ torch.cat([columns, answering, far], 1)).softmax(2)
 
 
 def agree(logits: Tensor, alike: Tensor) -> Tensor:
@@ -63,8 +65,8 @@ def agree(logits: Tensor, alike: Tensor) -> Tensor:
         logits, alike = logits.float(), alike.float()
         probability = logits.sigmoid()
         own, others = (_shrunk(probability, cells) for cells in (ASKING, ANSWERING))
-        shares = alike / alike.sum(2, keepdim=True)  # rounded, they no longer add up to 1
-        heard = (others.flatten(2) @ shares.transpose(1, 2)).view_as(own)
+        whole = alike.sum(2).unsqueeze(1)  # not quite 1 where the shares were rounded
+        heard = (others.flatten(2) @ alike.transpose(1, 2) / whole).view_as(own)
         change = torch.logit(heard, eps=SURE) - torch.logit(own, eps=SURE)
         listens = (probability.mean((2, 3), keepdim=True) / LARGE).clamp(max=1)
         finer = F.interpolate(change, size=logits.shape[2:], mode="bilinear", align_corners=False)
