@@ -56,13 +56,22 @@ def test_a_device_that_is_none_is_refused(wish: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amx", "avx512", "chosen"), [(False, False, "float32"), (True, False, "bfloat16"), (False, True, "bfloat16")]
+    ("amx", "avx512", "name", "chosen"),
+    [
+        (False, False, "Intel Xeon", "float32"),
+        (False, False, "AMD EPYC 7763", "float32"),
+        (True, True, "Intel Xeon", "bfloat16"),
+        (True, False, "", "bfloat16"),
+        (False, True, "AMD EPYC 9R14", "bfloat16"),
+        (False, True, "Intel Xeon", "float32"),
+    ],
 )
 def test_automatic_on_the_cpu_follows_its_instructions(
-    monkeypatch: pytest.MonkeyPatch, amx: bool, avx512: bool, chosen: str
+    monkeypatch: pytest.MonkeyPatch, amx: bool, avx512: bool, name: str, chosen: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"cpu_name": name}, raising=False)
 
     assert choose_dtype(None, CPU) == choose_dtype("auto", CPU) == getattr(torch, chosen)
 

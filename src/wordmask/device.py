@@ -39,9 +39,9 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
 def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
     """Turn the user's wish into a floating-point type the device can run.
 
-    Automatic means: on CUDA bfloat16, or float16 where the card has no bfloat16; on the CPU bfloat16 only where it has
-    instructions for it (AMX or AVX512-BF16: elsewhere its matrix products can be hundreds of times slower), otherwise
-    float32.
+    Automatic means: on CUDA bfloat16, or float16 where the card has no bfloat16; on the CPU bfloat16 only where it is
+    faster (AMX, or AVX512-BF16 that is not Intel's; without instructions for it its matrix products can be hundreds of
+    times slower), otherwise float32.
 
     Args:
         dtype: `"float32"`, `"bfloat16"`, `"float16"` (CUDA only), the torch type of that name, or None / `"auto"`.
@@ -69,10 +69,22 @@ def _fast_dtype(device: torch.device) -> str:
 
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
-    if device.type == "cpu":
-        probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private: absent from some torch versions
-        return "bfloat16" if any(getattr(torch.cpu, probe, bool)() for probe in probes) else "float32"
-    return "float32"
+    return "bfloat16" if device.type == "cpu" and _cpu_gains_by_bfloat16() else "float32"
+
+
+def _cpu_gains_by_bfloat16() -> bool:
+    """By the instructions, as far as torch tells: the probes are private and absent from some versions.
+
+    Of CPUs with AVX512-BF16 and no AMX, AMD's multiply bfloat16 faster than float32, Intel's slower (CLIPSeg, ten
+    prompts: twice as fast and 0.7 times; docs/methods/clipseg.md).
+    """
+    import torch
+
+    amx, avx512 = (
+        bool(getattr(torch.cpu, probe, bool)()) for probe in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    )
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return amx or (avx512 and not str(capabilities.get("cpu_name")).startswith("Intel"))
 
 
 def _exists(device: torch.device) -> bool:
