@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from batches import mirror, mirror_name
+from augment import mirror, mirror_name
 from pictures import IGNORE, Shot, load_pictures
 from sklearn.metrics import roc_auc_score, roc_curve
 from vocabulary import MERGED, SETS, set_names

@@ -39,10 +39,7 @@ def mean(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     first = {k: v.shape for k, v in states[0].items()}
     if any({k: v.shape for k, v in state.items()} != first for state in states):
         raise ValueError("the runs hold networks of different shape: only weights of one network can be averaged")
-    return {
-        k: sum(state[k] / len(states) for state in states)  # type: ignore[misc]
-        for k in states[0]
-    }
+    return {k: sum(state[k] / len(states) for state in states) for k in first}  # type: ignore[misc]
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from batches import SHARE, Batch, BatchMaker, mirror_name
+from augment import mirror_name
+from batches import SHARE, Batch, BatchMaker
 from optimisers import Optimisers
 from pictures import load_pictures
 from presence import PresenceLoss

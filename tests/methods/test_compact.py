@@ -18,7 +18,6 @@ from tests.methods.contract import MethodContract, example, logits, picture
 from wordmask.contracts import DenseOutput, Segmenter
 from wordmask.errors import CheckpointError, ImageError, ModelNotFoundError, UnsupportedPromptError
 from wordmask.methods.compact import load_compact, save_compact
-from wordmask.methods.compact.agreement import agree
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.image_encoder import place_code
 from wordmask.methods.compact.method import CompactSettings
@@ -327,59 +326,6 @@ def calibrated(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Segmen
 def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) -> None:
     (plain,), (changed,) = (model.segment(picture(), "hair") for model in (loaded, calibrated))
     np.testing.assert_allclose(changed.logits, 0.5 * plain.logits - 1.25, rtol=1e-4, atol=1e-4)
-
-
-AGREEING = {"agreement_sharpness": 5, "mask_scale": 0.5, "mask_shift": -1.25, "long_side": 224}
-"""A map of 56 cells, more than are compared."""
-
-
-@pytest.fixture(scope="module")
-def agreeing(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same weights, with cells that look alike agreeing on their answer."""
-    return with_settings(folder, tmp_path_factory.mktemp("agreeing"), AGREEING)
-
-
-@pytest.fixture(scope="module")
-def alone(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as `agreeing`, each cell answering for itself."""
-    return with_settings(folder, tmp_path_factory.mktemp("alone"), AGREEING | {"agreement_sharpness": None})
-
-
-def with_settings(folder: Path, copy: Path, settings: dict[str, Any]) -> Path:
-    shutil.copytree(folder, copy, dirs_exist_ok=True)
-    config = json.loads((copy / "config.json").read_text())
-    config["settings"] |= settings
-    (copy / "config.json").write_text(json.dumps(config))
-    return copy
-
-
-def test_cells_agree_before_their_answers_are_calibrated(agreeing: Path, alone: Path) -> None:
-    one, other = load_compact(agreeing), load_compact(alone)
-    (agreed,), (plain,) = (model.segment(picture(), "hair") for model in (one, other))
-    raw = (torch.from_numpy(plain.logits) + 1.25) / 0.5
-    wanted = 0.5 * agree(raw[None, None], one.encode(picture()).features.alike)[0, 0].numpy() - 1.25
-    np.testing.assert_allclose(agreed.logits, wanted, rtol=1e-3, atol=1e-3)
-    assert np.abs(agreed.logits - plain.logits).max() > 1e-2
-    assert agreed.presence == pytest.approx(plain.presence)
-
-
-def test_pictures_beside_each_other_agree_as_they_do_alone(agreeing: Path) -> None:
-    model = load_compact(agreeing)
-    other = np.ascontiguousarray(picture()[:, ::-1])
-    together = list(model.segment_many([other, picture()], "hair"))
-    for image, (found,) in zip((other, picture()), together, strict=True):
-        np.testing.assert_allclose(found.logits, model.segment(image, "hair")[0].logits, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_what_was_encoded_for_each_cell_alone_is_read_with_agreement(
-    agreeing: Path, alone: Path, dtype: torch.dtype
-) -> None:
-    """How a model is run is the reader's, and its precision: the same weights read what each other encoded."""
-    for reader, writer in ((agreeing, alone), (alone, agreeing)):
-        wanted = load_compact(reader).segment(picture(), "hair")[0].logits
-        found = load_compact(reader, dtype=dtype).segment(load_compact(writer).encode(picture()), "hair")[0].logits
-        assert np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < (1e-4 if dtype == torch.float32 else 0.1)
 
 
 def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:

@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import torch
 
-from wordmask.methods.compact import agreement
+from tests.methods.test_compact import SETTINGS, TINY, picture, tiny_network, tiny_tokenizer
+from wordmask.methods.compact import agreement, load_compact, save_compact
 from wordmask.methods.compact.agreement import ANSWERING, ASKING, LARGE, REACH, agree, likeness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wordmask.methods.compact.method import CompactSettings
+
+AGREEING = dataclasses.replace(SETTINGS, agreement_sharpness=5, mask_scale=0.5, mask_shift=-1.25, long_side=224)
+"""A map of 56 cells, more than are compared."""
+
+
+def saved(folder: Path, settings: CompactSettings) -> Path:
+    save_compact(folder, "tiny", tiny_network(), TINY, settings, tiny_tokenizer())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def agreeing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(tmp_path_factory.mktemp("agreeing"), AGREEING)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same weights, each cell answering for itself."""
+    return saved(tmp_path_factory.mktemp("alone"), dataclasses.replace(AGREEING, agreement_sharpness=None))
 
 
 def halves(height: int = 96, width: int = 96, channels: int = 4) -> torch.Tensor:
@@ -100,10 +128,10 @@ def test_prompts_and_pictures_do_not_mix() -> None:
     torch.manual_seed(0)
     pixel, logits = torch.randn(2, 4, 64, 48), torch.randn(2, 3, 64, 48)
     together = agree(logits, likeness(pixel, 3.0))
-    for picture in range(2):
+    for row in range(2):
         for prompt in range(3):
-            alone = agree(logits[picture, prompt][None, None], likeness(pixel[picture][None], 3.0))
-            torch.testing.assert_close(together[picture, prompt], alone[0, 0], rtol=1e-4, atol=1e-4)
+            alone = agree(logits[row, prompt][None, None], likeness(pixel[row][None], 3.0))
+            torch.testing.assert_close(together[row, prompt], alone[0, 0], rtol=1e-4, atol=1e-4)
 
 
 def test_training_through_it_is_bounded() -> None:
@@ -115,3 +143,32 @@ def test_training_through_it_is_bounded() -> None:
     assert logits.grad.isfinite().all()
     assert logits.grad.abs().max() < 50
     assert pixel.grad is None
+
+
+def test_cells_agree_before_their_answers_are_calibrated(agreeing: Path, alone: Path) -> None:
+    one, other = load_compact(agreeing), load_compact(alone)
+    (agreed,), (plain,) = (model.segment(picture(), "hair") for model in (one, other))
+    raw = (torch.from_numpy(plain.logits) + 1.25) / 0.5
+    wanted = 0.5 * agree(raw[None, None], one.encode(picture()).features.alike)[0, 0].numpy() - 1.25
+    np.testing.assert_allclose(agreed.logits, wanted, rtol=1e-3, atol=1e-3)
+    assert np.abs(agreed.logits - plain.logits).max() > 1e-2
+    assert agreed.presence == pytest.approx(plain.presence)
+
+
+def test_pictures_beside_each_other_agree_as_they_do_alone(agreeing: Path) -> None:
+    model = load_compact(agreeing)
+    other = np.ascontiguousarray(picture()[:, ::-1])
+    together = list(model.segment_many([other, picture()], "hair"))
+    for image, (found,) in zip((other, picture()), together, strict=True):
+        np.testing.assert_allclose(found.logits, model.segment(image, "hair")[0].logits, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_was_encoded_for_each_cell_alone_is_read_with_agreement(
+    agreeing: Path, alone: Path, dtype: torch.dtype
+) -> None:
+    """How a model is run is the reader's, and its precision: the same weights read what each other encoded."""
+    for reader, writer in ((agreeing, alone), (alone, agreeing)):
+        wanted = load_compact(reader).segment(picture(), "hair")[0].logits
+        found = load_compact(reader, dtype=dtype).segment(load_compact(writer).encode(picture()), "hair")[0].logits
+        assert np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < (1e-4 if dtype == torch.float32 else 0.1)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.train_compact.shots import square
+
 
 @pytest.fixture
 def maker(script: Any) -> Any:
@@ -76,42 +78,11 @@ def test_things_are_put_on_pictures_that_hold_none(maker: Any, script: Any) -> N
     pictures = script("pictures")
 
     def grounds(value: int, name: str) -> set[str]:
-        shot = _square(pictures, "pascal", value, name)
+        shot = square(pictures, "pascal", value, name)
         return {maker._elsewhere(shot, random.Random(seed)).ground for seed in range(20)}
 
     assert grounds(1, "cow") == {"", "camvid"}
     assert grounds(7, "car") == {""}
-
-
-def _square(pictures: Any, source: str, value: int, name: str, **more: Any) -> Any:
-    """A picture of 64 x 64 pixels of colour 10 * value with a square of 20 labelled in its middle, brighter."""
-    labels = np.zeros((64, 64), np.uint8)
-    labels[22:42, 22:42] = value
-    pixels = np.full((64, 64, 3), 10 * value, np.uint8)
-    pixels[labels > 0] = 100 + value
-    return pictures.Shot(source, "a", pixels, labels, {value: name}, more.pop("exhaustive", False), **more)
-
-
-def test_what_is_pasted_on_a_picture_of_its_set_stands_beside_what_was_labelled(script: Any) -> None:
-    batches, pictures = script("batches"), script("pictures")
-    cow, bus = _square(pictures, "pascal", 1, "cow"), _square(pictures, "pascal", 2, "bus")
-    for seed in range(8):
-        pasted = batches.paste(cow, bus, random.Random(seed))
-        assert pasted.atoms[1] == "cow"
-        assert (pasted.ground, pasted.source) == ("", "pascal")
-        assert set(np.unique(pasted.labels)) <= {0, 1, 2}
-        kept = pasted.labels == 2
-        assert kept.sum() <= (bus.labels == 2).sum()
-        assert not kept.any() or pasted.atoms[2] == "bus"
-        np.testing.assert_array_equal(kept & (bus.labels != 2), False)
-
-
-def test_what_is_pasted_on_another_set_is_alone_labelled(script: Any) -> None:
-    batches, pictures = script("batches"), script("pictures")
-    street = _square(pictures, "camvid", 2, "road", exhaustive=True)
-    pasted = batches.paste(_square(pictures, "pascal", 1, "cow"), street, random.Random(0))
-    assert (pasted.ground, pasted.exhaustive, pasted.atoms) == ("camvid", False, {1: "cow"})
-    assert set(np.unique(pasted.labels)) == {0, 1}
 
 
 @pytest.mark.parametrize(
@@ -121,39 +92,15 @@ def test_what_is_pasted_on_another_set_is_alone_labelled(script: Any) -> None:
 def test_a_cow_is_put_where_none_can_be(script: Any, ground: str, apart: bool) -> None:
     """Other names of a PASCAL picture are not labelled: only the scene tells that none is there."""
     batches, pictures = script("batches"), script("pictures")
-    assert batches._apart(_square(pictures, "pascal", 2, ground), {"cow"}) is apart
+    assert batches._apart(square(pictures, "pascal", 2, ground), {"cow"}) is apart
 
 
 def test_where_all_is_labelled_the_labels_tell(script: Any) -> None:
     batches, pictures = script("batches"), script("pictures")
-    meadow = _square(pictures, "coco", 2, "horse", exhaustive=True)
+    meadow = square(pictures, "coco", 2, "horse", exhaustive=True)
     assert batches._apart(meadow, {"cow"})
     assert not batches._apart(meadow, {"horse"})
-    assert not batches._apart(_square(pictures, "coco", 2, "horse"), {"cow"})
-
-
-def test_one_thing_is_cut_from_a_picture_of_many(script: Any) -> None:
-    batches, pictures = script("batches"), script("pictures")
-    shot = _square(pictures, "coco", 2, "dog")
-    shot.labels[:10] = 3
-    shot.labels[63, :5] = 4  # less than a hundredth
-    shot.atoms |= {3: "sky", 4: "cat"}
-    found = batches.one_thing(shot, {"dog", "cat"}, random.Random(0))
-    assert found.atoms == {2: "dog"}
-    np.testing.assert_array_equal(found.labels, np.where(shot.labels == 2, 2, 0))
-    assert batches.one_thing(shot, {"cat"}, random.Random(0)) is None
-
-
-def test_what_is_hidden_is_unknown_and_of_one_colour(script: Any) -> None:
-    batches, pictures = script("batches"), script("pictures")
-    shot = _square(pictures, "pascal", 1, "cow")
-    hidden = batches.hide(shot, random.Random(0))
-    behind = hidden.labels == pictures.IGNORE
-    assert (0.15 * 64 - 1) ** 2 < behind.sum() < (0.45 * 64 + 1) ** 2
-    assert len(np.unique(hidden.pixels[behind], axis=0)) == 1
-    np.testing.assert_array_equal(hidden.pixels[~behind], shot.pixels[~behind])
-    np.testing.assert_array_equal(hidden.labels[~behind], shot.labels[~behind])
-    assert pictures.IGNORE not in shot.labels
+    assert not batches._apart(square(pictures, "coco", 2, "horse"), {"cow"})
 
 
 def test_the_same_seed_draws_the_same_batch(maker: Any) -> None:
