@@ -42,7 +42,7 @@ class BrightnessSegmenter:
         founds = tuple(
             self._find(encoded, prompt, 0.5 if threshold is None else threshold) for prompt in as_prompts(prompts)
         )
-        return Segmentation(encoded.size, founds, encoded.picture, self.name)
+        return Segmentation(encoded.size, founds, encoded.image, self.name)
 
     def segment_many(
         self, images: Iterable[Any], prompts: Any, *, batch_size: int = 8, threshold: float | None = None

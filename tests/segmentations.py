@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.ops.geometry import Placement, squash
 from wordmask.prompts import TextPrompt
 from wordmask.results import Found, Region, Segmentation
@@ -47,5 +47,5 @@ def found(
 
 def segmentation(*founds: Found, size: tuple[int, int] = SIZE, name: str | None = "photo.jpg") -> Segmentation:
     """Return a result over a grey picture."""
-    picture = Picture(np.full((*size, 3), 120, dtype=np.uint8), name)
+    picture = RgbImage(np.full((*size, 3), 120, dtype=np.uint8), name)
     return Segmentation(size, founds, picture, "fake")

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.pictures import as_file, png, scene
 from wordmask.errors import ImageError
-from wordmask.images import SAMPLES, Picture, load_image
+from wordmask.images import SAMPLES, RgbImage, load_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -301,7 +301,7 @@ def test_views_with_any_strides_are_read() -> None:
 
 
 def test_a_picture_is_a_value() -> None:
-    picture = Picture(scene(), "scene.png")
+    picture = RgbImage(scene(), "scene.png")
     with pytest.raises(AttributeError):
         picture.name = "other"  # type: ignore[misc]
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from wordmask.images import ImageInput, Picture
+    from wordmask.images import ImageInput, RgbImage
     from wordmask.ops.geometry import Placement, Size
     from wordmask.prompts import Prompt, PromptInput
     from wordmask.results import Segmentation
@@ -30,14 +30,14 @@ class Encoded:
         placement: How it lies on the network's canvas.
         features: What the model computed; only a model with the same weights can read them, on any device and in any
             precision.
-        picture: The input, kept for drawing.
+        image: The input, kept for drawing.
         model: Name of the model, which tells its weights from others.
     """
 
     size: Size
     placement: Placement
     features: Any
-    picture: Picture | None
+    image: RgbImage | None
     model: str
 
     def require(self, model: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["MAX_PIXELS", "SAMPLES", "ImageInput", "Picture", "load_image"]
+__all__ = ["MAX_PIXELS", "SAMPLES", "ImageInput", "RgbImage", "load_image"]
 
 MAX_PIXELS = 200_000_000
 """Largest picture decoded from a file, in pixels; larger ones are taken for decompression bombs."""
@@ -43,7 +43,7 @@ _FLOAT_SLACK = 1e-4  # resampling and normalising leave values a hair outside [0
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class RgbImage:
     """A picture that has been read.
 
     Attributes:
@@ -62,11 +62,11 @@ class Picture:
 
 
 ImageInput: TypeAlias = (
-    "Picture | str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any] | torch.Tensor"
+    "RgbImage | str | os.PathLike[str] | bytes | IO[bytes] | Image.Image | NDArray[Any] | torch.Tensor"
 )
 
 
-def load_image(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def load_image(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
     """Read a picture.
 
     Args:
@@ -80,12 +80,12 @@ def load_image(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Picture:
         ImageError: If it is missing, unreadable, damaged, empty, too large or of a type that is not listed above.
         MissingExtraError: If a sample is asked for and scikit-image is not installed.
     """
-    if isinstance(image, Picture):
+    if isinstance(image, RgbImage):
         return image
     if isinstance(image, Image.Image):
         return _from_pil(image, max_pixels)
     if isinstance(image, np.ndarray):
-        return Picture(_from_array(image, "an array", _ARRAY_REMEDY))
+        return RgbImage(_from_array(image, "an array", _ARRAY_REMEDY))
     if isinstance(image, bytes | bytearray | memoryview):
         return _from_file(io.BytesIO(image), "bytes", None, max_pixels)
     if isinstance(image, str) and image.startswith("sample:"):
@@ -103,7 +103,7 @@ def load_image(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> Picture:
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
-def _sample(address: str) -> Picture:
+def _sample(address: str) -> RgbImage:
     name = address.removeprefix("sample:")
     if name not in SAMPLES:
         expected = " or ".join(f"sample:{sample}" for sample in SAMPLES)
@@ -114,10 +114,10 @@ def _sample(address: str) -> Picture:
         remedy = "run `pip install scikit-image`, or give a path"
         raise MissingExtraError(sentence("a sample picture", "scikit-image to hold it", remedy)) from error
     pixels: NDArray[np.uint8] = getattr(data, name)()
-    return Picture(_frozen(pixels), f"{name}.png")
+    return RgbImage(_frozen(pixels), f"{name}.png")
 
 
-def _from_path(path: str | os.PathLike[str], max_pixels: int) -> Picture:
+def _from_path(path: str | os.PathLike[str], max_pixels: int) -> RgbImage:
     text = os.fsdecode(path)
     if not text:
         remedy = "name a file, or a sample such as sample:astronaut"
@@ -150,7 +150,7 @@ def _check_file(path: Path, text: str) -> None:
         raise ImageError(sentence(f"the empty file {quote(text)}", _KNOWN, "download or export it again"))
 
 
-def _from_stream(stream: Any, max_pixels: int) -> Picture:
+def _from_stream(stream: Any, max_pixels: int) -> RgbImage:
     try:
         content = stream.read()
     except (OSError, ValueError) as error:
@@ -163,7 +163,7 @@ def _from_stream(stream: Any, max_pixels: int) -> Picture:
     return _from_file(io.BytesIO(content), quote(name) if name else unnamed, name, max_pixels)
 
 
-def _from_file(file: IO[bytes], shown: str, name: str | None, max_pixels: int) -> Picture:
+def _from_file(file: IO[bytes], shown: str, name: str | None, max_pixels: int) -> RgbImage:
     """Decode an open file; `shown` stands for it in messages."""
     head = file.read(64)
     if not head:
@@ -177,7 +177,7 @@ def _from_file(file: IO[bytes], shown: str, name: str | None, max_pixels: int) -
         raise ImageError(sentence(got, _KNOWN, "open it in a viewer and export it again"))
     with image:
         _check_pixels(image, shown, max_pixels)
-        return Picture(_decoded(image, shown), name)
+        return RgbImage(_decoded(image, shown), name)
 
 
 def _open(file: IO[bytes], head: bytes) -> Image.Image | None:
@@ -227,12 +227,12 @@ def _decoded(image: Image.Image, shown: str) -> NDArray[np.uint8]:
     return pixels
 
 
-def _from_pil(image: Image.Image, max_pixels: int) -> Picture:
+def _from_pil(image: Image.Image, max_pixels: int) -> RgbImage:
     path = getattr(image, "filename", "")
     name = os.path.basename(path) if isinstance(path, str) else ""
     shown = quote(name) if name else "a PIL image"
     _check_pixels(image, shown, max_pixels)
-    return Picture(_decoded(image, shown), name or None)
+    return RgbImage(_decoded(image, shown), name or None)
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -278,7 +278,7 @@ def _is_tensor(value: object) -> bool:
     return torch is not None and isinstance(value, torch.Tensor)
 
 
-def _from_tensor(tensor: Any) -> Picture:
+def _from_tensor(tensor: Any) -> RgbImage:
     try:
         values = tensor.detach().cpu()
         if values.is_floating_point():
@@ -289,7 +289,7 @@ def _from_tensor(tensor: Any) -> Picture:
         raise ImageError(sentence(got, "a dense tensor", "convert it with tensor.to_dense()")) from error
     if array.ndim == 3 and array.shape[0] in (1, 3, 4):
         array = array.transpose(1, 2, 0)
-    return Picture(_from_array(array, "a tensor", _TENSOR_REMEDY))
+    return RgbImage(_from_array(array, "a tensor", _TENSOR_REMEDY))
 
 
 def _from_array(array: NDArray[Any], shown: str, remedy: str) -> NDArray[np.uint8]:

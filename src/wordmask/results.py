@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wordmask.images import ImageInput, Picture
+    from wordmask.images import ImageInput, RgbImage
     from wordmask.ops.geometry import Placement
     from wordmask.ops.masks import PackedMask
     from wordmask.prompts import Prompt
@@ -166,13 +166,13 @@ class Segmentation:
     Attributes:
         size: `(height, width)` of the input.
         founds: One per prompt.
-        picture: The input, when it was kept.
+        image: The input, when it was kept.
         model: Name of the model that answered.
     """
 
     size: tuple[int, int]
     founds: tuple[Found, ...]
-    picture: Picture | None
+    image: RgbImage | None
     model: str
 
     @property
@@ -208,12 +208,12 @@ class Segmentation:
         asked = ", ".join(repr(name) for name in self.names)
         raise PromptError(sentence(f"the name {quote(key)}", f"one of {asked}", "use a prompt that was asked"))
 
-    def save(self, path: str | os.PathLike[str], picture: ImageInput | None = None) -> None:
+    def save(self, path: str | os.PathLike[str], image: ImageInput | None = None) -> None:
         """Draw masks, outlines and labels over the picture and write it; the suffix chooses the file type.
 
         Args:
             path: Where to; PNG when there is no suffix.
-            picture: The input picture, needed when the result did not keep it.
+            image: The input image, needed when the result did not keep it.
 
         Raises:
             ImageError: If there is no picture to draw on, or it has another size.
@@ -221,7 +221,7 @@ class Segmentation:
         """
         from wordmask.formats.overlay import save_overlay
 
-        save_overlay(self, path, picture=picture)
+        save_overlay(self, path, image=image)
 
     def to_coco(self) -> dict[str, Any]:
         """Return a COCO data set of this one picture: images, categories, and annotations with lossless RLE.

@@ -86,7 +86,7 @@ def assert_same_prompt(first: Prompt, second: Prompt) -> None:
         assert first == second
     for one, other in zip(_examples(first), _examples(second), strict=True):
         np.testing.assert_array_equal(one.region, other.region)
-        np.testing.assert_array_equal(one.picture.pixels, other.picture.pixels)
+        np.testing.assert_array_equal(one.example.pixels, other.example.pixels)
 
 
 def _examples(prompt: Prompt) -> list[VisualPrompt]:

@@ -14,7 +14,7 @@ from wordmask.data.phrase_draws import PhraseDraws
 from wordmask.data.phrase_samples import Listing, SamplePhrases
 from wordmask.data.phrases import ClassFilter, Lexicon
 from wordmask.errors import DataError
-from wordmask.images import Picture, load_image
+from wordmask.images import RgbImage, load_image
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
 from wordmask.samples import Query, Sample
@@ -52,7 +52,7 @@ class Pets:
         queries = tuple(Query(TextPrompt(word), pack(mask), word) for word, mask in things.items())
         pixels = np.random.default_rng(index).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
         ignored = pack(box(0, 0, 20, 3)) if index == 3 else None
-        return Sample(f"p{index}", Picture(pixels), SIZE, queries, absent, ignored)
+        return Sample(f"p{index}", RgbImage(pixels), SIZE, queries, absent, ignored)
 
 
 def draws(**options: Any) -> PhraseDraws:

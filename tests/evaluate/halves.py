@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.fakes import BrightnessSegmenter
 from wordmask.evaluate.run import Candidate
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.ops.masks import empty, pack
 from wordmask.prompts import TextPrompt
 from wordmask.samples import Query, Sample
@@ -65,7 +65,7 @@ class Halves:
             Query(TextPrompt(name), pack(mask), name) for name, mask in (("dark", ~bright), ("bright", bright))
         )
         queries += (Query(TextPrompt("purple"), empty(SIZE), "purple"),)
-        return Sample(f"h{index:05d}", Picture(pixels), SIZE, queries, labels=bright.astype(np.int32))
+        return Sample(f"h{index:05d}", RgbImage(pixels), SIZE, queries, labels=bright.astype(np.int32))
 
 
 class Shrunk(BrightnessSegmenter):

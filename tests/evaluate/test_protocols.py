@@ -24,7 +24,7 @@ from wordmask.evaluate.protocol import Rules
 from wordmask.evaluate.rows import Rows, over_pictures, pooled
 from wordmask.evaluate.run import Evaluation, run
 from wordmask.evaluate.sweeping import sweep_scores
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.metrics.bootstrap import interval, ratio_of_sums
 from wordmask.metrics.confusion import Confusion
 from wordmask.metrics.judged import Judged
@@ -114,7 +114,7 @@ class Scripted(BrightnessSegmenter):
         self.answers, self.asked = answers, list[str]()
 
     def encode(self, image: Any) -> Encoded:
-        assert isinstance(image, Picture)
+        assert isinstance(image, RgbImage)
         return Encoded(image.size, squash(image.size, image.size), None, image, self.name)
 
     def segment(self, image: Any, prompts: Any, *, threshold: float | None = None) -> Segmentation:
@@ -124,7 +124,7 @@ class Scripted(BrightnessSegmenter):
             Found(prompt, self.answers[prompt.name].astype(np.float32), image.placement, 0.9, level, 0.5)
             for prompt in prompts
         )
-        return Segmentation(image.size, founds, image.picture, self.name)
+        return Segmentation(image.size, founds, image.image, self.name)
 
 
 def logit(probability: float) -> float:
@@ -133,7 +133,7 @@ def logit(probability: float) -> float:
 
 NAMES = ("background", "cat", "dog")
 LABELS = np.array([[0, 0, 1, 1, 2, UNKNOWN]], dtype=np.int32)
-SAMPLE = Sample("s", Picture(np.zeros((1, 6, 3), np.uint8)), (1, 6), (), labels=LABELS)
+SAMPLE = Sample("s", RgbImage(np.zeros((1, 6, 3), np.uint8)), (1, 6), (), labels=LABELS)
 ANSWERS = {
     "background": np.array([[logit(p) for p in (0.3, 0.1, 0.1, 0.3, 0.1, 0.9)]]),
     "a cat": np.array([[logit(p) for p in (0.2, 0.4, 0.8, 0.4, 0.2, 0.5)]]),
@@ -209,7 +209,7 @@ def swept(labels: list[str]) -> tuple[list[dict[str, Any]], list[Judged]]:
     queries = [
         Sample(
             one.key,
-            Picture(np.zeros((16, 16, 3), np.uint8)),
+            RgbImage(np.zeros((16, 16, 3), np.uint8)),
             (16, 16),
             (Query(TextPrompt("x"), pack(one.truth), one.label),),
         )
@@ -314,7 +314,7 @@ def test_ignored_pixels_count_neither_way() -> None:
     truth, ignored = np.zeros(SIZE, np.bool_), np.zeros(SIZE, np.bool_)
     truth[:, 40:], ignored[:, 32:40] = True, True  # the answer is 8 columns too wide, just where nothing counts
     sample = Sample(
-        "s", Picture(pixels), SIZE, (Query(TextPrompt("bright"), pack(truth), "bright"),), (), pack(ignored)
+        "s", RgbImage(pixels), SIZE, (Query(TextPrompt("bright"), pack(truth), "bright"),), (), pack(ignored)
     )
 
     (row,) = Judge(BrightnessSegmenter(), BENCHMARKS["plain"].presets["original"]).record(sample)["rows"]

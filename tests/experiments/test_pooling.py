@@ -12,7 +12,7 @@ from scripts.experiments.clipseg.pooling import evenly, phrase, pool, set_of, sq
 from tests.experiments.toy import write_data
 from wordmask.data.plain import plain
 from wordmask.errors import DataError
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
 from wordmask.samples import Query, Sample
@@ -50,7 +50,7 @@ def test_a_window_is_cut_for_training_and_tiny_things_are_left_out(tmp_path: Pat
     left, right = np.zeros((2, 4, 8), bool)
     left[:, :4], right[:, 4:] = True, True
     queries = tuple(Query(TextPrompt(name), pack(mask), name) for name, mask in (("dark", left), ("light", right)))
-    sample = Sample("a", Picture(pixels), (4, 8), queries)
+    sample = Sample("a", RgbImage(pixels), (4, 8), queries)
     whole, masks = square(sample, 4, cut=False, seed=0)
     assert masks["dark"].tolist() == [[True, True, False, False]] * 4
     assert whole[0, 0, 0] < 30

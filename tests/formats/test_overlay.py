@@ -87,8 +87,8 @@ def test_colours_stay_with_their_prompt() -> None:
 def test_the_picture_is_not_touched() -> None:
     result = segmentation(_found("a", (5, 5, 15, 15)), size=SIZE)
     draw_overlay(result)
-    assert result.picture is not None
-    assert (result.picture.pixels == 120).all()
+    assert result.image is not None
+    assert (result.image.pixels == 120).all()
 
 
 def test_drawing_twice_gives_the_same() -> None:
@@ -163,7 +163,7 @@ def test_another_picture_can_be_drawn_on() -> None:
     result = segmentation(_found("a", (5, 5, 15, 15)), size=SIZE)
     without = Segmentation(result.size, result.founds, None, "fake")
     grey = np.full((*SIZE, 3), 120, dtype=np.uint8)
-    np.testing.assert_array_equal(np.asarray(draw_overlay(without, picture=grey)), np.asarray(draw_overlay(result)))
+    np.testing.assert_array_equal(np.asarray(draw_overlay(without, image=grey)), np.asarray(draw_overlay(result)))
     with pytest.raises(ImageError, match=r"did not keep its picture.*pass it"):
         without.save("a.png")
     with pytest.raises(ImageError, match=r"size \(10, 10\).*\(400, 600\)"):

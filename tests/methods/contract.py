@@ -74,8 +74,8 @@ class MethodContract:
         assert result.names == self.phrases
         assert result.size == (48, 64)
         assert result.model == segmenter.name
-        assert result.picture is not None
-        np.testing.assert_array_equal(result.picture.pixels, picture())
+        assert result.image is not None
+        np.testing.assert_array_equal(result.image.pixels, picture())
         for found in result:
             assert found.mask.shape == (48, 64)
             assert found.mask.dtype == np.bool_

@@ -44,7 +44,7 @@ def test_released_weights(cats: bytes) -> None:
     model = segmenter.model
     condition = model.embed_texts(["a cat"])[0]  # type: ignore[attr-defined]
     torch.testing.assert_close(condition[:3], torch.tensor([0.5601, -0.0314, 0.1980]), atol=1e-3, rtol=0)
-    assert result.picture is not None
-    pixels = segmenter._pixels(result.picture, model.canvas(result.size))[None]
+    assert result.image is not None
+    pixels = segmenter._pixels(result.image, model.canvas(result.size))[None]
     pooled = model.vision.pooled(pixels)[0]  # type: ignore[attr-defined]
     torch.testing.assert_close(pooled[:3], torch.tensor([0.5036, -0.2681, -0.2644]), atol=1e-3, rtol=0)

@@ -74,7 +74,7 @@ def test_visual_prompt_reads_its_picture_and_mask() -> None:
     mask = np.zeros((6, 8), dtype=np.uint8)
     mask[2:4, 3:5] = 200
     prompt = VisualPrompt(scene(), mask)
-    np.testing.assert_array_equal(prompt.picture.pixels, scene())
+    np.testing.assert_array_equal(prompt.example.pixels, scene())
     np.testing.assert_array_equal(prompt.region, mask > 0)
     assert prompt.region.dtype == np.bool_
     assert prompt.name == "visual prompt"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.fakes import BrightnessSegmenter
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
 from wordmask.samples import Query, Sample
@@ -30,7 +30,7 @@ class Halves:
         masks = {"bright": everything, "dark": ~bright, "odd": np.zeros_like(bright)}
         queries = tuple(Query(TextPrompt(word), pack(mask), word) for word, mask in masks.items())
         absent = ("spoon", "bright", "fork", "dark")  # the fourth is one too many
-        return Sample(str(index), Picture(pixels), (32, 64), queries, absent, pack(upper) if index else None)
+        return Sample(str(index), RgbImage(pixels), (32, 64), queries, absent, pack(upper) if index else None)
 
 
 def test_a_tally_by_hand() -> None:

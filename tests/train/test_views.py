@@ -9,7 +9,7 @@ import torch
 
 from tests.train.pictures import squares
 from wordmask.data.phrase_draws import PhraseDraws, Seen
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.ops.masks import empty, pack
 from wordmask.prompts import TextPrompt
 from wordmask.samples import Query, Sample
@@ -43,7 +43,7 @@ def sample(
     queries = tuple(
         Query(TextPrompt(phrase), pack(mask), phrase) for phrase, mask in zip(phrases, masks.values(), strict=True)
     )
-    return Sample("a", Picture(pixels, "a.png"), (side, side), queries, absent)
+    return Sample("a", RgbImage(pixels, "a.png"), (side, side), queries, absent)
 
 
 def views(recipe: Recipe, *samples: Sample, size: tuple[int, int] = (48, 48), square: bool = False) -> Views:
@@ -57,7 +57,7 @@ def by_phrase(view: View) -> dict[str, np.ndarray]:
 def test_without_changes_a_view_is_the_sample() -> None:
     one = sample()
     view = views(with_changes(finetune(), {**CLEAN, "prompts": 2}), one)[0, 0]
-    assert isinstance(one.image, Picture)
+    assert isinstance(one.image, RgbImage)
     np.testing.assert_array_equal(view.pixels, one.image.pixels)
     for query in one.queries:
         np.testing.assert_array_equal(by_phrase(view)[query.label], query.mask)
@@ -67,7 +67,7 @@ def test_without_changes_a_view_is_the_sample() -> None:
 def test_a_mirrored_picture_has_its_sides_swapped_in_words_and_masks() -> None:
     one = sample()
     view = views(with_changes(finetune(), {**CLEAN, "prompts": 2, "mirror": 1.0}), one)[0, 0]
-    assert isinstance(one.image, Picture)
+    assert isinstance(one.image, RgbImage)
     np.testing.assert_array_equal(view.pixels, one.image.pixels[:, ::-1])
     assert set(view.phrases) == {"right square", "dot"}
     np.testing.assert_array_equal(by_phrase(view)["right square"], one.queries[0].mask[:, ::-1])
@@ -103,7 +103,7 @@ def test_a_picture_of_absent_things_alone_asks_for_them() -> None:
 
 
 def test_a_square_window_beyond_the_picture_is_filled_and_unknown() -> None:
-    wide = Sample("a", Picture(np.full((20, 40, 3), 9, np.uint8)), (20, 40), (), ("tree",))
+    wide = Sample("a", RgbImage(np.full((20, 40, 3), 9, np.uint8)), (20, 40), (), ("tree",))
     view = views(with_changes(finetune(), CLEAN), wide, size=(40, 40), square=True)[0, 0]
     assert view.known.sum() == 20 * 40
     rows = np.flatnonzero(view.known.any(axis=1))
@@ -170,7 +170,7 @@ def many(count: int = 6, side: int = 96) -> Sample:
         top, left = (number % 3) * side // 3, (number // 3) * side // 2
         mask[top : top + side // 4, left : left + side // 4] = True
         queries.append(Query(TextPrompt(f"left thing {number}"), pack(mask), f"left thing {number}"))
-    return Sample("many", Picture(pixels, "many.png"), (side, side), tuple(queries), ("tree", "sky"))
+    return Sample("many", RgbImage(pixels, "many.png"), (side, side), tuple(queries), ("tree", "sky"))
 
 
 def look(view: View) -> bytes:
@@ -225,7 +225,7 @@ def test_a_variant_shows_something_that_its_picture_has() -> None:
 def test_without_variants_one_stream_draws_phrases_window_and_mirror_in_turn() -> None:
     recipe = with_changes(finetune(), {"crop": 0.4, "colour": 0.0, "prompts": 2, "negatives": 0.3})
     one, drawn = many(), views(recipe, many())
-    assert isinstance(one.image, Picture)
+    assert isinstance(one.image, RgbImage)
     for epoch in range(12):
         random = np.random.default_rng([recipe.seed, epoch, 0])
         chosen = draw_phrases(one, 2, 0.3, random)

@@ -28,7 +28,7 @@ from wordmask.data.phrase_crops import cut_crop, find_crop
 from wordmask.data.phrases import PREFIXES, ClassFilter
 from wordmask.data.reading import fingerprint, require_choice, require_index
 from wordmask.errors import DataError, quote, sentence
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.ops.highlight import MODES, engineer_prompt
 from wordmask.ops.masks import pack
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
@@ -267,7 +267,7 @@ class PhraseDraws:
         key = f"{draw.task.key}/{epoch}"
         query = Query(self._prompt(draw), pack(draw.mask), draw.phrase)
         ignored = None if draw.known.all() else pack(~draw.known)
-        picture, size = Picture(draw.image, f"{key}.png"), (self._size, self._size)
+        picture, size = RgbImage(draw.image, f"{key}.png"), (self._size, self._size)
         return Sample(key=key, image=picture, size=size, queries=(query,), ignored=ignored)
 
     def draw(self, index: int, *, epoch: int, variants: int = 0) -> Draw:
@@ -303,7 +303,7 @@ class PhraseDraws:
         words = TextPrompt(draw.text)
         if draw.support is None or not draw.support.valid:
             return words
-        example = VisualPrompt(Picture(draw.support.image), draw.support.mask, name=draw.phrase, mode=self._mode)
+        example = VisualPrompt(RgbImage(draw.support.image), draw.support.mask, name=draw.phrase, mode=self._mode)
         return MixedPrompt(words, example, weight=draw.text_weight)
 
     def _another(self, task: PhraseTask, random: np.random.Generator) -> str | None:

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wordmask.images import Picture
+    from wordmask.images import RgbImage
 
     Polygons = tuple[NDArray[np.float64], ...]
 
@@ -175,7 +175,7 @@ class PhraseCutFiles:
         files = [*self._task_files, self._image_file]
         return fingerprint(files, splits=self._splits, rasteriser=self._rasteriser)
 
-    def picture(self, image: int) -> Path | Picture:
+    def picture(self, image: int) -> Path | RgbImage:
         """Return where a picture is, or the picture itself if it must not be turned.
 
         Raises:

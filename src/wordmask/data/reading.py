@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from wordmask.errors import DataError, quote, sentence
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 
 if TYPE_CHECKING:
     import os
@@ -217,7 +217,7 @@ def read_size(path: str | os.PathLike[str], what: str = "a picture", remedy: str
 
 def read_image(
     path: str | os.PathLike[str], size: tuple[int, int], what: str = "a picture", remedy: str = REMEDY
-) -> Path | Picture:
+) -> Path | RgbImage:
     """Return a picture whose truth has the given `(H, W)`: nearly always the path itself, its header checked only.
 
     Annotations are drawn on the pixels as they are stored, but `load_image` turns a picture as its EXIF orientation
@@ -239,7 +239,7 @@ def read_image(
     except _DAMAGE as error:
         raise malformed(path, what, f"damage ({quote(error, limit=60)})", remedy) from error
     pixels.flags.writeable = False
-    return Picture(pixels, Path(path).name)
+    return RgbImage(pixels, Path(path).name)
 
 
 def _header(path: str | os.PathLike[str], what: str, remedy: str) -> tuple[tuple[int, int], int]:

@@ -26,7 +26,7 @@ from wordmask.data.reading import fingerprint, require_index
 from wordmask.data.shapes_scene import COLOURS, KINDS, Scene, draw_scene
 from wordmask.data.shapes_words import Description, caption, descriptions, expressions
 from wordmask.errors import DataError, quote, sentence
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.ops.masks import empty, pack
 from wordmask.prompts import TextPrompt
 from wordmask.samples import Query, Sample
@@ -118,7 +118,7 @@ class Shapes:
         present = {thing.kind for thing in scene.things}
         return Sample(
             key=key,
-            image=Picture(scene.pixels, f"{key}.png"),
+            image=RgbImage(scene.pixels, f"{key}.png"),
             size=self.size,
             queries=tuple(asked),
             absent=tuple(kind for kind in KINDS if kind not in present),

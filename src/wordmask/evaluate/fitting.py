@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from wordmask.images import Picture, load_image
+from wordmask.images import RgbImage, load_image
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Fitting:
         resize: Which rule.
     """
 
-    picture: Picture
+    picture: RgbImage
     size: tuple[int, int]
     resize: Resize
 
@@ -87,7 +87,7 @@ def fit(image: ImageInput, size: tuple[int, int], resize: Resize) -> Fitting:
     if resize == "original":
         return Fitting(picture, size, resize)
     shown = _squashed(picture.pixels) if resize == "squash352" else _boxed(picture.pixels)
-    return Fitting(Picture(shown, picture.name), size, resize)
+    return Fitting(RgbImage(shown, picture.name), size, resize)
 
 
 def fit_prompt(prompt: Prompt, resize: Resize) -> Prompt:

@@ -10,7 +10,7 @@ import numpy as np
 from wordmask.errors import DataError, quote, sentence
 from wordmask.evaluate.counting import count, count_packed
 from wordmask.evaluate.fitting import Fitting, fit, fit_prompt
-from wordmask.images import Picture
+from wordmask.images import RgbImage
 from wordmask.metrics.confusion import confusion
 from wordmask.metrics.judged import confusion_counts
 from wordmask.metrics.mirror import swap_sides
@@ -149,7 +149,7 @@ class Judge:
     ) -> None:
         """Ask the mirrored picture, sides swapped, and add intersections and unions to the rows of words."""
         places = [place for place, query in enumerate(queries) if isinstance(query.prompt, TextPrompt)]
-        turned = Picture(np.ascontiguousarray(fitting.picture.pixels[:, ::-1]), fitting.picture.name)
+        turned = RgbImage(np.ascontiguousarray(fitting.picture.pixels[:, ::-1]), fitting.picture.name)
         plain: list[Prompt] = [queries[place].prompt for place in places]
         swapped = [TextPrompt(swap_sides(prompt.text)) for prompt in plain if isinstance(prompt, TextPrompt)]
         mirrored = self._answers(self.segmenter.encode(turned), swapped)

@@ -106,7 +106,7 @@ def _answer(judge: Judge, sample: Sample, one: Disputed) -> Image.Image:
     if judge.rules.threshold is not None:  # judged by the threshold alone, so drawn so
         founds = tuple(replace(found, presence_threshold=0.0) for found in answer)
         answer = replace(answer, founds=founds)
-    return draw_overlay(answer, picture=fitting.picture)
+    return draw_overlay(answer, image=fitting.picture)
 
 
 def _truths(evaluation: Evaluation, samples: Sequence[Sample], shown: Sequence[Disputed]) -> Iterator[Image.Image]:

@@ -60,7 +60,7 @@ def write_coco(content: dict[str, Any], path: str | os.PathLike[str]) -> Path:
 
 
 def _image(segmentation: Segmentation, number: int) -> dict[str, Any]:
-    name = segmentation.picture.name if segmentation.picture else None
+    name = segmentation.image.name if segmentation.image else None
     height, width = segmentation.size
     return {"id": number, "file_name": name or f"image-{number}", "height": height, "width": width}
 

@@ -39,9 +39,7 @@ _SAVE = {
 }
 
 
-def save_overlay(
-    segmentation: Segmentation, path: str | os.PathLike[str], *, picture: ImageInput | None = None
-) -> Path:
+def save_overlay(segmentation: Segmentation, path: str | os.PathLike[str], *, image: ImageInput | None = None) -> Path:
     """Draw an overlay and write it: `.png`, `.jpg` or `.webp` by the suffix, PNG without one.
 
     Raises:
@@ -54,7 +52,7 @@ def save_overlay(
         remedy = "change the suffix"
         raise OutputError(sentence(f"the overlay path {quote(path)}", f"one that ends in {', '.join(_SAVE)}", remedy))
     kind, options = _SAVE.get(suffix, _SAVE[".png"])
-    overlay, buffer = draw_overlay(segmentation, picture=picture), io.BytesIO()
+    overlay, buffer = draw_overlay(segmentation, image=image), io.BytesIO()
     try:
         overlay.save(buffer, kind, **options)
     except (OSError, ValueError) as error:
@@ -63,7 +61,7 @@ def save_overlay(
     return write(target, buffer.getvalue())
 
 
-def draw_overlay(segmentation: Segmentation, *, picture: ImageInput | None = None) -> Image.Image:
+def draw_overlay(segmentation: Segmentation, *, image: ImageInput | None = None) -> Image.Image:
     """Return the picture with every mask filled, outlined and labelled with its name and presence.
 
     Prompts keep their colour by position, so that pictures asked the same things look alike. Large masks lie under
@@ -71,7 +69,7 @@ def draw_overlay(segmentation: Segmentation, *, picture: ImageInput | None = Non
 
     Args:
         segmentation: What to draw.
-        picture: The input picture, needed when the result did not keep it.
+        image: The input picture, needed when the result did not keep it.
 
     Returns:
         RGB, as large as the input.
@@ -79,7 +77,7 @@ def draw_overlay(segmentation: Segmentation, *, picture: ImageInput | None = Non
     Raises:
         ImageError: If there is no picture to draw on, or it has another size.
     """
-    pixels = _pixels(segmentation, picture)
+    pixels = _pixels(segmentation, image)
     style = Style.of(segmentation.size)
     colours = palette(len(segmentation))
     visible = [(found, colour) for found, colour in zip(segmentation, colours, strict=True) if found.area]
@@ -90,8 +88,8 @@ def draw_overlay(segmentation: Segmentation, *, picture: ImageInput | None = Non
     return draw_tags(canvas, tags, style)
 
 
-def _pixels(segmentation: Segmentation, picture: ImageInput | None) -> NDArray[np.uint8]:
-    source = segmentation.picture if picture is None else load_image(picture)
+def _pixels(segmentation: Segmentation, image: ImageInput | None) -> NDArray[np.uint8]:
+    source = segmentation.image if image is None else load_image(image)
     if source is None:
         got = "a result that did not keep its picture"
         raise ImageError(sentence(got, "a picture to draw on", "pass it as save(path, picture)"))

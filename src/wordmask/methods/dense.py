@@ -23,7 +23,7 @@ from torch import Tensor
 
 from wordmask.contracts import DenseModel, Encoded
 from wordmask.errors import ImageError, PromptError, UnsupportedPromptError, quote, sentence
-from wordmask.images import ImageInput, Picture, load_image
+from wordmask.images import ImageInput, RgbImage, load_image
 from wordmask.ops.probability import best_level
 from wordmask.ops.resize import place
 from wordmask.prompts import MixedPrompt, Prompt, PromptInput, TextPrompt, VisualPrompt, as_prompts
@@ -167,7 +167,7 @@ class DenseSegmenter:
             for encoded in self._encode_all(batch):
                 yield self._answer(encoded, plan, level)
 
-    def _encode_all(self, pictures: list[Picture]) -> list[Encoded]:
+    def _encode_all(self, pictures: list[RgbImage]) -> list[Encoded]:
         """Encode pictures; those of equal canvas go through the network together."""
         placements = [self.model.canvas(picture.size) for picture in pictures]
         features: dict[int, Any] = {}
@@ -182,7 +182,7 @@ class DenseSegmenter:
             for index, (picture, placement) in enumerate(zip(pictures, placements, strict=True))
         ]
 
-    def _pixels(self, picture: Picture, placement: Placement) -> Tensor:
+    def _pixels(self, picture: RgbImage, placement: Placement) -> Tensor:
         """Normalised float32 pixels (3, h, w) of a picture on its canvas, padded with the mean colour."""
         mean, std = self.model.mean, self.model.std
         red, green, blue = (round(255 * value) for value in mean)
@@ -248,7 +248,7 @@ class DenseSegmenter:
             presence = _peak(values, encoded.placement) if presences is None else float(presences[own])
             limit = self.model.presence_threshold
             founds.append(Found(prompt, values, encoded.placement, presence, cut, limit))
-        return Segmentation(encoded.size, tuple(founds), encoded.picture, self.name)
+        return Segmentation(encoded.size, tuple(founds), encoded.image, self.name)
 
     def _decode(self, features: Any, conditions: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """Logits (U, h, w) and, where the model has them, presences (U,) of one picture."""
@@ -282,7 +282,7 @@ class DenseSegmenter:
 
 def _is_single(images: Any) -> bool:
     """Whether something is one picture where many are meant; arrays of up to three dimensions are one."""
-    named = isinstance(images, str | bytes | os.PathLike | Picture | Encoded) or hasattr(images, "read")
+    named = isinstance(images, str | bytes | os.PathLike | RgbImage | Encoded) or hasattr(images, "read")
     return named or not isinstance(images, Iterable) or getattr(images, "ndim", 4) <= 3
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from wordmask.errors import ImageError, PromptError, sentence
-from wordmask.images import ImageInput, Picture, load_image
+from wordmask.images import ImageInput, RgbImage, load_image
 from wordmask.prompts.text import checked_phrase
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ MaskInput: TypeAlias = "NDArray[Any] | Image.Image | torch.Tensor"
 class VisualPrompt:
     """An example picture of what to find, with a mask of the thing meant when there is more than one in it.
 
-    The picture is read when the prompt is made, so that a bad one fails there; afterwards `image` holds a `Picture`
+    The picture is read when the prompt is made, so that a bad one fails there; afterwards `image` holds a `RgbImage`
     and `mask` a boolean array. Two visual prompts are equal only if they are the same object.
 
     Attributes:
-        image: Any picture that `wordmask` reads. `picture` is the same, typed as what it has become.
+        image: Any picture that `wordmask` reads. `example` is the same, typed as what it has become.
         mask: `(H, W)` of the example picture as it is displayed: True (or nonzero) on the thing; None means all of it.
         name: What the result is called and found by.
         mode: How the example is prepared for the encoder; the model says which names it knows.
@@ -50,15 +50,15 @@ class VisualPrompt:
         object.__setattr__(self, "mode", checked_phrase(self.mode))
 
     @property
-    def picture(self) -> Picture:
+    def example(self) -> RgbImage:
         """The example, read: RGB uint8."""
-        return cast("Picture", self.image)
+        return cast("RgbImage", self.image)
 
     @property
     def region(self) -> NDArray[np.bool_]:
         """Bool `(H, W)`: where the thing is in the example; all True without a mask."""
         if self.mask is None:
-            return np.ones(self.picture.size, dtype=np.bool_)
+            return np.ones(self.example.size, dtype=np.bool_)
         return cast("NDArray[np.bool_]", self.mask)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wordmask.errors import TrainingError, quote, sentence
-from wordmask.images import SAMPLES, Picture, load_image
+from wordmask.images import SAMPLES, RgbImage, load_image
 from wordmask.ops.resize import resize
 from wordmask.ops.rle import RLE, encode_packed
 from wordmask.prompts import TextPrompt
@@ -204,7 +204,7 @@ def _counts(question: Question, trained: frozenset[str]) -> bool:
     return not is_there or normalised(question.phrase) not in trained
 
 
-def _pictures(exam: Exam) -> Iterator[tuple[str, Picture, tuple[str, ...]]]:
+def _pictures(exam: Exam) -> Iterator[tuple[str, RgbImage, tuple[str, ...]]]:
     """Yield key, picture and names known to be absent."""
     for index in exam.shown:
         sample = exam.at_hand[index]
@@ -220,9 +220,9 @@ def _samples() -> list[str]:
     return [f"sample:{name}" for name in SAMPLES] if find_spec("skimage") else []
 
 
-def _small(picture: Picture) -> Picture:
+def _small(picture: RgbImage) -> RgbImage:
     share = LONGEST / max(picture.size)
     if share >= 1:
         return picture
     size: Size = (max(1, round(picture.size[0] * share)), max(1, round(picture.size[1] * share)))
-    return Picture(resize(picture.pixels, size), picture.name)
+    return RgbImage(resize(picture.pixels, size), picture.name)

@@ -38,8 +38,8 @@ def prompt_pixels(
         remedy = "use 'crop_blur_highlight352', the one CLIPSeg was trained with"
         raise PromptError(sentence(f"the visual prompt mode {quote(prompt.mode)}", f"one of {known}", remedy))
     crops = MODES[prompt.mode].context is not None and prompt.mask is not None
-    target = _scaled(prompt.picture.size, size) if crops else (size, size)
-    pixels = resize(prompt.picture.pixels, target).astype(np.float32) * np.float32(1 / 255)
+    target = _scaled(prompt.example.size, size) if crops else (size, size)
+    pixels = resize(prompt.example.pixels, target).astype(np.float32) * np.float32(1 / 255)
     pixels -= np.asarray(mean, np.float32)
     pixels /= np.asarray(std, np.float32)
     normalised = pixels.transpose(2, 0, 1)

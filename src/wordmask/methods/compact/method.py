@@ -198,7 +198,7 @@ class CompactModel:
             got = f"the visual prompt mode {quote(prompt.mode)} for {self.name}"
             remedy = "leave mode out (examples are read through their mask, unchanged), or load a CLIPSeg checkpoint"
             raise UnsupportedPromptError(sentence(got, repr(MODE), remedy))
-        picture = prompt.picture
+        picture = prompt.example
         placement = self.canvas(picture.size)
         weight = self.network.text.position
         pixels = torch.from_numpy(place(picture.pixels, placement).astype(np.float32) / 255).permute(2, 0, 1)
