@@ -19,11 +19,11 @@ from tests.methods.checkpoints import write_clipseg, write_vit
 from tests.methods.contract import MethodContract, example, logits, picture
 from wordmask.backbones.clip import random_vision
 from wordmask.backbones.vit import build_vit, vit_settings, vit_weights
+from wordmask.checkpoints.strict import load_exactly
 from wordmask.contracts import Segmenter
 from wordmask.errors import CheckpointError, TrainingError
 from wordmask.methods.clipseg import load_clipseg
 from wordmask.methods.clipseg.config import ClipSegConfig
-from wordmask.methods.clipseg.key_map import load_exactly
 from wordmask.methods.clipseg.loader import read_folder
 from wordmask.methods.clipseg.saving import save_clipseg
 from wordmask.methods.clipseg.vit_tower import VitTower, draw_projection

@@ -37,6 +37,7 @@ from scripts.experiments.clipseg.pooling import phrase
 from wordmask.backbones.clip import build_clip, load_tokenizer
 from wordmask.backbones.clip_text import ClipTextEncoder
 from wordmask.checkpoints import read_json
+from wordmask.checkpoints.strict import load_exactly
 from wordmask.data.coco_json import CocoJson
 from wordmask.data.plain import plain
 from wordmask.errors import DataError, sentence
@@ -96,7 +97,7 @@ class Clip:
         vision, text = values.get("vision_config") or {}, values.get("text_config") or {}
         clip: Any = build_clip(vision, text, projection_dim=int(values.get("projection_dim", 512)))
         weights = key_map.clip_from_transformers(read_weights(find_weights(folder)))
-        key_map.load_exactly(clip, weights, source=folder.name)
+        load_exactly(clip, weights, source=folder.name, unused=key_map.UNUSED)
         self.scale = float(clip.logit_scale.exp())
         self.side = int(clip.vision_model.config.image_size)
         self.text = ClipTextEncoder(clip, load_tokenizer(folder))

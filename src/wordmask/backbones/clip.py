@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from wordmask.checkpoints.building import no_weights
 from wordmask.errors import CheckpointError, quote, sentence
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection
             text_config=_relevant(text) | {"projection_dim": projection_dim},
             projection_dim=projection_dim,
         )
-        with torch.device("meta"):
+        with no_weights():
             model: nn.Module = CLIPModel(config).eval()
     except (StrictDataclassError, ValueError, TypeError, ZeroDivisionError) as error:
         remedy = "use a checkpoint whose config.json transformers can read"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from wordmask.checkpoints.building import no_weights
 from wordmask.errors import CheckpointError, quote, sentence
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def vit_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def build_vit(settings: Mapping[str, Any]) -> Vit:
     """Build a ViT without weights (on the meta device)."""
-    with torch.device("meta"):
+    with no_weights():
         return Vit(settings).eval().requires_grad_(False)
 
 

@@ -6,9 +6,7 @@ import re
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
-
-from wordmask.errors import CheckpointError, quote, sentence
+from torch import Tensor
 
 Weights = Mapping[str, Tensor]
 
@@ -19,16 +17,14 @@ _INSIDE_BLOCK = (
     ("layer_norm2", "norm2"),
     ("self_attn.out_proj", "self_attn.out_proj"),
 )
-_DEAD = re.compile(r"^(reduce\.|.*position_ids$)")
+UNUSED = re.compile(r"^(reduce\.|.*position_ids$)")
 """Weights that files carry and no network reads: the unused `reduce` layer and the positions' numbers."""
-_NAMED = 3
-"""How many offending names an error message lists."""
 
 
 def decoder_from_transformers(weights: Weights) -> dict[str, Tensor]:
     """Rename transformers' `decoder.*` weights; the separate query, key and value products become one.
 
-    Names that the map does not know are kept, so that `load_exactly` can name them.
+    Names that the map does not know are kept, so that strict loading can name them.
     """
     renamed = {}
     for name, tensor in weights.items():
@@ -61,31 +57,6 @@ def clip_from_transformers(weights: Weights) -> dict[str, Tensor]:
     return inside or {name: tensor for name, tensor in weights.items() if not name.startswith("decoder.")}
 
 
-def load_exactly(module: nn.Module, weights: Weights, *, source: str) -> None:
-    """Put weights into a module (float32, not copied where they are float32 already).
-
-    Raises:
-        CheckpointError: If names are missing, left over or of the wrong shape, or weights are not finite; the message
-            names a few.
-    """
-    own = module.state_dict()
-    given = {name: tensor for name, tensor in weights.items() if name in own or not _DEAD.match(name)}
-    uneven = [name for name in given if name in own and given[name].shape != own[name].shape]
-    problems = [
-        *_listed("missing", [name for name in own if name not in given]),
-        *_listed("unknown", [name for name in given if name not in own]),
-        *_listed("misshapen", [f"{n} {tuple(given[n].shape)} for {tuple(own[n].shape)}" for n in uneven]),
-    ]
-    if problems:
-        remedy = "use the config.json that belongs to these weights, or fetch or convert the checkpoint again"
-        raise CheckpointError(sentence(f"{quote(source)} with {'; '.join(problems)}", "exactly the network's", remedy))
-    single = {name: tensor.float() for name, tensor in given.items()}
-    if broken := _listed("non-finite", [name for name, tensor in single.items() if not tensor.isfinite().all()]):
-        got = f"{quote(source)} with {broken[0]}"
-        raise CheckpointError(sentence(got, "numbers alone, no nan or inf", "fetch or convert the checkpoint again"))
-    module.load_state_dict(single, assign=True)
-
-
 def _projections(weights: Weights) -> set[tuple[int, str]]:
     pattern = re.compile(r"decoder\.layers\.(\d+)\.self_attn\.[qkv]_proj\.(weight|bias)")
     found = (pattern.fullmatch(name) for name in weights)
@@ -104,11 +75,3 @@ def _theirs(name: str) -> str:
         for theirs, ours in _INSIDE_BLOCK:
             name = name.replace(f".{ours}.", f".{theirs}.")
     return re.sub(r"^blocks\.", "layers.", name.replace("trans_conv", "transposed_convolution"))
-
-
-def _listed(what: str, names: list[str]) -> list[str]:
-    """One phrase such as "2 missing weights (a, b)", or nothing."""
-    if not names:
-        return []
-    shown = ", ".join(sorted(names)[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-    return [f"{len(names)} {what} weight{'s' if len(names) > 1 else ''} ({shown})"]

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import torch
-
 from wordmask.backbones.hub import fetch_checkpoint
 from wordmask.backbones.packed_linear import can_pack_linears, pack_linears
 from wordmask.checkpoints import read_json
+from wordmask.checkpoints.building import no_weights
+from wordmask.checkpoints.strict import load_exactly
 from wordmask.device import choose_device, choose_dtype
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.clipseg import key_map
@@ -31,6 +31,7 @@ from wordmask.methods.dense import DenseSegmenter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import torch
     from torch import Tensor
 
 Location = str | os.PathLike[str]
@@ -160,9 +161,9 @@ def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: P
 def assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
     folder, config, _, _, (mean, std, saved) = checkpoint
     vision, text = build_towers(checkpoint)
-    with torch.device("meta"):
+    with no_weights():
         decoder = build_decoder(config)
-    key_map.load_exactly(decoder, checkpoint.decoder, source=f"{folder.name} (decoder)")
+    load_exactly(decoder, checkpoint.decoder, source=f"{folder.name} (decoder)", unused=key_map.UNUSED)
     canvas = saved if size is None else (size, size)
     if min(canvas) < config.patch or any(side % config.patch for side in canvas):
         got, expected = f"a canvas of {canvas[0]} x {canvas[1]} px", f"multiples of the patch size, {config.patch} px"

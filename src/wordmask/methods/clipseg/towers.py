@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from wordmask.backbones.clip import build_clip, build_clip_text, load_tokenizer
 from wordmask.backbones.clip_text import ClipTextEncoder
 from wordmask.backbones.vit import build_vit, vit_settings
+from wordmask.checkpoints.building import no_weights
+from wordmask.checkpoints.strict import load_exactly
 from wordmask.methods.clipseg import key_map
 from wordmask.methods.clipseg.visual_tower import VisualTower
 from wordmask.methods.clipseg.vit_tower import VitTower
@@ -50,19 +51,19 @@ def text_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _clip(checkpoint: Checkpoint, tokenizer: Any) -> tuple[VisualTower, ClipTextEncoder]:
     config = checkpoint.config
     clip = build_clip(config.vision, config.text, projection_dim=config.projection_dim)
-    key_map.load_exactly(clip, checkpoint.clip, source=f"{checkpoint.folder.name} (CLIP)")
+    load_exactly(clip, checkpoint.clip, source=f"{checkpoint.folder.name} (CLIP)", unused=key_map.UNUSED)
     return VisualTower(clip, extract_layers=config.extract_layers), ClipTextEncoder(clip, tokenizer)
 
 
 def _vit(checkpoint: Checkpoint, tokenizer: Any) -> tuple[VisualTower, ClipTextEncoder]:
     config, name = checkpoint.config, checkpoint.folder.name
     vit = build_vit(vit_settings(config.vision))
-    key_map.load_exactly(vit, inside(checkpoint.clip, "vision_model."), source=f"{name} (ViT)")
-    with torch.device("meta"):
+    load_exactly(vit, inside(checkpoint.clip, "vision_model."), source=f"{name} (ViT)")
+    with no_weights():
         projection = nn.Linear(config.width, config.projection_dim)
-    key_map.load_exactly(projection, inside(checkpoint.clip, "visual_projection."), source=f"{name} (projection)")
+    load_exactly(projection, inside(checkpoint.clip, "visual_projection."), source=f"{name} (projection)")
     text = build_clip_text(config.text, projection_dim=config.projection_dim)
-    key_map.load_exactly(text, text_weights(checkpoint.clip), source=f"{name} (CLIP's text tower)")
+    load_exactly(text, text_weights(checkpoint.clip), source=f"{name} (CLIP's text tower)", unused=key_map.UNUSED)
     return VitTower(vit, projection, extract_layers=config.extract_layers), ClipTextEncoder(text, tokenizer)
 
 

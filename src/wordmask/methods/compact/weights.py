@@ -14,6 +14,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from wordmask.checkpoints import read_json
+from wordmask.checkpoints.building import no_weights
+from wordmask.checkpoints.strict import not_finite
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.in_float32 import InFloat32
@@ -37,10 +39,10 @@ def load_compact(
     folder = Path(folder)
     name, config, settings = _read_config(folder)
     state, checksum = _read_weights(folder / "model.safetensors")
-    with torch.device("meta"):
+    with no_weights():
         network = build_compact(config)
     _require_fit(network, state)  # before a wrong size takes any memory
-    fill(network.to_empty(device="cpu"), state)
+    fill(network, state, assign=True)
     fold_norms(network.eval())
     _move(network, torch.device(device), dtype)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -89,17 +91,25 @@ def _halved(key: str, value: Tensor) -> Tensor:
     return value if "running" in key or not value.is_floating_point() else value.half()
 
 
-def fill(network: CompactNetwork, state: dict[str, Tensor]) -> None:
-    """Load weights, counters of batch norms aside.
+def fill(network: CompactNetwork, state: dict[str, Tensor], *, assign: bool = False) -> None:
+    """Load weights; the batch counters of the batch norms, which files leave out, start at 0.
+
+    Args:
+        network: The network to be filled.
+        state: Weights by name, of any precision; the network's become float32.
+        assign: Make the tensors the network's own parameters, as a network without weights (`no_weights`) needs it;
+            otherwise they are copied.
 
     Raises:
         CheckpointError: keys are missing, unknown or of another shape, or values are not finite.
     """
     _require_fit(network, state)
-    if broken := [k for k, v in state.items() if not v.isfinite().all() or ("running_var" in k and v.min() < 0)]:
+    state = {k: v.float() for k, v in state.items()}
+    if broken := not_finite(state.items()) + [k for k, v in state.items() if "running_var" in k and v.min() < 0]:
         got = f"weights that are no usable numbers ({len(broken)} keys, first {quote(broken[0])})"
         raise CheckpointError(sentence(got, "finite ones, and no negative variances", "fetch or save the model again"))
-    network.load_state_dict({k: v.float() for k, v in state.items()}, strict=False)
+    counters = {k: torch.tensor(0) for k in network.state_dict() if "num_batches" in k}
+    network.load_state_dict(counters | state, assign=assign)
 
 
 def _require_fit(network: CompactNetwork, state: dict[str, Tensor]) -> None:
