@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from scripts.docs_extension import PLACEHOLDER, CommandLineHelp
 from wordmask.api import METHODS
-from wordmask.cli.app import app
+from wordmask.cli.app import COMMANDS, app
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -86,7 +87,7 @@ def test_the_scripts_it_promises_are_there_and_are_programs() -> None:
     }
 
     assert promised == {"scripts/demo", "scripts/test"}
-    for script in (*promised, "scripts/install", "scripts/check", "scripts/benchmark", ".ci/run"):
+    for script in (*promised, "scripts/install", "scripts/check", "scripts/benchmark", "scripts/docs", ".ci/run"):
         assert os.access(ROOT / script, os.X_OK), script
         subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
 
@@ -123,6 +124,22 @@ def test_links_lead_somewhere(page: Path) -> None:
     made_later = {"docs/assets/astronaut.png", "docs/assets/chelsea.png", "docs/assets/coffee.png"}
     missing = {target for target in targets if not (page.parent / target).exists()}
     assert missing - (made_later if WEIGHTS and not WEIGHTS.exists() else set()) == set()
+
+
+def test_the_site_lists_every_page() -> None:
+    listed = re.findall(r"^ +- (?:.+: )?(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+
+    assert len(pages) >= 15
+    assert sorted(listed) == sorted(pages)
+
+
+def test_the_site_shows_the_help_of_every_command() -> None:
+    page = CommandLineHelp().run(["# Command line", PLACEHOLDER, "The end."])
+
+    assert (page[0], page[-1]) == ("# Command line", "The end.")
+    assert {f"## `wordmask {command.__name__}`" for command in COMMANDS} <= set(page)
+    assert CommandLineHelp().run(["nothing to replace"]) == ["nothing to replace"]
 
 
 def test_every_option_of_segment_is_documented() -> None:
