@@ -12,7 +12,7 @@ from PIL import Image
 import wordmask
 from wordmask.api import METHODS
 from wordmask.contracts import Segmenter
-from wordmask.data.catalogue import open_dataset
+from wordmask.data.registry import open_data
 from wordmask.images import load_image
 from wordmask.metrics.mirror import swap_sides
 
@@ -146,7 +146,7 @@ def test_left_and_right_change_places_in_the_mirror_on_faces(segmenter: Segmente
 
 @needs_pictures
 def test_left_and_right_change_places_in_the_mirror_on_cars(segmenter: Segmenter) -> None:
-    data = open_dataset("plain", DATA / "carparts", "val")
+    data = open_data(DATA / "carparts", split="val")
     seen = []
     for index in range(16):
         sample = data[index]

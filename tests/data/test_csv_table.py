@@ -39,7 +39,7 @@ def write_lines(path: Path, *lines: str) -> Path:
 class TestCsvTable(FolderContract):
     annotations = ("pairs.csv", "masks/a-cup.png")
     pictures = "photos/*"
-    options: ClassVar[dict[str, Any]] = {"without": (3,), "name": "mine"}
+    options: ClassVar[dict[str, Any]] = {"keys": ("b",), "name": "mine"}
     malformed = (
         ("pairs.csv", b"image,mask\n"),
         ("pairs.csv", b"image,mask,phrase\n"),
@@ -75,9 +75,21 @@ class TestCsvTable(FolderContract):
         assert np.argwhere(first.queries[1].mask).tolist() == [[1, 1]]
         assert (second.key, [query.prompt.name for query in second.queries]) == ("photos/b.png", ["leaf"])
 
-    def test_lines_can_be_left_out(self, folder: Path) -> None:
-        (only,) = samples(self.build(folder, without=(3, 5)))
-        assert np.argwhere(only.queries[0].mask).tolist() == [[0, 0], [0, 1]]
+    def test_images_are_chosen_and_ordered(self, folder: Path) -> None:
+        assert [sample.key for sample in samples(self.build(folder, keys=("b", "photos/a.jpg")))] == [
+            "photos/b.png", "photos/a.jpg",
+        ]  # fmt: skip
+        with pytest.raises(DataError, match="no line for 'c' in"):
+            self.build(folder, keys=("a", "c"))
+
+    def test_bad_lines_are_left_out_and_listed(self, folder: Path) -> None:
+        (folder / "masks" / "b.png").write_bytes(b"no picture")
+        (folder / "masks" / "a-handle.png").unlink()
+        dataset = CsvTable(folder / "pairs.csv", skip_bad=True)
+        (only,) = samples(dataset)
+        assert np.argwhere(only.queries[0].mask).tolist() == [[0, 0], [0, 1], [3, 5]]
+        assert len(dataset.problems) == 2
+        assert all("pairs.csv" in problem for problem in dataset.problems)
 
     @pytest.mark.parametrize(
         ("line", "said"),

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from tests.evaluate.halves import SIZE, Halves, candidate, halves
 from tests.fakes import BrightnessSegmenter
 from wordmask.contracts import Dataset, Encoded
+from wordmask.data.folds import Folds
 from wordmask.evaluate.benchmarks import BENCHMARKS
 from wordmask.evaluate.counting import count, count_packed
 from wordmask.evaluate.fitting import SIDE, fit, fit_prompt, stretched
-from wordmask.evaluate.folds import Folds
 from wordmask.evaluate.judging import Judge
 from wordmask.evaluate.labelling import label_scores
 from wordmask.evaluate.protocol import Rules

@@ -59,15 +59,14 @@ def test_a_tables_negatives_are_its_own(tmp_path: Path) -> None:
     assert len(absent) == 4
 
 
-def test_the_plain_layout_and_the_catalogue_bring_their_validation(tmp_path: Path) -> None:
+def test_a_folder_with_splits_brings_its_validation(tmp_path: Path) -> None:
     folder = write_labels(tmp_path / "my", 6)
     (folder / "splits.json").write_text(json.dumps({"train": ["0", "1", "2"], "val": ["3", "4"]}))
-    for choice in ({}, {"dataset": "plain"}):
-        read = lessons(folder, **choice)
-        assert (len(read.usable), read.judged) == (6, (0, 1))
-        assert read.valid is not None
-        assert [read.valid[index].key for index in read.judged] == ["3", "4"]
-        assert not isinstance(read.valid, PhraseDraws)  # measured by text, whole pictures
+    read = lessons(folder)
+    assert (len(read.usable), read.judged) == (6, (0, 1))
+    assert read.valid is not None
+    assert [read.valid[index].key for index in read.judged] == ["3", "4"]
+    assert not isinstance(read.valid, PhraseDraws)  # measured by text, whole pictures
 
 
 def test_pictures_that_are_held_out_are_not_drawn(tmp_path: Path) -> None:

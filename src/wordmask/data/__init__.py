@@ -16,9 +16,9 @@
 | any label maps | `label_maps.LabelMaps` | the names given | where said to be exhaustive |
 | Hugging Face `datasets` | `hugging_face.HuggingFace` | the names given | where said to be exhaustive |
 | a table of image, mask, phrase | `csv_table.CsvTable` | phrases | from lines without a mask |
-| the plain layout | `plain.plain` | the set's names | in exhaustive sets and pictures |
+| a folder of one's own | `folder.open_files` | its names or phrases | where said to be exhaustive |
 
-`catalogue.DATASETS` has them by name. `reading` is how all of them read files: what is missing or malformed becomes one
-sentence that names the file. A new set fulfils `wordmask.contracts.Dataset`, and its test inherits
-`tests/data/contract.py`.
+`registry.open_data` opens all of them, `registry.NAMED_SETS` has the published ones by name. `reading` is how all of
+them read files: what is missing or malformed becomes one sentence that names the file. A new set fulfils
+`wordmask.contracts.Dataset`, and its test inherits `tests/data/contract.py`.
 """

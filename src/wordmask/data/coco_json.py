@@ -61,10 +61,11 @@ class CocoJson:
         annotations: The JSON file.
         images: Folder that the file names in it start from.
         exhaustive: Whether every thing of every category is annotated in every picture, so that the other names are
-            known to be absent. A picture may say so for itself with a field `"exhaustive": true`.
+            known to be absent; None: as the file says, by a field `"exhaustive": true` of its own or of a picture.
         crowds: Whether a crowd counts as a part of its name's mask instead.
         keys: File names without folder and ending, to choose and order the samples; None means all, in the file's
             order.
+        skip_bad: Whether annotations and categories that cannot be read are left out and listed in `problems`.
         name, split: What reports call the set.
 
     Raises:
@@ -76,16 +77,22 @@ class CocoJson:
         annotations: str | os.PathLike[str],
         images: str | os.PathLike[str],
         *,
-        exhaustive: bool = False,
+        exhaustive: bool | None = None,
         crowds: bool = False,
         keys: Iterable[str] | None = None,
+        skip_bad: bool = False,
         name: str = "coco json",
         split: str = "all",
     ) -> None:
-        self.name, self.split, self.exhaustive, self.crowds = name, split, exhaustive, crowds
+        self.name, self.split, self.crowds = name, split, crowds
         self._path = require_file(annotations, _WHAT)
         self._folder = require_folder(images, f"the pictures of {name}")
         content = read_json(self._path, _WHAT, dict)
+        self.problems: tuple[str, ...] = ()
+        if skip_bad:
+            content, self.problems = _sound(content, self._path)
+        self._said = exhaustive
+        self.exhaustive = exhaustive if exhaustive is not None else content.get("exhaustive") is True
         self._names = self._categories(content)
         self._images = _chosen(self._all_images(content), None if keys is None else tuple(keys), self._path)
         self._things = self._by_image(content)
@@ -105,6 +112,7 @@ class CocoJson:
             keys=[key for key, _ in self._images],
             exhaustive=self.exhaustive,
             crowds=self.crowds,
+            **({"marked": False} if self._said is False else {}),
         )
 
     def __len__(self) -> int:
@@ -127,7 +135,7 @@ class CocoJson:
             for name in self.names
             if name in masks and masks[name].any()
         )
-        known = self.exhaustive or record.get("exhaustive") is True
+        known = self.exhaustive or (self._said is None and record.get("exhaustive") is True)
         absent = tuple(name for name in self.names if name not in masks.keys() | unsure) if known else ()
         return Sample(key, picture, size, queries, absent, pack(crowd) if crowd.any() else None)
 
@@ -212,6 +220,26 @@ def _chosen(
         got = f"no image {quote(missing[0])} in {show(path)}"
         raise DataError(sentence(got, "an entry for every key asked for", "correct the list of keys"))
     return [(key, by_key[key]) for key in keys]
+
+
+def _sound(content: dict[str, Any], path: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a file's content without blank categories and annotations of no known category, and what is left out."""
+    categories = require_field(content, "categories", list, path, _WHAT)
+    known = {record.get("id") for record in categories if str(record.get("name", "")).strip()}
+    problems = [
+        str(malformed(path, _WHAT, f"a blank name in category {place}"))
+        for place, record in enumerate(categories)
+        if record.get("id") not in known
+    ]
+    kept = []
+    for place, record in enumerate(require_field(content, "annotations", list, path, _WHAT)):
+        if isinstance(record, dict) and record.get("category_id") in known:
+            kept.append(record)
+        else:
+            number = record.get("category_id") if isinstance(record, dict) else record
+            problems.append(str(malformed(path, _WHAT, f"the unknown category {number} in annotation {place}")))
+    sound = [record for record in categories if record.get("id") in known]
+    return {**content, "categories": sound, "annotations": kept}, tuple(problems)
 
 
 # --- segmentations -------------------------------------------------------------------------------------------------

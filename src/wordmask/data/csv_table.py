@@ -15,8 +15,10 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wordmask.data.problems import require_sound
 from wordmask.data.reading import (
     fingerprint,
     malformed,
@@ -35,8 +37,7 @@ from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Collection
-    from pathlib import Path
+    from collections.abc import Iterable
 
     from wordmask.ops.geometry import Size
     from wordmask.ops.masks import PackedMask
@@ -70,7 +71,10 @@ class CsvTable:
 
     Args:
         table: The CSV file.
-        without: Numbers of lines that are left out.
+        keys: Pictures, as the table writes them or without folder and ending, to choose and order the samples; None
+            means all, in the order of their first lines.
+        skip_bad: Whether every line and mask is read now, and lines in which something is wrong are left out and
+            listed in `problems`.
         name, split: What reports call the set.
 
     Raises:
@@ -83,13 +87,17 @@ class CsvTable:
         self,
         table: str | os.PathLike[str],
         *,
-        without: Collection[int] = (),
+        keys: Iterable[str] | None = None,
+        skip_bad: bool = False,
         name: str = "csv table",
         split: str = "all",
     ) -> None:
         self.name, self.split = name, split
         self.path = require_file(table, _WHAT)
-        self.rows = tuple(row for row in _rows(self.path) if row.line not in without)
+        self.problems: tuple[str, ...] = ()
+        self.rows = _chosen(_rows(self.path), None if keys is None else tuple(keys), self.path)
+        if skip_bad:
+            self._leave_out()
         if not self.rows:
             raise malformed(self.path, _WHAT, "no line that is left", "add a line for every mask")
         pictures: dict[str, list[CsvRow]] = {}
@@ -158,6 +166,20 @@ class CsvTable:
             raise self._bad(row.line, error) from error
         return phrase, pack(mask)
 
+    def _leave_out(self) -> None:
+        """Read every line; leave out and list those in which something is wrong."""
+        kept, problems = [], []
+        for row in self.rows:
+            try:
+                self.read_row(row)
+            except DataError as error:
+                problems.append(str(error))
+            else:
+                kept.append(row)
+        if not kept:
+            require_sound(tuple(problems))
+        self.rows, self.problems = tuple(kept), tuple(problems)
+
     def _size(self, row: CsvRow) -> Size:
         try:
             return read_size(self._at(row.image), remedy=_REMEDY)
@@ -184,3 +206,18 @@ def _rows(path: Path) -> list[CsvRow]:
         raise malformed(path, _WHAT, "bytes that are no text", "save it as UTF-8") from error
     except csv.Error as error:
         raise malformed(path, _WHAT, f"damage ({error})", "save it as CSV with commas") from error
+
+
+def _chosen(rows: list[CsvRow], keys: tuple[str, ...] | None, path: Path) -> tuple[CsvRow, ...]:
+    """Return the lines of the pictures asked for, in the order of the keys."""
+    if keys is None:
+        return tuple(rows)
+    by_key: dict[str, list[CsvRow]] = {}
+    for row in rows:
+        for key in {row.image, Path(row.image).stem}:
+            by_key.setdefault(key, []).append(row)
+    missing = [key for key in keys if key not in by_key]
+    if missing:
+        got = f"no line for {missing[0]!r} in {show(path)}"
+        raise DataError(sentence(got, "a line for every image asked for", "correct the list of images"))
+    return tuple(row for key in keys for row in by_key[key])

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HuggingFace"]
 
+IMAGE_COLUMNS = ("image", "img", "pixel_values", "pixels")
+LABEL_COLUMNS = ("label", "annotation", "mask", "semantic_mask", "segmentation_mask", "label_map", "labels")
+
 
 class HuggingFace:
     """Rows with a picture and a label map; one query for every name that is in the picture.
@@ -38,7 +41,7 @@ class HuggingFace:
             or a folder, as `datasets.load_dataset` takes it.
         names: Value -> name, or the names of the values from 0 on; None: those that the label column's `ClassLabel`
             knows.
-        image, label: Names of the columns.
+        image, label: Names of the columns; None: the first usual one that there is, such as "image" and "annotation".
         key: Column that names the rows; None: their numbers.
         ignore: Value (or values) of pixels that count neither for nor against an answer.
         other: Values of pixels known to be none of the names.
@@ -56,8 +59,8 @@ class HuggingFace:
         dataset: Any,
         names: Sequence[str] | Mapping[int, str] | None = None,
         *,
-        image: str = "image",
-        label: str = "label",
+        image: str | None = None,
+        label: str | None = None,
         key: str | None = None,
         ignore: int | Iterable[int] = 255,
         other: Iterable[int] = (),
@@ -69,14 +72,15 @@ class HuggingFace:
         self.split, self.exhaustive = split, exhaustive
         self._rows = _opened(dataset, config, split) if isinstance(dataset, str) else dataset
         _check_rows(self._rows, self.name)
-        self._image, self._label, self._key = image, label, key
         columns = _columns(self._rows)
-        for column in (image, label, *([key] if key else [])):
+        self._image, self._label = image or _usual(columns, IMAGE_COLUMNS), label or _usual(columns, LABEL_COLUMNS)
+        self._key = key
+        for column in (self._image, self._label, *([key] if key else [])):
             if column not in columns:
                 got = f"no column {quote(column)} in {quote(self.name)}"
                 remedy = "pass image=, label= and key= as the set calls its columns"
                 raise DataError(sentence(got, f"one of {', '.join(map(repr, columns))}", remedy))
-        given = _class_names(self._rows, label, self.name) if names is None else names
+        given = _class_names(self._rows, self._label, self.name) if names is None else names
         self._meanings = LabelMeanings.of(given, ignore, other)
 
     @property
@@ -163,6 +167,11 @@ def _check_rows(rows: Any, name: str) -> None:
 def _columns(rows: Any) -> tuple[str, ...]:
     columns = getattr(rows, "column_names", None)
     return tuple(rows[0]) if columns is None else tuple(columns)
+
+
+def _usual(columns: tuple[str, ...], usual: tuple[str, ...]) -> str:
+    """Return the first of the usual names that there is; the first of all where there is none."""
+    return next((name for name in usual if name in columns), usual[0])
 
 
 def _class_names(rows: Any, label: str, name: str) -> Sequence[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wordmask.data.problems import require_sound
 from wordmask.data.reading import (
     fingerprint,
     malformed,
@@ -133,6 +134,7 @@ class LabelMaps:
         exhaustive: Whether every thing that has a name is labelled wherever it occurs: the other names are then known
             to be absent from a picture.
         keys: File names without ending, to choose and order the samples; None means all, sorted.
+        skip_bad: Whether a picture without a label map, or the reverse, is left out and listed in `problems`.
         read: How a label map is read: a function `(path, what it ought to hold) -> int32 (H, W)`.
         endings: Endings that a label map may have.
         name, split: What reports call the set.
@@ -151,6 +153,7 @@ class LabelMaps:
         other: Iterable[int] = (),
         exhaustive: bool = False,
         keys: Iterable[str] | None = None,
+        skip_bad: bool = False,
         read: ReadLabels = read_labels,
         endings: tuple[str, ...] = MAPS,
         name: str = "label maps",
@@ -160,7 +163,8 @@ class LabelMaps:
         self._what = f"a label map of {name}"
         self._read = read
         self._meanings = LabelMeanings.of(names, ignore, other)
-        self._files = _pairs(Path(images), Path(labels), endings, None if keys is None else tuple(keys), name)
+        chosen = None if keys is None else tuple(keys)
+        self._files, self.problems = _pairs(Path(images), Path(labels), endings, chosen, name, skip_bad=skip_bad)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -250,19 +254,33 @@ def _ranges(values: list[int]) -> list[str]:
 
 
 def _pairs(
-    images: Path, labels: Path, endings: tuple[str, ...], keys: tuple[str, ...] | None, name: str
-) -> tuple[tuple[str, Path, Path], ...]:
-    """Return key, picture and label map of every sample."""
+    images: Path, labels: Path, endings: tuple[str, ...], keys: tuple[str, ...] | None, name: str, *, skip_bad: bool
+) -> tuple[tuple[tuple[str, Path, Path], ...], tuple[str, ...]]:
+    """Return key, picture and label map of every sample, and sentences about files without a partner."""
     pictures = _by_stem(images, PICTURES, f"the pictures of {name}")
     maps = _by_stem(labels, endings, f"the label maps of {name}")
     chosen = tuple(sorted(pictures.keys() | maps.keys())) if keys is None else keys
+    problems = _alone(pictures, maps) if skip_bad else ()
+    if skip_bad:
+        chosen = tuple(key for key in chosen if key in pictures and key in maps)
+    if problems and not chosen:
+        require_sound(problems)
     for key in chosen:
         _require(key, maps, labels, "the label map of this picture", endings)
         _require(key, pictures, images, "the picture of this label map", PICTURES)
     if not chosen:
         got = f"no pictures in {show(images)}"
         raise DataError(sentence(got, f"the pictures of {name}", "give the folder that holds them"))
-    return tuple((key, pictures[key], maps[key]) for key in chosen)
+    return tuple((key, pictures[key], maps[key]) for key in chosen), problems
+
+
+def _alone(pictures: Mapping[str, Path], maps: Mapping[str, Path]) -> tuple[str, ...]:
+    """Return a sentence about every file without a partner."""
+    return tuple(
+        str(malformed(path, "a picture and its label map", "no partner", "add it, or take this file away"))
+        for stem, path in sorted({**pictures, **maps}.items())
+        if stem not in pictures or stem not in maps
+    )
 
 
 def _by_stem(folder: Path, endings: tuple[str, ...], what: str) -> dict[str, Path]:

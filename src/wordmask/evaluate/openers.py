@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wordmask.evaluate.folds import Folds
+from wordmask.data.folds import Folds
 
 if TYPE_CHECKING:
     from pathlib import Path

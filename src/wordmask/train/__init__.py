@@ -3,7 +3,7 @@
 | file | what it is |
 |---|---|
 | `recipes` | a recipe is a function that returns a complete `Recipe` |
-| `sources` | the user's data: a catalogue name, a folder, a COCO JSON file or a CSV table |
+| `sources` | the user's data: a registered name, a folder, a COCO JSON file or a CSV table |
 | `inspection` | reads every sample before the training and says what is wrong, by file and line |
 | `drawn` | PhraseCut+'s way of drawing samples, over any data |
 | `order` | which sample comes when: a function of seed and step alone |

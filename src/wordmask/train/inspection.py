@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from wordmask.data.problems import SHOWN, require_sound
 from wordmask.errors import DataError, TrainingError, WordmaskError, quote, sentence
 from wordmask.images import load_image
 from wordmask.prompts import MixedPrompt, TextPrompt
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from wordmask.samples import Sample
 
 __all__ = ["SHOWN", "Inspected", "inspect", "phrase_of", "require_sound"]
-
-SHOWN = 10
-"""Problems that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -50,21 +48,6 @@ def inspect(dataset: Dataset, indices: Iterable[int] | None = None) -> Inspected
         if sample.queries or sample.absent:
             usable.append(index)
     return Inspected(tuple(usable), tuple(problems))
-
-
-def require_sound(problems: tuple[str, ...]) -> None:
-    """Stop where there are problems.
-
-    Raises:
-        DataError: It lists the first of them.
-    """
-    if not problems:
-        return
-    lines = "".join(f"\n  {number}. {problem}" for number, problem in enumerate(problems[:SHOWN], start=1))
-    more = f"\n  … and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    remedy = "correct what is listed here, or leave it out with --skip-bad"
-    raise DataError(sentence(f"data with {count}", "pictures, masks and phrases that fit", remedy) + lines + more)
 
 
 def phrase_of(prompt: Any) -> str | None:

@@ -5,30 +5,26 @@
 | `table.csv`, or a folder with one | lines of image, mask, phrase: `data.csv_table` |
 | `annotations.json`, or a folder with `instances.json` or `annotations.json` | COCO's instances: `data.coco_json` |
 | a folder with `images`, `labels` and `classes.json` | label maps: `data.label_maps` |
-| a folder with `splits.json` beside them | the plain layout: `data.plain` |
-| a folder, and a set's name | `data.catalogue` |
+| a folder with `splits.json` beside them | its parts: `data.folder` |
+| a folder, and a set's name | `data.registry` |
 
 The recipes of PhraseCut take all of these, too, and PhraseCut's own folder without a name: see `train.drawn`.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wordmask.data.catalogue import open_dataset
-from wordmask.data.coco_json import CocoJson
-from wordmask.data.csv_table import CsvTable
-from wordmask.data.label_maps import MAPS, PICTURES, LabelMaps
+from wordmask.data import registry as data
 from wordmask.data.phrase_samples import Listing
 from wordmask.data.phrasecut import PhraseCut
-from wordmask.data.plain import IGNORE, NAMELESS, plain
-from wordmask.data.reading import malformed, read_json, require_field, require_folder, show
+from wordmask.data.problems import problems_of
+from wordmask.data.reading import show
+from wordmask.data.registry import splits_of as split_names
 from wordmask.errors import DataError, sentence
-from wordmask.formats.files import write
 from wordmask.train.drawn import draws_phrases, is_phrasecut, phrasecut_draws, sample_draws, without_classes
 from wordmask.train.inspection import inspect, require_sound
 
@@ -44,8 +40,6 @@ SPOT_CHECKS = 100
 """Samples of PhraseCut that are read before a training."""
 FEWEST_HELD_OUT = 10
 """Pictures from which on some are kept for validation."""
-_COCO_NAMES = ("instances.json", "annotations.json", "_annotations.coco.json")
-_COCO = "annotations in COCO's instance format"
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class DataChoice:
 
     Attributes:
         path: See the table above.
-        dataset: Name of a set in `data.catalogue.DATASETS`; None = look at the files.
+        dataset: Name of a set in `data.registry.NAMED_SETS`; None = look at the files.
         split: Part that is trained on, of sets that have parts.
         valid: Data for validation, in one of the same shapes; None = the set's own part, or some that are held out.
         valid_split: Part that is validated on.
@@ -164,7 +158,7 @@ def _validation(
     if draws_phrases(recipe) and is_phrasecut(path, choice.dataset):
         opened: Dataset = PhraseCut(path, split=split)
         problems: tuple[str, ...] = ()
-    elif choice.valid is None and choice.dataset is None and split not in _splits_of(path):
+    elif choice.valid is None and choice.dataset is None and split not in split_names(path):
         return None, (), ()
     else:
         opened, problems = open_data(choice, path, split, scratch / "valid")
@@ -173,118 +167,20 @@ def _validation(
     return valid, found.usable, (*problems, *found.problems)
 
 
-# --- your own pictures ---------------------------------------------------------------------------------------------
+# --- your own images -----------------------------------------------------------------------------------------------
 
 
 def open_data(choice: DataChoice, path: Path, split: str, scratch: Path) -> tuple[Dataset, tuple[str, ...]]:
-    """Open data in whatever shape they are, without what is wrong with them, and say what that is."""
-    if choice.dataset is not None:
-        return open_dataset(choice.dataset, path, split), ()
-    file = path if path.is_file() else _file_in(path)
-    if file is not None and file.suffix.lower() == ".csv":
-        return _table(file)
-    if (path / "splits.json").is_file():
-        return plain(path, split, exhaustive=True if choice.exhaustive else None), ()
-    if file is not None and file.suffix.lower() == ".json":
-        return _coco(file, choice, scratch)
-    if (path / "images").is_dir() and (path / "labels").is_dir():
-        return _label_maps(path, exhaustive=choice.exhaustive)
-    got = f"{show(path)}, which is none of the shapes that training reads" if path.exists() else f"no {show(path)}"
-    expected = "a CSV table, a COCO JSON file, or a folder with images, labels and classes.json"
-    raise DataError(sentence(got, expected, "see docs/tasks/train.md for the three shapes"))
+    """Open data in whatever shape they are, without what is wrong with them, and say what that is.
 
-
-def _splits_of(path: Path) -> tuple[str, ...]:
-    file = path / "splits.json"
-    return tuple(read_json(file, "lists of names by split", dict)) if file.is_file() else ()
-
-
-def _file_in(folder: Path) -> Path | None:
-    """The one table in a folder, or its annotations."""
-    tables = sorted(folder.glob("*.csv")) if folder.is_dir() else []
-    if len(tables) > 1:
-        got = f"{len(tables)} tables in {show(folder)}"
-        raise DataError(sentence(got, "one", f"name the one that is meant, such as {show(tables[0])}"))
-    files = [*tables, *(folder / name for name in _COCO_NAMES)]
-    return next((file for file in files if file.is_file()), None)
-
-
-def _table(file: Path) -> tuple[CsvTable, tuple[str, ...]]:
-    whole = CsvTable(file)
-    wrong: dict[int, str] = {}
-    for row in whole.rows:
-        try:
-            whole.read_row(row)
-        except DataError as error:
-            wrong[row.line] = str(error)
-    if len(wrong) == len(whole.rows):
-        require_sound(tuple(wrong.values()))
-    return CsvTable(file, without=wrong), tuple(wrong.values())
-
-
-def _coco(file: Path, choice: DataChoice, scratch: Path) -> tuple[CocoJson, tuple[str, ...]]:
-    beside = file.parent / "images"
-    images = choice.images or (beside if beside.is_dir() else file.parent)
-    kept, problems = _sound_annotations(file)
-    if problems:
-        file = write(scratch / file.name, json.dumps(kept).encode())
-    return CocoJson(file, images, exhaustive=choice.exhaustive, name=images.resolve().name), problems
-
-
-def _sound_annotations(file: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The content of a file without annotations that name no category, or name a blank one."""
-    content = read_json(file, _COCO, dict)
-    categories = require_field(content, "categories", list, file, _COCO)
-    known = {record.get("id") for record in categories if str(record.get("name", "")).strip()}
-    problems = [
-        str(malformed(file, _COCO, f"a blank name in category {place}"))
-        for place, record in enumerate(categories)
-        if record.get("id") not in known
-    ]
-    kept = []
-    for place, record in enumerate(require_field(content, "annotations", list, file, _COCO)):
-        if isinstance(record, dict) and record.get("category_id") in known:
-            kept.append(record)
-        else:
-            number = record.get("category_id") if isinstance(record, dict) else record
-            problems.append(str(malformed(file, _COCO, f"the unknown category {number} in annotation {place}")))
-    sound = [record for record in categories if record.get("id") in known]
-    return {**content, "categories": sound, "annotations": kept}, tuple(problems)
-
-
-def _label_maps(folder: Path, *, exhaustive: bool) -> tuple[LabelMaps, tuple[str, ...]]:
-    images, labels = require_folder(folder / "images", "pictures"), require_folder(folder / "labels", "label maps")
-    names = _names(folder / "classes.json")
-    pictures, maps = _stems(images, PICTURES), _stems(labels, MAPS)
-    problems = [
-        str(malformed(path, "a picture and its label map", "no partner", "add it, or take this file away"))
-        for stem, path in sorted((pictures | maps).items())
-        if stem not in pictures or stem not in maps
-    ]
-    both = sorted(pictures.keys() & maps.keys())
-    if not both:
-        require_sound(tuple(problems) or (f"{show(images)} is empty",))
-    dataset = LabelMaps(
-        images,
-        labels,
-        {value: word for value, word in names.items() if word not in NAMELESS},
-        ignore=IGNORE,
-        other=[value for value, word in names.items() if word in NAMELESS],
-        exhaustive=exhaustive,
-        keys=both,
-        name=folder.resolve().name,
+    A split is looked at only where the data have parts.
+    """
+    known = choice.dataset is not None or split_names(path)
+    opened = data.open_data(
+        path,
+        dataset=choice.dataset,
+        split=split if known else None,
+        images=choice.images,
+        exhaustive=choice.exhaustive or None,
     )
-    return dataset, tuple(problems)
-
-
-def _stems(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in endings}
-
-
-def _names(file: Path) -> dict[int, str]:
-    what = "the names of label values, such as {'1': 'cup'}"
-    names = read_json(file, what, dict)
-    for value, word in names.items():
-        if not value.isdecimal() or not isinstance(word, str) or not word.strip():
-            raise malformed(file, what, f"the entry {value!r}: {word!r}")
-    return {int(value): word for value, word in names.items() if int(value) != IGNORE}
+    return opened, problems_of(opened)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wordmask.contracts import Dataset
     from wordmask.samples import Sample
 
-__all__ = ["Folds"]
+__all__ = ["Folds", "joined"]
 
 
 class Folds:
@@ -53,3 +53,8 @@ class Folds:
         fold = self._folds[place]
         sample = fold[index - (self._ends[place] - len(fold))]
         return replace(sample, key=f"{fold.split}/{sample.key}")
+
+
+def joined(folds: Sequence[Dataset]) -> Dataset:
+    """Return one data set over all folds; a single fold as it is."""
+    return Folds(folds) if len(folds) > 1 else folds[0]

@@ -1,0 +1,183 @@
+"""A user's own folder of images: label maps, COCO instances or a CSV table, with or without parts.
+
+    FOLDER/                     its name is the set's
+      images/ID.jpg
+      labels/ID.png             8 or 16 bits, value -> classes.json, 255 = ignore
+      instances.json            or this instead: COCO's instance format, file names as in images/
+      pairs.csv                 or this instead: lines of image, mask, phrase (`csv_table`)
+      classes.json              {"1": "skin", "2": "nose", …, "exhaustive": true}
+      splits.json               {"train": ["ID", …], "val": ["ID", …]}; any names; may be missing
+      SOURCE.md                 where it comes from and on what terms: for people
+
+In label maps value 0 is a name like the others where classes.json gives it one, except "background" and "other": such
+pixels have no label and count against any answer. `"exhaustive": true` in classes.json or instances.json says that
+whatever has a name is marked wherever it occurs, so that the other names are known to be absent from an image; one
+image of instances.json may say so for itself. Licence, size and origin are those of the data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wordmask.data.coco_json import CocoJson
+from wordmask.data.csv_table import CsvTable
+from wordmask.data.label_maps import LabelMaps
+from wordmask.data.reading import malformed, read_json, require_choice, require_folder, show
+from wordmask.errors import DataError, sentence
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+__all__ = ["ALL", "COCO_FILES", "open_files", "read_splits"]
+
+NAMELESS = frozenset({"background", "other"})
+IGNORE = 255
+ALL = "all"
+"""The split that is everything, where splits.json calls no part so."""
+USUAL_SPLITS = ("val", "valid", "validation", "dev", "test")
+"""Parts that are opened where none is asked for: the first that there is."""
+COCO_FILES = ("instances.json", "annotations.json", "_annotations.coco.json")
+_EXHAUSTIVE = "exhaustive"
+_CLASSES = "the names of label values, such as {'1': 'skin'}"
+_SPLITS = "splits: a list of image names under each split's name"
+_LARGEST = 65535
+
+
+def open_files(
+    path: str | os.PathLike[str],
+    split: str | None = None,
+    *,
+    images: str | os.PathLike[str] | None = None,
+    exhaustive: bool | None = None,
+) -> LabelMaps | CocoJson | CsvTable:
+    """Open label maps, COCO instances or a CSV table; what is wrong with single records is left out and listed.
+
+    Crowds of COCO's annotations count as parts of their name's mask.
+
+    Args:
+        path: The folder drawn above, or a CSV or JSON file.
+        split: A key of splits.json, or "all"; None: the usual one for validation, or everything where there are no
+            splits.
+        images: Folder that COCO's file names start from; None = `images` beside the file, or the file's folder.
+        exhaustive: Whether names that are not marked in an image are known to be absent; None: as the data say.
+
+    Raises:
+        DataError: If files are missing or malformed, or nothing is left.
+    """
+    given = Path(path)
+    file = given if given.is_file() else _file_in(given)
+    part, keys = _part(given, split)
+    kind = file.suffix.lower() if file is not None else ""
+    if file is not None and kind == ".csv":
+        return CsvTable(file, keys=keys, skip_bad=True, split=part)
+    if file is not None and kind == ".json":
+        return _coco(file, images, part, keys, exhaustive=exhaustive)
+    if (given / "images").is_dir() and ((given / "labels").is_dir() or keys is not None):
+        return _label_maps(given, part, keys, exhaustive=exhaustive)
+    got = f"{show(given)}, which is none of the shapes that are read" if given.exists() else f"no {show(given)}"
+    expected = "a CSV table, a COCO JSON file, or a folder with images, labels and classes.json"
+    raise DataError(sentence(got, expected, "see docs/data.md for the shapes"))
+
+
+def read_splits(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the names of the parts in a folder's splits.json; () where there is none."""
+    file = Path(path) / "splits.json"
+    return tuple(read_json(file, _SPLITS, dict)) if file.is_file() else ()
+
+
+# --- parts ---------------------------------------------------------------------------------------------------------
+
+
+def _part(folder: Path, split: str | None) -> tuple[str, tuple[str, ...] | None]:
+    """Return the name of the part and the keys in it; None: all there are."""
+    file = folder / "splits.json"
+    if not file.is_file():
+        if split not in (None, ALL):
+            got = f"the split {split!r} of {show(folder)}"
+            raise DataError(sentence(got, "no split, since it has no splits.json", "leave the split out, or add one"))
+        return ALL, None
+    splits = read_json(file, _SPLITS, dict)
+    if split is None:
+        split = next((usual for usual in USUAL_SPLITS if usual in splits), next(iter(splits), None))
+    if split == ALL and ALL not in splits:
+        return ALL, tuple(dict.fromkeys(key for name in splits for key in _keys(splits, name, file)))
+    chosen = require_choice(split, tuple(splits), f"split of {folder.name}")
+    return chosen, _keys(splits, chosen, file)
+
+
+def _keys(splits: Mapping[str, object], split: str, file: Path) -> tuple[str, ...]:
+    keys = splits[split]
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
+        raise malformed(file, _SPLITS, f"no list of names under {split!r}")
+    if len(set(keys)) < len(keys):
+        raise malformed(file, _SPLITS, f"a name twice under {split!r}")
+    return tuple(keys)
+
+
+# --- shapes --------------------------------------------------------------------------------------------------------
+
+
+def _file_in(folder: Path) -> Path | None:
+    """Return the one table in a folder, or its annotations."""
+    tables = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+    if len(tables) > 1:
+        got = f"{len(tables)} tables in {show(folder)}"
+        raise DataError(sentence(got, "one", f"name the one that is meant, such as {show(tables[0])}"))
+    files = [*tables, *(folder / name for name in COCO_FILES)]
+    return next((file for file in files if file.is_file()), None)
+
+
+def _coco(
+    file: Path,
+    images: str | os.PathLike[str] | None,
+    split: str,
+    keys: tuple[str, ...] | None,
+    *,
+    exhaustive: bool | None,
+) -> CocoJson:
+    beside = file.parent / "images"
+    folder = Path(images) if images is not None else beside if beside.is_dir() else file.parent
+    return CocoJson(
+        file,
+        folder,
+        exhaustive=exhaustive,
+        crowds=True,
+        keys=keys,
+        skip_bad=True,
+        name=_name(file.parent if folder == beside else folder),
+        split=split,
+    )
+
+
+def _label_maps(folder: Path, split: str, keys: tuple[str, ...] | None, *, exhaustive: bool | None) -> LabelMaps:
+    names, said = _classes(folder / "classes.json")
+    return LabelMaps(
+        require_folder(folder / "images", "images"),
+        require_folder(folder / "labels", "label maps"),
+        {value: word for value, word in names.items() if word not in NAMELESS},
+        ignore=IGNORE,
+        other=[value for value, word in names.items() if word in NAMELESS],
+        exhaustive=said if exhaustive is None else exhaustive,
+        keys=keys,
+        skip_bad=keys is None,
+        name=_name(folder),
+        split=split,
+    )
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().name
+
+
+def _classes(file: Path) -> tuple[dict[int, str], bool]:
+    """Return the names by label value, without 255, and whether the labels are exhaustive."""
+    content = read_json(file, _CLASSES, dict)
+    exhaustive = content.pop(_EXHAUSTIVE, False)
+    if not isinstance(exhaustive, bool):
+        raise malformed(file, _CLASSES, f"{exhaustive!r} as {_EXHAUSTIVE!r} instead of true or false")
+    for value, word in content.items():
+        if not value.isdecimal() or int(value) > _LARGEST or not isinstance(word, str) or not word.strip():
+            raise malformed(file, _CLASSES, f"the entry {value!r}: {word!r}")
+    return {int(value): word for value, word in content.items() if int(value) != IGNORE}, exhaustive
