@@ -116,8 +116,8 @@ def ours(folder: Path, pixels: np.ndarray, dtype: str, *, warm: bool = False) ->
         if not warm:
             segmenter._phrases.clear()
         founds = segmenter.segment(pixels, texts)
-        first = founds[0].logits
-        return first.base if first.base is not None else np.stack([found.logits for found in founds])
+        first = founds[0].heatmap_logits.values
+        return first.base if first.base is not None else np.stack([found.heatmap_logits.values for found in founds])
 
     return run
 

@@ -55,8 +55,8 @@ def compare(exact: Segmenter, rough: Segmenter, data: LabelMaps | CocoJson, limi
                 same.append(iou(*map(pack, masks)))
             truth = pack(query.mask & known)
             scores.append(tuple(iou(pack(mask & known), truth) for mask in masks))
-            apart += float(((other.logits.astype(np.float64) - one.logits) ** 2).sum())
-            total += float((one.logits.astype(np.float64) ** 2).sum())
+            apart += float(((other.heatmap_logits.values.astype(np.float64) - one.heatmap_logits.values) ** 2).sum())
+            total += float((one.heatmap_logits.values.astype(np.float64) ** 2).sum())
     if not same:
         raise SystemExit(f"no mask to compare on {data.name}: every answer was empty in both precisions")
     return {

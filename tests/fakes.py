@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.segmentations import dense_found
 from wordmask.contracts import Encoded
 from wordmask.images import load_image
 from wordmask.ops.geometry import letterbox
@@ -21,6 +22,7 @@ class BrightnessSegmenter:
 
     name = "brightness"
     accepts = frozenset({TextPrompt})
+    joint_vocabulary = False
     trainable = False
     exportable = False
 
@@ -37,20 +39,43 @@ class BrightnessSegmenter:
         grey[:height, :width] = small
         return Encoded(picture.size, placement, grey, picture, self.name)
 
-    def segment(self, image: Any, prompts: Any, *, threshold: float | None = None) -> Segmentation:
+    def segment(
+        self,
+        image: Any,
+        prompts: Any,
+        *,
+        threshold: float | None = None,
+        presence_threshold: float | None = None,
+    ) -> Segmentation:
         encoded = image if isinstance(image, Encoded) else self.encode(image)
         founds = tuple(
-            self._find(encoded, prompt, 0.5 if threshold is None else threshold) for prompt in as_prompts(prompts)
+            self._find(encoded, prompt, 0.5 if threshold is None else threshold, presence_threshold)
+            for prompt in as_prompts(prompts)
         )
         return Segmentation(encoded.size, founds, encoded.image, self.name)
 
     def segment_many(
-        self, images: Iterable[Any], prompts: Any, *, batch_size: int = 8, threshold: float | None = None
+        self,
+        images: Iterable[Any],
+        prompts: Any,
+        *,
+        batch_size: int = 8,
+        threshold: float | None = None,
+        presence_threshold: float | None = None,
     ) -> Iterator[Segmentation]:
-        return (self.segment(image, prompts, threshold=threshold) for image in images)
+        return (
+            self.segment(image, prompts, threshold=threshold, presence_threshold=presence_threshold) for image in images
+        )
 
-    def _find(self, encoded: Encoded, prompt: Any, threshold: float) -> Found:
+    def _find(self, encoded: Encoded, prompt: Any, threshold: float, presence_threshold: float | None = None) -> Found:
         sign = {"bright": 1.0, "dark": -1.0}.get(prompt.name, 0.0)
         logits = (sign * (encoded.features - 127.5) / 16).astype(np.float32)
         presence = 0.97 if sign else 0.02
-        return Found(prompt, logits, encoded.placement, presence, threshold, 0.5)
+        return dense_found(
+            prompt,
+            logits,
+            encoded.placement,
+            presence=presence,
+            threshold=threshold,
+            presence_threshold=0.5 if presence_threshold is None else presence_threshold,
+        )

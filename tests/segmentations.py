@@ -8,8 +8,8 @@ import numpy as np
 
 from wordmask.images import RgbImage
 from wordmask.ops.geometry import Placement, squash
-from wordmask.prompts import TextPrompt
-from wordmask.results import Found, Region, Segmentation
+from wordmask.prompts import Prompt, TextPrompt
+from wordmask.results import Found, MaskLogits, Region, Segmentation
 
 CELLS = (20, 30)
 SIZE = (40, 60)  # two input pixels a cell: shapes of whole cells come back with known borders
@@ -34,14 +34,35 @@ def found(
     regions: Sequence[Region] | None = None,
 ) -> Found:
     """Return an answer over a squashed picture."""
+    dense = MaskLogits(values, placement or squash(size, (values.shape[0] * 4, values.shape[1] * 4)))
     return Found(
         TextPrompt(name),
-        values,
-        placement or squash(size, (values.shape[0] * 4, values.shape[1] * 4)),
-        presence=presence,
+        presence,
         threshold=threshold,
         presence_threshold=0.5,
+        size=dense.size,
+        heatmap_logits=dense,
         regions=tuple(regions) if regions is not None else None,
+    )
+
+
+def dense_found(
+    prompt: Prompt,
+    values: np.ndarray,
+    placement: Placement,
+    *,
+    presence: float = 0.9,
+    threshold: float = 0.5,
+    presence_threshold: float = 0.5,
+) -> Found:
+    """Return a result from logits `(h, w)` over a canvas."""
+    return Found(
+        prompt,
+        presence,
+        threshold=threshold,
+        presence_threshold=presence_threshold,
+        size=placement.size,
+        heatmap_logits=MaskLogits(values.astype(np.float32), placement),
     )
 
 

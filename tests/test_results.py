@@ -15,8 +15,8 @@ from scipy import ndimage
 
 from tests.segmentations import SIZE, found, logits, segmentation
 from wordmask.errors import MissingExtraError, OutputError, PromptError
-from wordmask.ops.geometry import letterbox, restore
-from wordmask.results import SPECK, Region
+from wordmask.ops.geometry import letterbox, restore, squash
+from wordmask.results import MIN_AREA_RATIO, MaskLogits, Region
 
 
 def _smooth(seed: int, cells: tuple[int, int] = (20, 30)) -> np.ndarray:
@@ -44,14 +44,14 @@ def test_a_rectangle_of_cells_comes_back_as_a_rectangle_of_pixels() -> None:
 def test_mask_is_the_heatmap_above_the_threshold(threshold: float) -> None:
     values = _smooth(0)
     answer = found("x", values, placement=letterbox((77, 101), (80, 120)), threshold=threshold)
-    np.testing.assert_allclose(answer.heatmap, _sigmoid(restore(values, answer.placement)), atol=1e-6)
+    np.testing.assert_allclose(answer.heatmap, _sigmoid(restore(values, answer.heatmap_logits.placement)), atol=1e-6)
     assert answer.heatmap.dtype == np.float32
     if threshold in (0.0, 1.0):  # every pixel, none
         assert answer.mask.all() == (threshold == 0)
         assert answer.mask.any() == (threshold == 0)
     else:
         level = np.log(threshold / (1 - threshold))
-        np.testing.assert_array_equal(answer.mask, restore(values, answer.placement) > level)
+        np.testing.assert_array_equal(answer.mask, restore(values, answer.heatmap_logits.placement) > level)
 
 
 def test_heatmaps_of_extreme_logits_are_finite() -> None:
@@ -102,13 +102,14 @@ def test_scores_are_mean_probabilities() -> None:
 def test_specks_stay_in_the_mask_but_are_no_instances() -> None:
     answer = found("x", logits((1, 1, 15, 15), (25, 5, 26, 6)))
     large, small = answer.mask[:, :40].sum(), answer.mask[:, 40:].sum()
-    assert 0 < small < SPECK * large
+    assert 0 < small < MIN_AREA_RATIO * large
     assert [instance.area for instance in answer.instances] == [large]
     assert answer.area == large + small
 
 
 def test_regions_are_instances_and_their_union_is_the_mask() -> None:
-    regions = [Region(logits((2, 2, 12, 8)), 0.7), Region(logits((8, 4, 20, 10)), 0.9), Region(logits(), 0.8)]
+    shapes = [(logits((2, 2, 12, 8)), 0.7), (logits((8, 4, 20, 10)), 0.9), (logits(), 0.8)]
+    regions = [Region(MaskLogits(values, squash(SIZE, (80, 120))), score) for values, score in shapes]
     answer = found("cat", logits((0, 0, 30, 20)), regions=regions)
     assert [instance.score for instance in answer.instances] == [0.7, 0.9]  # the empty one is left out
     assert [instance.box for instance in answer.instances] == [(4, 4, 24, 16), (16, 8, 40, 20)]
@@ -145,7 +146,9 @@ def test_a_name_that_was_not_asked() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_label_map_equals_an_argmax(seed: int) -> None:
     answers = [found(str(i), _smooth(10 * seed + i), presence=0.9 if i != 2 else 0.1) for i in range(5)]
-    heat = np.stack([np.where(a.mask, restore(a.logits, a.placement), -np.inf) for a in answers])
+    heat = np.stack(
+        [np.where(a.mask, restore(a.heatmap_logits.values, a.heatmap_logits.placement), -np.inf) for a in answers]
+    )
     expected = np.where(np.isfinite(heat.max(axis=0)), heat.argmax(axis=0) + 1, 0)
     labels = segmentation(*answers).to_label_map()
     assert labels.dtype == np.uint8

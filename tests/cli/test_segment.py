@@ -215,7 +215,7 @@ class TestPrinted:
             stderr=theirs,
             text=True,
             check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "TERM": "xterm"},
         )
         shown = os.read(ours, 100_000).decode()
         os.close(ours)

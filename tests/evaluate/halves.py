@@ -73,9 +73,10 @@ class Shrunk(BrightnessSegmenter):
 
     name = "shrunk"
 
-    def _find(self, encoded: Any, prompt: Any, threshold: float) -> Any:
-        found = super()._find(encoded, prompt, threshold)
-        found.logits[: found.logits.shape[0] // 2] = -9
+    def _find(self, encoded: Any, prompt: Any, threshold: float, presence_threshold: float | None = None) -> Any:
+        found = super()._find(encoded, prompt, threshold, presence_threshold)
+        values = found.heatmap_logits.values
+        values[: values.shape[0] // 2] = -9
         return found
 
 

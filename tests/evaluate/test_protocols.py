@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from tests.evaluate.halves import SIZE, Halves, candidate, halves
 from tests.fakes import BrightnessSegmenter
+from tests.segmentations import dense_found
 from wordmask.contracts import Dataset, Encoded
 from wordmask.data.folds import Folds
 from wordmask.evaluate.benchmarks import BENCHMARKS
@@ -39,7 +40,7 @@ from wordmask.samples import UNKNOWN, Query, Sample
 
 
 def found(logits: np.ndarray[Any, Any], size: tuple[int, int]) -> Found:
-    return Found(TextPrompt("x"), logits.astype(np.float32), squash(size, size), 0.9, 0.5, 0.5)
+    return dense_found(TextPrompt("x"), logits, squash(size, size))
 
 
 def test_stretching_equals_torch_with_aligned_corners() -> None:
@@ -117,12 +118,13 @@ class Scripted(BrightnessSegmenter):
         assert isinstance(image, RgbImage)
         return Encoded(image.size, squash(image.size, image.size), None, image, self.name)
 
-    def segment(self, image: Any, prompts: Any, *, threshold: float | None = None) -> Segmentation:
+    def segment(
+        self, image: Any, prompts: Any, *, threshold: float | None = None, presence_threshold: float | None = None
+    ) -> Segmentation:
         self.asked += [prompt.name for prompt in prompts]
         level = 0.5 if threshold is None else threshold
         founds = tuple(
-            Found(prompt, self.answers[prompt.name].astype(np.float32), image.placement, 0.9, level, 0.5)
-            for prompt in prompts
+            dense_found(prompt, self.answers[prompt.name], image.placement, threshold=level) for prompt in prompts
         )
         return Segmentation(image.size, founds, image.image, self.name)
 

@@ -47,7 +47,7 @@ PROMPTS = {
 
 
 def logits(result: Segmentation) -> np.ndarray:
-    return np.stack([found.logits for found in result])
+    return np.stack([found.heatmap_logits.values for found in result])
 
 
 class MethodContract:
@@ -79,8 +79,8 @@ class MethodContract:
         for found in result:
             assert found.mask.shape == (48, 64)
             assert found.mask.dtype == np.bool_
-            assert found.logits.dtype == np.float32
-            assert np.isfinite(found.logits).all()
+            assert found.heatmap_logits.values.dtype == np.float32
+            assert np.isfinite(found.heatmap_logits.values).all()
             assert 0 <= found.presence <= 1
 
     def test_prompts_and_pictures_make_a_difference(self, segmenter: Segmenter) -> None:
@@ -186,7 +186,7 @@ class MethodContract:
         a, b = self.phrases[:2]
         result = segmenter.segment(picture(), [a, b, a])
         assert result.names == (a, b, a)
-        np.testing.assert_array_equal(result[0].logits, result[2].logits)
+        np.testing.assert_array_equal(result[0].heatmap_logits.values, result[2].heatmap_logits.values)
         assert result[a] is result[0]
 
     @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
@@ -228,10 +228,12 @@ class MethodContract:
         plain, without, rival, itself = (
             replace(found, presence_threshold=0.0) for found in segmenter.segment(encoded, asked, threshold=level)
         )
-        lost = plain.logits <= rival.logits
-        kept = (plain.logits > rival.logits) & (plain.logits > np.log(level / (1 - level)))
+        lost = plain.heatmap_logits.values <= rival.heatmap_logits.values
+        kept = (plain.heatmap_logits.values > rival.heatmap_logits.values) & (
+            plain.heatmap_logits.values > np.log(level / (1 - level))
+        )
         assert without.name == a
-        np.testing.assert_array_equal(without.logits > np.log(level / (1 - level)), kept)
+        np.testing.assert_array_equal(without.heatmap_logits.values > np.log(level / (1 - level)), kept)
         assert not (kept & lost).any()
         assert itself.area == 0
 
@@ -242,7 +244,7 @@ class MethodContract:
         own, rival, first, second, itself = (replace(found, presence_threshold=0.0) for found in founds)
         assert own.mask.all()
         assert own.threshold == 0
-        margin = restore(own.logits - rival.logits, own.placement)
+        margin = restore(own.heatmap_logits.values - rival.heatmap_logits.values, own.heatmap_logits.placement)
         assert margin.min() < 0 < margin.max()
         assert not first.mask[margin < -1e-3].any()
         assert not second.mask[margin > 1e-3].any()
@@ -255,7 +257,7 @@ class MethodContract:
         if kind in segmenter.accepts:
             result = segmenter.segment(picture(), [prompt, self.phrases[0]])
             assert result[0].prompt is prompt
-            assert np.abs(result[0].logits - result[1].logits).max() > 1e-4
+            assert np.abs(result[0].heatmap_logits.values - result[1].heatmap_logits.values).max() > 1e-4
         else:
             with pytest.raises(UnsupportedPromptError, match=kind.__name__):
                 segmenter.segment(picture(), [prompt])
@@ -271,7 +273,7 @@ class MethodContract:
     def test_odd_phrases_are_answered(self, segmenter: Segmenter, phrase: str) -> None:
         found = segmenter.segment(picture(), phrase)[0]
         assert found.name == phrase.strip()
-        assert np.isfinite(found.logits).all()
+        assert np.isfinite(found.heatmap_logits.values).all()
 
     def test_a_picture_encoded_by_another_model_is_refused(self, segmenter: Segmenter) -> None:
         foreign = replace(segmenter.encode(picture()), model="another")

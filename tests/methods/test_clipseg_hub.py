@@ -39,8 +39,8 @@ def test_released_weights(cats: bytes) -> None:
         pytest.skip(str(error))
     result = segmenter.segment(cats, ["a cat", "a remote", "a blanket"])
     expected = [[-7.4613, -7.4785, -7.3628], [-7.3268, -7.0899, -7.1333], [-6.9838, -6.7900, -6.8913]]
-    assert result[0].logits.shape == (352, 352)
-    np.testing.assert_allclose(result[0].logits[:3, :3], expected, atol=1e-3)
+    assert result[0].heatmap_logits.values.shape == (352, 352)
+    np.testing.assert_allclose(result[0].heatmap_logits.values[:3, :3], expected, atol=1e-3)
     model = segmenter.model
     condition = model.embed_texts(["a cat"])[0]  # type: ignore[attr-defined]
     torch.testing.assert_close(condition[:3], torch.tensor([0.5601, -0.0314, 0.1980]), atol=1e-3, rtol=0)

@@ -164,7 +164,7 @@ def test_equal_conditions_are_decoded_once(segmenter: DenseSegmenter, monkeypatc
     asked = ["hair", TextPrompt("hair", negatives=("dog", "a cat")), "dog", example, example]
     result = segmenter.segment(PHOTO, asked)
     assert rows == [4]
-    np.testing.assert_array_equal(result[3].logits, result[4].logits)
+    np.testing.assert_array_equal(result[3].heatmap_logits.values, result[4].heatmap_logits.values)
 
 
 def test_phrases_and_examples_are_embedded_once(segmenter: DenseSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_a_letterboxed_picture_keeps_its_shape(tmp_path: Path) -> None:
     assert ours.model.canvas((1, 5000)).canvas == (16, 128)
     assert ours.model.canvas((7, 3)).canvas == (128, 64)
     found = ours.segment(picture(300, 400), "hair")[0]
-    assert found.logits.shape == (96, 128)
+    assert found.heatmap_logits.values.shape == (96, 128)
     square = load_clipseg(tmp_path, device="cpu", dtype="float32", size=128)
     np.testing.assert_allclose(
         logits(ours.segment(picture(90, 90), "hair")), logits(square.segment(picture(90, 90), "hair")), atol=1e-6
@@ -215,13 +215,13 @@ def test_bfloat16_stays_close_and_answers_in_float32(tmp_path: Path) -> None:
     carried_over = logits(single.segment(ours.encode(PHOTO), list(WORDS)))
     assert 0 < np.linalg.norm(carried_over - exact) / np.linalg.norm(exact) < 2e-2
     with_example = ours.segment(PHOTO, VisualPrompt(EXAMPLE, np.ones(EXAMPLE.shape[:2], dtype=bool)))
-    assert np.isfinite(with_example[0].logits).all()
+    assert np.isfinite(with_example[0].heatmap_logits.values).all()
 
 
 def test_presence_without_a_head_is_the_peak_of_the_smoothed_map(segmenter: DenseSegmenter) -> None:
     found = segmenter.segment(PHOTO, "hair")[0]
     side = round(224 / 22)
-    smooth = torch.nn.functional.avg_pool2d(torch.from_numpy(found.logits)[None], side, stride=side // 2)
+    smooth = torch.nn.functional.avg_pool2d(torch.from_numpy(found.heatmap_logits.values)[None], side, stride=side // 2)
     assert found.presence == pytest.approx(float(smooth.max().sigmoid()), abs=1e-6)
     assert found.present
 

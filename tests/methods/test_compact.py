@@ -102,7 +102,7 @@ def test_the_first_convolutions_stay_in_float32(folder: Path, prompt: Any) -> No
     assert {p.dtype for p in network.encoder.stages.parameters()} == {torch.bfloat16}
     stems = [s.model.network.encoder.stem(torch.ones(1, 3, 32, 32)).float() for s in (exact, rough)]  # type: ignore[attr-defined]
     torch.testing.assert_close(*stems, rtol=2**-8, atol=0)  # rounded once, at the end
-    one, other = (s.segment(picture(), prompt)[0].logits for s in (exact, rough))
+    one, other = (s.segment(picture(), prompt)[0].heatmap_logits.values for s in (exact, rough))
     assert 0 < np.linalg.norm(other - one) < 0.1 * np.linalg.norm(one)
 
 
@@ -325,7 +325,9 @@ def calibrated(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Segmen
 
 def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) -> None:
     (plain,), (changed,) = (model.segment(picture(), "hair") for model in (loaded, calibrated))
-    np.testing.assert_allclose(changed.logits, 0.5 * plain.logits - 1.25, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        changed.heatmap_logits.values, 0.5 * plain.heatmap_logits.values - 1.25, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:
@@ -333,7 +335,7 @@ def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:
     founds = calibrated.segment(picture(), asked)
     hair, cat, without = founds
     for found in (hair, cat):
-        assert found.threshold == best_level(found.logits)
+        assert found.threshold == best_level(found.heatmap_logits.values)
         assert found.threshold < 0.5
         assert found.mask.any()
     assert hair.threshold != cat.threshold
@@ -356,10 +358,10 @@ def test_negatives_leave_a_mask_cut_at_the_level_of_what_remains(
 def test_the_own_level_leaves_out_what_is_no_picture(calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrated.model, "canvas", lambda size: letterbox(size, (96, 96)))  # type: ignore[attr-defined]
     (found,) = calibrated.segment(picture(), "hair")
-    top, left, height, width = (value // 4 for value in found.placement.content)
-    inside = found.logits[top : top + height, left : left + width]
-    assert inside.size < found.logits.size
-    assert found.threshold == best_level(inside) != best_level(found.logits)
+    top, left, height, width = (value // 4 for value in found.heatmap_logits.placement.content)
+    inside = found.heatmap_logits.values[top : top + height, left : left + width]
+    assert inside.size < found.heatmap_logits.values.size
+    assert found.threshold == best_level(inside) != best_level(found.heatmap_logits.values)
 
 
 def test_many_pictures_get_the_same_levels_as_one(calibrated: Segmenter) -> None:

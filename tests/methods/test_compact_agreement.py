@@ -148,10 +148,10 @@ def test_training_through_it_is_bounded() -> None:
 def test_cells_agree_before_their_answers_are_calibrated(agreeing: Path, alone: Path) -> None:
     one, other = load_compact(agreeing), load_compact(alone)
     (agreed,), (plain,) = (model.segment(picture(), "hair") for model in (one, other))
-    raw = (torch.from_numpy(plain.logits) + 1.25) / 0.5
+    raw = (torch.from_numpy(plain.heatmap_logits.values) + 1.25) / 0.5
     wanted = 0.5 * agree(raw[None, None], one.encode(picture()).features.alike)[0, 0].numpy() - 1.25
-    np.testing.assert_allclose(agreed.logits, wanted, rtol=1e-3, atol=1e-3)
-    assert np.abs(agreed.logits - plain.logits).max() > 1e-2
+    np.testing.assert_allclose(agreed.heatmap_logits.values, wanted, rtol=1e-3, atol=1e-3)
+    assert np.abs(agreed.heatmap_logits.values - plain.heatmap_logits.values).max() > 1e-2
     assert agreed.presence == pytest.approx(plain.presence)
 
 
@@ -160,7 +160,9 @@ def test_pictures_beside_each_other_agree_as_they_do_alone(agreeing: Path) -> No
     other = np.ascontiguousarray(picture()[:, ::-1])
     together = list(model.segment_many([other, picture()], "hair"))
     for image, (found,) in zip((other, picture()), together, strict=True):
-        np.testing.assert_allclose(found.logits, model.segment(image, "hair")[0].logits, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            found.heatmap_logits.values, model.segment(image, "hair")[0].heatmap_logits.values, rtol=1e-3, atol=1e-3
+        )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -169,6 +171,10 @@ def test_what_was_encoded_for_each_cell_alone_is_read_with_agreement(
 ) -> None:
     """How a model is run is the reader's, and its precision: the same weights read what each other encoded."""
     for reader, writer in ((agreeing, alone), (alone, agreeing)):
-        wanted = load_compact(reader).segment(picture(), "hair")[0].logits
-        found = load_compact(reader, dtype=dtype).segment(load_compact(writer).encode(picture()), "hair")[0].logits
+        wanted = load_compact(reader).segment(picture(), "hair")[0].heatmap_logits.values
+        found = (
+            load_compact(reader, dtype=dtype)
+            .segment(load_compact(writer).encode(picture()), "hair")[0]
+            .heatmap_logits.values
+        )
         assert np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < (1e-4 if dtype == torch.float32 else 0.1)

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from tests.fakes import BrightnessSegmenter
+from tests.segmentations import dense_found
 from tests.train.pictures import trained_weights, write_small_clipseg, write_table
 from wordmask.data.csv_table import CsvTable
 from wordmask.errors import DataError, TrainingError
@@ -38,10 +39,10 @@ class Knows(BrightnessSegmenter):
     def __init__(self, words: dict[str, float]) -> None:
         self.words = words
 
-    def _find(self, encoded: Any, prompt: Any, threshold: float) -> Found:
+    def _find(self, encoded: Any, prompt: Any, threshold: float, presence_threshold: float | None = None) -> Found:
         sign = self.words.get(prompt.name, 0.0)
         logits = (sign * (encoded.features - 127.5) / 16).astype(np.float32)
-        return Found(prompt, logits, encoded.placement, 0.97 if sign else 0.02, threshold, 0.5)
+        return dense_found(prompt, logits, encoded.placement, presence=0.97 if sign else 0.02, threshold=threshold)
 
 
 def write_halves(folder: Path, rows: dict[str, str]) -> Path:

@@ -85,9 +85,11 @@ def test_the_trained_model_answers_as_it_did_in_training(models: Path, table: Pa
     run(table, models / "compact", recipe)
     student = open_student(tmp_path / "run" / "last", recipe)
     photo = table.parent / "photos" / "0.png"
-    live = student.segmenter().segment(photo, "red square")[0].logits
+    live = student.segmenter().segment(photo, "red square")[0].heatmap_logits.values
     loaded = (
-        wordmask.load(tmp_path / "run" / "last", device="cpu", dtype="float32").segment(photo, "red square")[0].logits
+        wordmask.load(tmp_path / "run" / "last", device="cpu", dtype="float32")
+        .segment(photo, "red square")[0]
+        .heatmap_logits.values
     )
     np.testing.assert_allclose(live, loaded, atol=1e-4)  # norms folded or not
 

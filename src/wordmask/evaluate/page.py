@@ -16,7 +16,7 @@ from wordmask.formats.files import write
 from wordmask.formats.overlay import draw_overlay
 from wordmask.ops.geometry import squash
 from wordmask.prompts import TextPrompt
-from wordmask.results import Found, Segmentation
+from wordmask.results import Found, MaskLogits, Segmentation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -126,7 +126,15 @@ def _true(query: Query, fitting: Fitting, size: tuple[int, int]) -> Found:
     """Return a truth as if it had been found."""
     mask = _shown_truth(query.mask, fitting)
     logits = np.where(mask, np.float32(_SURE), np.float32(-_SURE))
-    return Found(query.prompt, logits, squash(size, size), float(mask.any()), 0.5, 0.5)
+    dense = MaskLogits(logits, squash(size, size))
+    return Found(
+        query.prompt,
+        float(mask.any()),
+        threshold=0.5,
+        presence_threshold=0.5,
+        size=size,
+        heatmap_logits=dense,
+    )
 
 
 def _shown_truth(mask: NDArray[np.bool_], fitting: Fitting) -> NDArray[np.bool_]:

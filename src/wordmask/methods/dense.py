@@ -27,7 +27,7 @@ from wordmask.images import ImageInput, RgbImage, load_image
 from wordmask.ops.probability import best_level
 from wordmask.ops.resize import place
 from wordmask.prompts import MixedPrompt, Prompt, PromptInput, TextPrompt, VisualPrompt, as_prompts
-from wordmask.results import Found, Segmentation
+from wordmask.results import Found, MaskLogits, Segmentation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,6 +87,7 @@ class DenseSegmenter:
         dtype: In which precision the model computes; pixels and logits are float32 in any case.
     """
 
+    joint_vocabulary = False
     trainable = False
     exportable = False
 
@@ -118,7 +119,12 @@ class DenseSegmenter:
         return next(iter(self._encode_all([load_image(image)])))
 
     def segment(
-        self, image: ImageInput | Encoded, prompts: PromptInput, *, threshold: float | None = None
+        self,
+        image: ImageInput | Encoded,
+        prompts: PromptInput,
+        *,
+        threshold: float | None = None,
+        presence_threshold: float | None = None,
     ) -> Segmentation:
         """Return one `Found` per prompt, in order.
 
@@ -127,6 +133,7 @@ class DenseSegmenter:
             prompts: A phrase or prompt, or several.
             threshold: Probability above which a pixel belongs to a mask; None takes the model's, which may be a level
                 of its own for each mask (`ops.probability.best_level`).
+            presence_threshold: Presence below which a mask is empty; None takes the model's.
 
         Raises:
             ImageError: If the picture cannot be read, or was encoded with other weights; another device or precision
@@ -138,7 +145,7 @@ class DenseSegmenter:
         if not isinstance(image, Encoded):
             image = self.encode(image)
         image.require(self.name)
-        return self._answer(image, plan, level)
+        return self._answer(image, plan, level, self._presence_limit(presence_threshold))
 
     def segment_many(
         self,
@@ -147,6 +154,7 @@ class DenseSegmenter:
         *,
         batch_size: int = 8,
         threshold: float | None = None,
+        presence_threshold: float | None = None,
     ) -> Iterator[Segmentation]:
         """Yield one `Segmentation` per picture, in order; `batch_size` pictures are read and encoded together.
 
@@ -158,14 +166,16 @@ class DenseSegmenter:
             got = f"a single picture ({quote(images) if isinstance(images, str) else type(images).__name__})"
             raise ImageError(sentence(got, "several", "pass a list of pictures, or call segment for one"))
         size = _batch_size(batch_size)
-        return self._segment_all(iter(images), self._plan(prompts), size, self._level(threshold))
+        return self._segment_all(
+            iter(images), self._plan(prompts), size, self._level(threshold), self._presence_limit(presence_threshold)
+        )
 
     def _segment_all(
-        self, images: Iterator[ImageInput], plan: Plan, batch_size: int, level: float | None
+        self, images: Iterator[ImageInput], plan: Plan, batch_size: int, level: float | None, limit: float
     ) -> Iterator[Segmentation]:
         while batch := [load_image(image) for image in itertools.islice(images, batch_size)]:
             for encoded in self._encode_all(batch):
-                yield self._answer(encoded, plan, level)
+                yield self._answer(encoded, plan, level, limit)
 
     def _encode_all(self, pictures: list[RgbImage]) -> list[Encoded]:
         """Encode pictures; those of equal canvas go through the network together."""
@@ -233,7 +243,7 @@ class DenseSegmenter:
         return condition
 
     @torch.inference_mode()
-    def _answer(self, encoded: Encoded, plan: Plan, level: float | None) -> Segmentation:
+    def _answer(self, encoded: Encoded, plan: Plan, level: float | None, limit: float) -> Segmentation:
         """Decode, chunk by chunk, and put the results together."""
         features = _mapped(encoded.features, lambda tensor: tensor.to(plan.conditions))
         logits, presences = self._decode(features, plan.conditions)
@@ -246,8 +256,16 @@ class DenseSegmenter:
                 cut = max(cut, LOWEST)
                 values = _without(values, rival, cut)
             presence = _peak(values, encoded.placement) if presences is None else float(presences[own])
-            limit = self.model.presence_threshold
-            founds.append(Found(prompt, values, encoded.placement, presence, cut, limit))
+            founds.append(
+                Found(
+                    prompt,
+                    presence,
+                    threshold=cut,
+                    presence_threshold=limit,
+                    size=encoded.size,
+                    heatmap_logits=MaskLogits(values, encoded.placement),
+                )
+            )
         return Segmentation(encoded.size, tuple(founds), encoded.image, self.name)
 
     def _decode(self, features: Any, conditions: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -268,22 +286,28 @@ class DenseSegmenter:
     def _level(self, threshold: float | None) -> float | None:
         """The threshold asked for or, where none was, the model's; None is a level of its own for each mask."""
         chosen = self.model.threshold if threshold is None else threshold
-        if chosen is None:
-            return None
-        try:
-            level = float(chosen)
-        except (TypeError, ValueError, OverflowError):
-            level = math.nan
-        if not 0 <= level <= 1:
-            got = f"the threshold {quote(threshold)}"
-            raise PromptError(sentence(got, "a probability from 0 to 1", "pass for example threshold=0.5"))
-        return level
+        return None if chosen is None else _probability(chosen, "threshold")
+
+    def _presence_limit(self, threshold: float | None) -> float:
+        return _probability(self.model.presence_threshold if threshold is None else threshold, "presence_threshold")
 
 
 def _is_single(images: Any) -> bool:
     """Whether something is one picture where many are meant; arrays of up to three dimensions are one."""
     named = isinstance(images, str | bytes | os.PathLike | RgbImage | Encoded) or hasattr(images, "read")
     return named or not isinstance(images, Iterable) or getattr(images, "ndim", 4) <= 3
+
+
+def _probability(value: Any, name: str) -> float:
+    """A number from 0 to 1, or a PromptError."""
+    try:
+        probability = float(value)
+    except (TypeError, ValueError, OverflowError):
+        probability = math.nan
+    if not 0 <= probability <= 1:
+        got = f"the {name.replace('_', ' ')} {quote(value)}"
+        raise PromptError(sentence(got, "a probability from 0 to 1", f"pass for example {name}=0.5"))
+    return probability
 
 
 def _batch_size(value: Any) -> int:

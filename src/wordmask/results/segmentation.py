@@ -1,0 +1,136 @@
+"""The result of segmenting one image with a list of prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from wordmask.errors import MissingExtraError, PromptError, quote, sentence
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from wordmask.images import ImageInput, RgbImage
+    from wordmask.results.found import Found
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmentation:
+    """The results for all prompts about one image, in the order of the prompts.
+
+    Attributes:
+        size: `(height, width)` of the input.
+        founds: One per prompt.
+        image: The input, when it was kept.
+        model: Name of the model.
+    """
+
+    size: tuple[int, int]
+    founds: tuple[Found, ...]
+    image: RgbImage | None
+    model: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the prompts are called, duplicates included."""
+        return tuple(found.name for found in self.founds)
+
+    def __len__(self) -> int:
+        return len(self.founds)
+
+    def __iter__(self) -> Iterator[Found]:
+        return iter(self.founds)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names or name in self.founds
+
+    @overload
+    def __getitem__(self, key: int | str) -> Found: ...
+    @overload
+    def __getitem__(self, key: slice) -> tuple[Found, ...]: ...
+    def __getitem__(self, key: int | str | slice) -> Found | tuple[Found, ...]:
+        """Return an answer by position, or the first one by the prompt's name.
+
+        Raises:
+            PromptError: If no prompt has that name.
+            IndexError: If there is no such position.
+        """
+        if not isinstance(key, str):
+            return self.founds[key]
+        for found in self.founds:
+            if found.name == key.strip():
+                return found
+        asked = ", ".join(repr(name) for name in self.names)
+        raise PromptError(sentence(f"the name {quote(key)}", f"one of {asked}", "use a prompt that was asked"))
+
+    def __repr__(self) -> str:
+        height, width = self.size
+        return f"Segmentation({self.model}, {height} x {width}, {list(self.founds)})"
+
+    def save(self, path: str | os.PathLike[str], image: ImageInput | None = None) -> None:
+        """Draw masks, outlines and labels over the picture and write it; the suffix chooses the file type.
+
+        Args:
+            path: Where to; PNG when there is no suffix.
+            image: The input image, needed when the result did not keep it.
+
+        Raises:
+            ImageError: If there is no picture to draw on, or it has another size.
+            OutputError: If the path is none, its suffix is unknown or the file cannot be written.
+        """
+        from wordmask.formats.overlay import save_overlay
+
+        save_overlay(self, path, image=image)
+
+    def to_coco(self) -> dict[str, Any]:
+        """Return a COCO data set of this one picture: images, categories, and annotations with lossless RLE.
+
+        One annotation per instance; `iscrowd` is 0, `bbox` is XYWH, `score` and `presence` come along.
+        """
+        from wordmask.formats.coco import to_coco
+
+        return to_coco([self])
+
+    def to_label_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Return `(H, W)`: 0 for background, `i + 1` where prompt `i` is the most probable of the masks that claim it.
+
+        uint8 for up to 255 prompts, else uint16. Among equals the earlier prompt wins.
+        """
+        labels = np.zeros(self.size, dtype=np.uint8 if len(self) <= 255 else np.uint16)
+        best = np.full(self.size, -np.inf, dtype=np.float32)
+        for index, found in enumerate(self.founds, start=1):
+            x0, y0, x1, _ = found.packed.window
+            claimed = found.packed.crop()
+            for y, strip in found.strips(found.packed.window):
+                place = np.s_[y : y + len(strip), x0:x1]
+                wins = claimed[y - y0 : y - y0 + len(strip)] & (strip > best[place])
+                np.copyto(labels[place], labels.dtype.type(index), where=wins)
+                np.copyto(best[place], strip, where=wins)
+        return labels
+
+    def to_supervision(self) -> Any:
+        """Return the instances as `supervision.Detections`; `class_id` is the prompt's position.
+
+        Raises:
+            MissingExtraError: If supervision is not installed.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            remedy = "run `pip install wordmask[supervision]`"
+            raise MissingExtraError(sentence("no supervision package", "supervision", remedy)) from error
+        rows = [(index, instance) for index, found in enumerate(self.founds) for instance in found.instances]
+        if not rows:
+            return supervision.Detections.empty()
+        return supervision.Detections(
+            xyxy=np.array([instance.box for _, instance in rows], dtype=np.float32),
+            mask=np.stack([instance.mask for _, instance in rows]),
+            confidence=np.array([instance.score for _, instance in rows], dtype=np.float32),
+            class_id=np.array([index for index, _ in rows], dtype=np.int64),
+            data={"class_name": np.array([self.names[index] for index, _ in rows])},
+        )
