@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from torch import Tensor
 from tests.methods.test_clipseg_decoder import GOLDEN
 from wordmask.backbones.clip import build_clip
 from wordmask.errors import CheckpointError
+from wordmask.methods.clipseg import visual_tower
 from wordmask.methods.clipseg.position_table import resize_position_table
 from wordmask.methods.clipseg.token_mask import TokenMask
 from wordmask.methods.clipseg.visual_tower import VisualTower
@@ -161,3 +164,21 @@ def test_token_masks_name_the_entries_they_multiply() -> None:
 def test_impossible_settings_are_a_checkpoint_error() -> None:
     with pytest.raises(CheckpointError, match="CLIP settings"):
         build_clip({**VISION, "num_attention_heads": 5}, TEXT, projection_dim=24)
+
+
+def test_threads_share_the_position_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More shapes than tables are kept, so that threads drop each other's while they ask for their own."""
+    vision, like = tower(), torch.zeros(1)
+    monkeypatch.setattr(visual_tower, "resize_position_table", lambda table, height, width: torch.zeros(height, width))
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def ask(start: int) -> bool:
+        grids = [((start + step) % 40 + 1, 2) for step in range(3000)]
+        return all(vision._table(grid, like).shape == grid for grid in grids)
+
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(ask, range(0, 40, 5)))
+    finally:
+        sys.setswitchinterval(usual)

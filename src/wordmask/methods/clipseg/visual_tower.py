@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wordmask.backbones.clip_block import take_blocks
 from wordmask.methods.clipseg.position_table import resize_position_table
+from wordmask.ops.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 TABLES_KEPT = 16
 """Position tables of that many picture shapes stay in memory (1.5 MB each at 352 px)."""
+
+PositionTables = BoundedCache[tuple[int, int, torch.dtype, torch.device], Tensor]
+"""Resized tables by (rows, columns, precision, device)."""
 
 
 class VisualTower(nn.Module):
@@ -43,7 +47,7 @@ class VisualTower(nn.Module):
         self.norm_in, self.norm_out = vision.pre_layrnorm, vision.post_layernorm
         self.blocks = take_blocks(vision.encoder.layers, config.num_attention_heads, config.hidden_act)
         self.projection = clip.visual_projection
-        self._tables: dict[tuple[int, int, torch.dtype, torch.device], Tensor] = {}
+        self._tables = PositionTables(TABLES_KEPT)
         self.requires_grad_(False)
 
     def grid(self, pixels: Tensor) -> tuple[int, int]:
@@ -85,11 +89,7 @@ class VisualTower(nn.Module):
 
     def _table(self, grid: tuple[int, int], like: Tensor) -> Tensor:
         key = (*grid, like.dtype, like.device)
-        if key not in self._tables:
-            if len(self._tables) >= TABLES_KEPT:
-                self._tables.pop(next(iter(self._tables)))
-            self._tables[key] = resize_position_table(self.positions, *grid).to(like)
-        return self._tables[key]
+        return self._tables.get_or_compute(key, lambda: resize_position_table(self.positions, *grid).to(like))
 
 
 def weakened(query: Tensor, key: Tensor, value: Tensor, *, factors: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from wordmask.backbones.clip_block import take_blocks
-from wordmask.methods.clipseg.visual_tower import VisualTower
+from wordmask.methods.clipseg.visual_tower import TABLES_KEPT, PositionTables, VisualTower
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,7 @@ class VitTower(VisualTower):
         self.norm_in, self.norm_out = nn.Identity(), vit.norm
         self.blocks = take_blocks(vit.blocks, settings["num_attention_heads"], settings["hidden_act"])
         self.projection = projection
-        self._tables: dict[tuple[int, int, torch.dtype, torch.device], Tensor] = {}
+        self._tables = PositionTables(TABLES_KEPT)
         self.requires_grad_(False)
 
 
