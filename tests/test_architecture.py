@@ -49,11 +49,10 @@ RANK = {package: len(LAYERS) - layer for layer, packages in enumerate(LAYERS) fo
 RANK["__init__"] = 0  # `from wordmask import __version__`
 
 # Imports against the layers that serve type checkers only: a contract names what a data set yields.
-TYPES_ONLY = {("contracts", "wordmask.data.sample"), ("formats", "wordmask.results")}  # TODO: the first alone
+TYPES_ONLY = {("contracts", "wordmask.data.sample")}
 
 # Circles between files through imports for type checkers. TODO: empty; their owners are removing them.
 KNOWN_CYCLES = (
-    {"formats.coco", "formats.overlay", "formats.plates", "results", "results.segmentation"},
     {"evaluate.compare", "evaluate.page"},
     {"methods.clipseg.loader", "methods.clipseg.saving", "methods.clipseg.towers"},
 )

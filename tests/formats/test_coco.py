@@ -12,10 +12,14 @@ from pycocotools.coco import COCO
 
 from tests.segmentations import SIZE, found, logits, segmentation
 from wordmask.errors import OutputError
-from wordmask.formats.coco import save_coco, to_coco
+from wordmask.formats.coco import CocoAnnotations
 
 # pycocotools has yet to follow NumPy 2 in a signature.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def _annotations(results: list) -> CocoAnnotations:
+    return CocoAnnotations(result.annotated() for result in results)
 
 
 def _two() -> list:
@@ -29,10 +33,16 @@ def _two() -> list:
 
 
 def test_fields() -> None:
-    data = to_coco(_two())
+    data = _annotations(_two()).content()
     assert data["images"] == [
-        {"id": 1, "file_name": "photo.jpg", "height": 40, "width": 60},
-        {"id": 2, "file_name": "image-2", "height": 40, "width": 60},
+        {
+            "id": 1,
+            "file_name": "photo.jpg",
+            "height": 40,
+            "width": 60,
+            "presence": {"eye": 0.8, "elephant": 0.1, "hair": 0.9},
+        },
+        {"id": 2, "file_name": "image-2", "height": 40, "width": 60, "presence": {"hair": 0.9}},
     ]
     assert data["categories"] == [{"id": 1, "name": "eye"}, {"id": 2, "name": "elephant"}, {"id": 3, "name": "hair"}]
     rows = [(a["id"], a["image_id"], a["category_id"], a["iscrowd"]) for a in data["annotations"]]
@@ -46,14 +56,14 @@ def test_fields() -> None:
 def test_masks_are_lossless() -> None:
     results = _two()
     instances = [instance for result in results for answer in result for instance in answer.instances]
-    for annotation, instance in zip(to_coco(results)["annotations"], instances, strict=True):
+    for annotation, instance in zip(_annotations(results).content()["annotations"], instances, strict=True):
         np.testing.assert_array_equal(coco_mask.decode(annotation["segmentation"]), instance.mask)
         assert coco_mask.area(annotation["segmentation"]) == annotation["area"]
         np.testing.assert_array_equal(coco_mask.toBbox(annotation["segmentation"]), annotation["bbox"])
 
 
 def test_pycocotools_loads_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = save_coco(_two(), tmp_path / "out" / "coco.json")
+    path = _annotations(_two()).save(tmp_path / "out" / "coco.json")
     library = COCO(str(path))
     assert library.getImgIds() == [1, 2]
     mask = library.annToMask(library.loadAnns(library.getAnnIds(imgIds=1, catIds=3))[0])
@@ -63,7 +73,7 @@ def test_pycocotools_loads_the_file(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_a_result_of_its_own() -> None:
     result = _two()[0]
-    assert result.to_coco() == to_coco([result])
+    assert result.to_coco() == _annotations([result]).content()
     assert json.loads(json.dumps(result.to_coco())) == result.to_coco()
 
 
@@ -75,10 +85,10 @@ def test_nothing_found() -> None:
 
 
 def test_names_of_any_script(tmp_path: Path) -> None:
-    path = save_coco([segmentation(found("猫 🐈", logits()))], tmp_path / "a.json")
+    path = _annotations([segmentation(found("猫 🐈", logits()))]).save(tmp_path / "a.json")
     assert "猫 🐈" in path.read_text(encoding="utf-8")
 
 
 def test_unwritable(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"the folder"):
-        save_coco(_two(), tmp_path)
+        _annotations(_two()).save(tmp_path)

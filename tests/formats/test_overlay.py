@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,6 @@ from tests.segmentations import found, logits, segmentation
 from wordmask.errors import ImageError, MissingExtraError, OutputError
 from wordmask.formats.colours import INK, palette, to_oklab
 from wordmask.formats.lettering import lettered, shortened, width_of
-from wordmask.formats.overlay import draw_overlay
 from wordmask.formats.style import Style
 from wordmask.results import Found, Segmentation
 
@@ -25,7 +25,7 @@ def _found(name: str, *boxes: tuple[int, int, int, int], **other: float) -> Foun
 
 
 def _drawn(*founds: Found) -> np.ndarray:
-    return np.asarray(draw_overlay(segmentation(*founds, size=SIZE)))
+    return np.asarray(segmentation(*founds, size=SIZE).overlay())
 
 
 def test_masks_are_tinted_and_the_rest_is_dimmed() -> None:
@@ -86,7 +86,7 @@ def test_colours_stay_with_their_prompt() -> None:
 
 def test_the_picture_is_not_touched() -> None:
     result = segmentation(_found("a", (5, 5, 15, 15)), size=SIZE)
-    draw_overlay(result)
+    result.overlay()
     assert result.image is not None
     assert (result.image.pixels == 120).all()
 
@@ -121,7 +121,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 5000), (5000, 1), (2, 2), (9, 9), (30, 40), (20, 2000), (3000, 60)])
 def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
     answers = [found(f"thing {i}", logits((i, i, i + 12, i + 9)), size=size) for i in range(10)]
-    image = draw_overlay(segmentation(*answers, found("none", logits(), size=size), size=size))
+    image = segmentation(*answers, found("none", logits(), size=size), size=size).overlay()
     assert image.size == size[::-1]
     assert image.mode == "RGB"
 
@@ -136,14 +136,14 @@ def test_sizes_of_lines_and_letters_follow_the_picture() -> None:
 
 def test_hundreds_of_specks_are_drawn() -> None:
     values = np.where(np.random.default_rng(0).random((100, 150)) < 0.1, 4, -4).astype(np.float32)
-    assert draw_overlay(segmentation(found("dust", values, size=SIZE), size=SIZE)).size == (600, 400)
+    assert segmentation(found("dust", values, size=SIZE), size=SIZE).overlay().size == (600, 400)
 
 
 # --- saving ---
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.jpeg", "JPEG"), ("a.webp", "WEBP"), ("a", "PNG")]
+    ("name", "kind"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.jpeg", "JPEG"), ("a.webp", "WEBP")]
 )
 def test_the_suffix_chooses_the_type(tmp_path: Path, name: str, kind: str) -> None:
     segmentation(_found("a", (5, 5, 15, 15)), size=SIZE).save(tmp_path / name)
@@ -156,15 +156,15 @@ def test_png_holds_what_was_drawn(tmp_path: Path) -> None:
     result = segmentation(_found("a", (5, 5, 15, 15)), size=SIZE)
     result.save(str(tmp_path / "a.png"))
     with Image.open(tmp_path / "a.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), np.asarray(draw_overlay(result)))
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(result.overlay()))
 
 
 def test_another_picture_can_be_drawn_on() -> None:
     result = segmentation(_found("a", (5, 5, 15, 15)), size=SIZE)
     without = Segmentation(result.size, result.founds, None, "fake")
     grey = np.full((*SIZE, 3), 120, dtype=np.uint8)
-    np.testing.assert_array_equal(np.asarray(draw_overlay(without, image=grey)), np.asarray(draw_overlay(result)))
-    with pytest.raises(ImageError, match=r"did not keep its picture.*pass it"):
+    np.testing.assert_array_equal(np.asarray(without.overlay(grey)), np.asarray(result.overlay()))
+    with pytest.raises(ImageError, match=r"did not keep its image.*pass it"):
         without.save("a.png")
     with pytest.raises(ImageError, match=r"size \(10, 10\).*\(400, 600\)"):
         without.save("a.png", grey[:10, :10])
@@ -176,11 +176,27 @@ def test_unknown_suffix(tmp_path: Path, name: str) -> None:
         segmentation(_found("a"), size=SIZE).save(tmp_path / name)
 
 
-def test_folder_in_place_of_a_file(tmp_path: Path) -> None:
-    (tmp_path / "v1.5").mkdir()
-    for folder in (tmp_path, tmp_path / "v1.5"):
-        with pytest.raises(OutputError, match=r"the folder"):
-            segmentation(_found("a"), size=SIZE).save(folder)
+@pytest.mark.parametrize("name", ["new", "v1.5", "old"])
+def test_a_folder_gets_everything(tmp_path: Path, name: str) -> None:
+    """A path without suffix, or a folder that exists, whatever it is called."""
+    if name != "new":
+        (tmp_path / name).mkdir()
+    result = segmentation(_found("left eye", (5, 5, 15, 15)), _found("elephant", presence=0.1), size=SIZE)
+    files = result.save(tmp_path / name)
+    names = ["photo.overlay.png", "photo.mask-left-eye.png", "photo.mask-elephant.png", "coco.json"]
+    assert [path.name for path in files] == names
+    assert sorted(names) == sorted(path.name for path in (tmp_path / name).iterdir())
+    with Image.open(files[0]) as image:
+        np.testing.assert_array_equal(np.asarray(image), np.asarray(result.overlay()))
+    with Image.open(files[1]) as image:
+        np.testing.assert_array_equal(np.asarray(image) > 0, result[0].mask)
+    assert json.loads(files[-1].read_text(encoding="utf-8")) == result.to_coco()
+
+
+def test_annotations_alone(tmp_path: Path) -> None:
+    result = segmentation(_found("a", (5, 5, 15, 15)), size=SIZE)
+    assert result.save(tmp_path / "a.json") == (tmp_path / "a.json",)
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == result.to_coco()
 
 
 def test_too_large_for_the_type(tmp_path: Path) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wordmask.cli.printed import escaped, escaped_json, replaced
+from wordmask.cli.printed import escaped, escaped_json
 from wordmask.cli.sources import SUFFIXES, Source, StandardInput
 from wordmask.errors import OutputError, quote, sentence
-from wordmask.formats.files import shortened
-from wordmask.results import Found, Segmentation
+from wordmask.formats.coco import CocoAnnotations
+from wordmask.formats.folder import ResultFolder
+from wordmask.results import Found, Instance, Segmentation
 
 DEFAULT_FOLDER = Path("segmented")
 OVERLAYS = (".png", ".jpg", ".jpeg", ".webp")
@@ -23,20 +24,20 @@ _OTHER_PICTURES = (SUFFIXES | {".eps", ".heic", ".heif", ".ico", ".pdf", ".qoi",
 
 @dataclass
 class Destination:
-    """Writes what a run finds.
+    """Files that a run writes: one overlay, a folder, a file of COCO annotations, or nothing.
 
     Attributes:
-        overlay: The overlay of the one picture goes here.
-        folder: `NAME.overlay.png` and `NAME.mask-PHRASE.png` of every picture go here.
-        coco: The annotations of the whole run go here.
+        overlay: File of the overlay of the one image.
+        folder: Folder of overlays, masks and annotations of all images.
+        coco: File of the annotations of all images, without a folder.
         written: Whether there is any file yet; folders are made with the first one.
     """
 
     overlay: Path | None = None
-    folder: Path | None = None
+    folder: ResultFolder | None = None
     coco: Path | None = None
     written: bool = False
-    _stems: set[str] = field(default_factory=set)
+    _annotations: CocoAnnotations = field(default_factory=CocoAnnotations)
 
     @classmethod
     def choose(cls, out: str | Path | None, *, pictures: Sequence[Source], write_nothing: bool) -> Destination:
@@ -66,49 +67,35 @@ class Destination:
         if out.suffix.lower() in _OTHER_PICTURES and not os.path.isdir(out):
             expected = f"a folder, or a file that ends in {', '.join((*OVERLAYS, '.json'))}"
             raise OutputError(sentence(f"the output {quote(out)}", expected, "change the suffix in --out"))
-        return cls(folder=out, coco=_writable(out / "coco.json"))
+        folder = ResultFolder(out)
+        _writable(folder.coco_path)
+        return cls(folder=folder)
 
     def write(self, result: Segmentation, name: str) -> list[Path]:
-        """Write one picture's files and return their paths, and that of the annotations, which follow at the end."""
-        annotations = [self.coco] if self.coco else []
+        """Write one image's files and return their paths, and that of the annotations, which `finish` writes."""
         if self.overlay:
-            result.save(self.overlay)
             self.written = True
-            return [self.overlay]
-        if not self.folder:
-            return annotations
-        from wordmask.formats.png import save_masks
-
-        stem = self._new_stem(name)
-        overlay = self.folder / f"{stem}.overlay.png"
-        result.save(overlay)
-        self.written = True
-        return [overlay, *save_masks(result, self.folder, prefix=f"{stem}.mask-"), *annotations]
-
-    def finish(self, results: Iterator[Segmentation]) -> None:
-        """Take the results one by one, so that one is held at a time, and write the annotations of all, if any."""
+            return list(result.save(self.overlay))
+        if self.folder:
+            files = self.folder.add(result.annotated(), name=name)
+            self.written = True
+            return [*files, self.folder.coco_path]
         if self.coco:
-            from wordmask.formats.coco import to_coco, write_coco
+            self._annotations.add(result.annotated())
+            return [self.coco]
+        return []
 
-            content = to_coco(results)
-            if content["images"]:
-                write_coco(content, self.coco)
-                self.written = True
-        else:
-            for _ in results:
-                pass
+    def finish(self) -> None:
+        """Write the annotations of all images, if there were any."""
+        if self.folder:
+            self.folder.finish()
+        elif self.coco and len(self._annotations):
+            self._annotations.save(self.coco)
+            self.written = True
 
     def summary(self) -> str:
         """Say where the files are."""
-        return escaped(f"Written to {self.folder or self.overlay or self.coco}")
-
-    def _new_stem(self, name: str) -> str:
-        """Name the files after the picture; a number tells apart pictures of the same name from several folders."""
-        stem = shortened(replaced(Path(name.removeprefix("sample:")).stem).replace(" ", "-"))
-        choices = (stem, *(f"{stem}-{number}" for number in range(2, len(self._stems) + 3)))
-        chosen = next(choice for choice in choices if choice.casefold() not in self._stems)
-        self._stems.add(chosen.casefold())
-        return chosen
+        return escaped(f"Written to {self.folder.folder if self.folder else self.overlay or self.coco}")
 
 
 def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
@@ -146,8 +133,14 @@ def _found_json(found: Found) -> dict[str, Any]:
         "area": found.area,
         "box": found.box,
         "mask": encode_packed(found.packed),
-        "instances": [{"box": i.box, "area": i.area, "score": round(float(i.score), 4)} for i in found.instances],
+        "instances": [_instance_json(instance) for instance in found.instances],
     }
+
+
+def _instance_json(instance: Instance) -> dict[str, Any]:
+    quality = None if instance.mask_score is None else round(float(instance.mask_score), 4)
+    score = round(float(instance.score), 4)
+    return {"box": instance.box, "area": instance.area, "score": score, "mask_score": quality}
 
 
 def _found_text(found: Found, pixels: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from wordmask.cli.output import Destination
     from wordmask.contracts import Segmenter
-    from wordmask.errors import WordmaskError
     from wordmask.prompts import Prompt
     from wordmask.results import Segmentation
 
@@ -77,12 +76,11 @@ def segment(
         from wordmask.api import load
 
         segmenter = load(model, device=device, dtype=dtype, revision=revision)
-        run = _Run(
-            segmenter, sources, prompts, threshold, presence_threshold, destination, as_json, quiet, failed=len(errors)
-        )
-        destination.finish(run.results())
-        if run.stopped:
-            raise run.stopped
+        run = _Run(segmenter, prompts, threshold, presence_threshold, destination, as_json, quiet, failed=len(errors))
+        try:
+            run.segment_all(sources)
+        finally:
+            destination.finish()
     if destination.written and not (quiet or as_json):
         typer.echo(destination.summary())
     if run.failed:
@@ -91,15 +89,13 @@ def segment(
 
 @dataclass
 class _Run:
-    """One pass over the pictures.
+    """One pass over the images.
 
     Attributes:
-        failed: How many pictures, or words that should have named some, could not be read.
-        stopped: What ended the run before the last picture.
+        failed: Number of images, or arguments that should have named some, that could not be read.
     """
 
     segmenter: Segmenter
-    sources: Sequence[Source]
     prompts: tuple[Prompt, ...]
     threshold: float | None
     presence_threshold: float | None
@@ -107,38 +103,32 @@ class _Run:
     as_json: bool
     quiet: bool
     failed: int = 0
-    stopped: WordmaskError | OSError | None = None
 
-    def results(self) -> Iterator[Segmentation]:
-        """Segment, write and print picture by picture.
+    def segment_all(self, sources: Sequence[Source]) -> None:
+        """Segment, write and print image by image.
 
-        The error of a picture that is alone goes to the caller. One that is no picture's, such as a full disk or a
-        closed standard output, ends the results and is kept, so that what was done can be brought home.
+        Raises:
+            ImageError: The only image cannot be read; of several, the errors are printed and counted.
+            WordmaskError: What is not one image's fault, such as a full disk.
         """
-        from wordmask.errors import ImageError, WordmaskError
+        from wordmask.errors import ImageError
 
-        alone = len(self.sources) == 1 and not self.failed
-        for source in _with_progress(self.sources, hidden=self.quiet):
+        alone = len(sources) == 1 and not self.failed
+        for source in _with_progress(sources, hidden=self.quiet):
             try:
-                result = self._segment(source)
-                files = self.destination.write(result, label(source))
-                yield result  # before it is printed: files that are there belong in the annotations
-                self._print(result, label(source), files)
+                self._segment(source)
             except ImageError as error:
                 if alone:
                     raise
                 complain(error)
                 self.failed += 1
-            except (WordmaskError, OSError) as error:
-                self.stopped = error
-                return
 
-    def _segment(self, source: Source) -> Segmentation:
-        result = self.segmenter.segment(source, self.prompts, threshold=self.threshold)
-        if self.presence_threshold is not None:
-            founds = (replace(found, presence_threshold=self.presence_threshold) for found in result)
-            result = replace(result, founds=tuple(founds))
-        return result
+    def _segment(self, source: Source) -> None:
+        result = self.segmenter.segment(
+            source, self.prompts, threshold=self.threshold, presence_threshold=self.presence_threshold
+        )
+        files = self.destination.write(result, label(source))
+        self._print(result, label(source), files)
 
     def _print(self, result: Segmentation, name: str, files: list[Path]) -> None:
         from wordmask.cli.output import json_line, text_lines

@@ -13,7 +13,6 @@ from wordmask.evaluate.fitting import boxed_mask, fit, fit_prompt
 from wordmask.evaluate.judging import Judge
 from wordmask.evaluate.report import interval_text, plain_text
 from wordmask.formats.files import write
-from wordmask.formats.overlay import draw_overlay
 from wordmask.ops.geometry import squash
 from wordmask.prompts import TextPrompt
 from wordmask.results import Found, MaskLogits, Segmentation
@@ -101,12 +100,11 @@ def _answer(judge: Judge, sample: Sample, one: Disputed) -> Image.Image:
     fitting = fit(sample.image, sample.size, judge.rules.resize)
     prompts = [fit_prompt(query.prompt, judge.rules.resize) for query in _queries(judge, sample, one)]
     if not prompts:
-        return draw_overlay(Segmentation(fitting.picture.size, (), fitting.picture, ""))
-    answer = judge.segmenter.segment(judge.segmenter.encode(fitting.picture), prompts, threshold=judge.level)
-    if judge.rules.threshold is not None:  # judged by the threshold alone, so drawn so
-        founds = tuple(replace(found, presence_threshold=0.0) for found in answer)
-        answer = replace(answer, founds=founds)
-    return draw_overlay(answer, image=fitting.picture)
+        return Segmentation(fitting.picture.size, (), fitting.picture, "").overlay()
+    encoded = judge.segmenter.encode(fitting.picture)
+    limit = None if judge.rules.threshold is None else 0.0  # scored by the threshold alone, so drawn so
+    answer = judge.segmenter.segment(encoded, prompts, threshold=judge.level, presence_threshold=limit)
+    return answer.overlay(fitting.picture)
 
 
 def _truths(evaluation: Evaluation, samples: Sequence[Sample], shown: Sequence[Disputed]) -> Iterator[Image.Image]:
@@ -115,7 +113,7 @@ def _truths(evaluation: Evaluation, samples: Sequence[Sample], shown: Sequence[D
         fitting = fit(sample.image, sample.size, evaluation.rules.resize)
         size = fitting.picture.size
         founds = tuple(_true(query, fitting, size) for query in _queries(judge, sample, one))
-        yield draw_overlay(Segmentation(size, founds, fitting.picture, "truth"))
+        yield Segmentation(size, founds, fitting.picture, "truth").overlay()
 
 
 class _Nobody:

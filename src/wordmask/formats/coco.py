@@ -14,64 +14,74 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from wordmask.results import Found, Segmentation
+    from wordmask.formats.named_mask import AnnotatedImage, NamedMask
 
 
-def to_coco(segmentations: Iterable[Segmentation]) -> dict[str, Any]:
-    """Return a COCO data set: `images`, `categories` and one annotation per instance.
+class CocoAnnotations:
+    """A COCO data set that grows image by image; ids count from 1.
 
-    Ids count from 1. A category is a prompt's name; prompts of the same name share it. Beside COCO's own fields an
-    annotation carries the instance's `score` and the prompt's `presence`. Annotations are not crowds: `iscrowd` is 0
-    although the mask is run lengths, which pycocotools reads without loss.
+    A category is a prompt's name; prompts of the same name share it. There is one annotation per instance. Beside
+    COCO's own fields it has `score` (detection), `mask_score` (mask quality, null where it was not estimated) and the
+    prompt's `presence`. Annotations are not crowds: `iscrowd` is 0 although masks are run lengths, which pycocotools
+    reads without loss. An image has `presence`: that of every prompt by name, found or not (the highest, where prompts
+    share a name).
     """
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    categories: dict[str, int] = {}
-    for image_id, segmentation in enumerate(segmentations, start=1):
-        images.append(_image(segmentation, image_id))
-        for found in segmentation:
-            category_id = categories.setdefault(found.name, len(categories) + 1)
-            for annotation in _annotations(found):
-                numbers = {"id": len(annotations) + 1, "image_id": image_id, "category_id": category_id}
-                annotations.append(numbers | annotation)
-    return {
-        "images": images,
-        "annotations": annotations,
-        "categories": [{"id": number, "name": name} for name, number in categories.items()],
-    }
+
+    def __init__(self, images: Iterable[AnnotatedImage] = ()) -> None:
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+        self._categories: dict[str, int] = {}
+        for image in images:
+            self.add(image)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def add(self, image: AnnotatedImage) -> None:
+        """Add the instances of one image."""
+        image_id = len(self._images) + 1
+        self._images.append(_image(image, image_id))
+        for mask in image.masks:
+            category_id = self._categories.setdefault(mask.name, len(self._categories) + 1)
+            for annotation in _annotations(mask):
+                numbers = {"id": len(self._annotations) + 1, "image_id": image_id, "category_id": category_id}
+                self._annotations.append(numbers | annotation)
+
+    def content(self) -> dict[str, Any]:
+        """Return `images`, `annotations` and `categories`."""
+        return {
+            "images": self._images,
+            "annotations": self._annotations,
+            "categories": [{"id": number, "name": name} for name, number in self._categories.items()],
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write them as JSON (UTF-8).
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        content = json.dumps(self.content(), ensure_ascii=False)
+        return write(path, content.encode("utf-8", "replace") + b"\n")
 
 
-def save_coco(segmentations: Iterable[Segmentation], path: str | os.PathLike[str]) -> Path:
-    """Write `to_coco(segmentations)` as JSON (UTF-8).
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
-    return write_coco(to_coco(segmentations), path)
-
-
-def write_coco(content: dict[str, Any], path: str | os.PathLike[str]) -> Path:
-    """Write what `to_coco` made as JSON (UTF-8).
-
-    Raises:
-        OutputError: If the file cannot be written.
-    """
-    return write(path, json.dumps(content, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+def _image(image: AnnotatedImage, number: int) -> dict[str, Any]:
+    height, width = image.size
+    presence: dict[str, float] = {}
+    for mask in image.masks:
+        presence[mask.name] = max(float(mask.presence), presence.get(mask.name, 0.0))
+    facts = {"id": number, "file_name": image.name or f"image-{number}", "height": height, "width": width}
+    return facts | {"presence": presence}
 
 
-def _image(segmentation: Segmentation, number: int) -> dict[str, Any]:
-    name = segmentation.image.name if segmentation.image else None
-    height, width = segmentation.size
-    return {"id": number, "file_name": name or f"image-{number}", "height": height, "width": width}
-
-
-def _annotations(found: Found) -> Iterator[dict[str, Any]]:
-    for instance in found.instances:
+def _annotations(mask: NamedMask) -> Iterator[dict[str, Any]]:
+    for instance in mask.instances:
         yield {
-            "segmentation": encode_packed(instance.packed),
-            "area": instance.area,
-            "bbox": list(to_xywh(instance.box)),
+            "segmentation": encode_packed(instance.mask),
+            "area": instance.mask.area,
+            "bbox": list(to_xywh(instance.mask.box or (0.0, 0.0, 0.0, 0.0))),
             "iscrowd": 0,
             "score": float(instance.score),
-            "presence": float(found.presence),
+            "mask_score": None if instance.mask_score is None else float(instance.mask_score),
+            "presence": float(mask.presence),
         }

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LONGEST = 120  # bytes of a prompt, and of a picture, in a file name: both together fit the usual limit of 255
+HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters (line breaks and escape sequences among them), lone surrogates, and the marks that turn the
+direction of writing. Joiners stay: emoji and several scripts need them."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)", re.IGNORECASE)  # device names of Windows
 
 
@@ -74,6 +77,11 @@ def _replace(target: Path, content: bytes) -> None:
 def shortened(stem: str) -> str:
     """Cut a name between characters so that another one, a number and a suffix find room behind it."""
     return stem.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
+
+
+def image_stem(name: str) -> str:
+    """Return a safe beginning of file names from an image's name: `sample:astronaut` gives `astronaut`."""
+    return shortened(HARMFUL.sub("-", Path(name.removeprefix("sample:")).stem).replace(" ", "-"))
 
 
 def file_names(names: Sequence[str], *, suffix: str) -> tuple[str, ...]:

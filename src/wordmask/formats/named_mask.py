@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from wordmask.ops.geometry import Size
     from wordmask.ops.masks import PackedMask
 
@@ -50,8 +53,10 @@ class AnnotatedImage:
         size: `(H, W)`.
         masks: One per prompt, in order.
         name: File name; None when the image came from memory.
+        pixels: uint8 `(H, W, 3)` RGB, needed for an overlay; None when they were not kept.
     """
 
     size: Size
     masks: tuple[NamedMask, ...]
     name: str | None = None
+    pixels: NDArray[np.uint8] | None = None

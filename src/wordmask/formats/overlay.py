@@ -1,4 +1,4 @@
-"""The picture with what was found drawn over it: translucent colours, crisp outlines, labels."""
+"""Overlays: an image with its masks drawn over it in translucent colours, with outlines and labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from wordmask.formats.files import as_path, write
 from wordmask.formats.plates import Tag, draw_tags
 from wordmask.formats.strokes import contours, outline
 from wordmask.formats.style import Style
-from wordmask.images import load_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +24,12 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from wordmask.formats.colours import Colour
-    from wordmask.images import ImageInput
+    from wordmask.formats.named_mask import AnnotatedImage, NamedMask
     from wordmask.ops.masks import PackedMask
-    from wordmask.results import Found, Segmentation
 
 _FILL = 0.38  # opacity of a mask's colour
-_DIM = 0.85  # brightness of what was not found, when something was
-_SAVE = {
+_DIM = 0.85  # brightness of the background, when something was found
+SAVE_OPTIONS = {
     ".png": ("PNG", {"compress_level": 1}),
     ".jpg": ("JPEG", {"quality": 92, "subsampling": 0}),
     ".jpeg": ("JPEG", {"quality": 92, "subsampling": 0}),
@@ -39,20 +37,22 @@ _SAVE = {
 }
 
 
-def save_overlay(segmentation: Segmentation, path: str | os.PathLike[str], *, image: ImageInput | None = None) -> Path:
+def save_overlay(image: AnnotatedImage, path: str | os.PathLike[str]) -> Path:
     """Draw an overlay and write it: `.png`, `.jpg` or `.webp` by the suffix, PNG without one.
 
     Raises:
-        ImageError: If there is no picture to draw on, or it has another size.
+        ImageError: If the pixels are missing.
         OutputError: If the suffix is unknown, the path is none or the file cannot be written.
     """
     target = as_path(path)
     suffix = target.suffix.lower() or ".png"
-    if suffix not in _SAVE and not os.path.isdir(target):
+    if suffix not in SAVE_OPTIONS and not os.path.isdir(target):
         remedy = "change the suffix"
-        raise OutputError(sentence(f"the overlay path {quote(path)}", f"one that ends in {', '.join(_SAVE)}", remedy))
-    kind, options = _SAVE.get(suffix, _SAVE[".png"])
-    overlay, buffer = draw_overlay(segmentation, image=image), io.BytesIO()
+        raise OutputError(
+            sentence(f"the overlay path {quote(path)}", f"one that ends in {', '.join(SAVE_OPTIONS)}", remedy)
+        )
+    kind, options = SAVE_OPTIONS.get(suffix, SAVE_OPTIONS[".png"])
+    overlay, buffer = draw_overlay(image), io.BytesIO()
     try:
         overlay.save(buffer, kind, **options)
     except (OSError, ValueError) as error:
@@ -61,54 +61,45 @@ def save_overlay(segmentation: Segmentation, path: str | os.PathLike[str], *, im
     return write(target, buffer.getvalue())
 
 
-def draw_overlay(segmentation: Segmentation, *, image: ImageInput | None = None) -> Image.Image:
-    """Return the picture with every mask filled, outlined and labelled with its name and presence.
+def draw_overlay(image: AnnotatedImage) -> Image.Image:
+    """Return the image with every mask filled, outlined and labelled with its name and presence.
 
-    Prompts keep their colour by position, so that pictures asked the same things look alike. Large masks lie under
-    small ones. Prompts that found nothing are listed in grey. Sizes of lines and letters follow the picture's.
+    A prompt's colour depends on its position alone, so the same prompts have the same colours on every image. Large
+    masks lie under small ones. Prompts without a mask are listed in grey. Line widths and letters scale with the image.
 
     Args:
-        segmentation: What to draw.
-        image: The input picture, needed when the result did not keep it.
+        image: Pixels and masks.
 
     Returns:
         RGB, as large as the input.
 
     Raises:
-        ImageError: If there is no picture to draw on, or it has another size.
+        ImageError: If the pixels are missing.
     """
-    pixels = _pixels(segmentation, image)
-    style = Style.of(segmentation.size)
-    colours = palette(len(segmentation))
-    visible = [(found, colour) for found, colour in zip(segmentation, colours, strict=True) if found.area]
-    visible.sort(key=lambda pair: -pair[0].area)
-    canvas = _filled(pixels, visible)
-    outline(canvas, [(contours(found.packed, smooth=style.line), colour) for found, colour in visible], style.line)
-    tags = [Tag.of(found, colour) for found, colour in zip(segmentation, colours, strict=True)]
+    if image.pixels is None:
+        got = "a result that did not keep its image"
+        raise ImageError(sentence(got, "an image to draw on", "pass it as save(path, image)"))
+    style = Style.of(image.size)
+    coloured = list(zip(image.masks, palette(len(image.masks)), strict=True))
+    visible = sorted(
+        ((mask, colour) for mask, colour in coloured if mask.mask.area), key=lambda pair: -pair[0].mask.area
+    )
+    canvas = _filled(image.pixels, visible)
+    outline(canvas, [(contours(mask.mask, smooth=style.line), colour) for mask, colour in visible], style.line)
+    tags = [Tag.of(mask, colour) for mask, colour in coloured]
     return draw_tags(canvas, tags, style)
 
 
-def _pixels(segmentation: Segmentation, image: ImageInput | None) -> NDArray[np.uint8]:
-    source = segmentation.image if image is None else load_image(image)
-    if source is None:
-        got = "a result that did not keep its picture"
-        raise ImageError(sentence(got, "a picture to draw on", "pass it as save(path, picture)"))
-    if source.size != segmentation.size:
-        got = f"a picture of size {source.size} (height, width)"
-        raise ImageError(sentence(got, f"the size of the result, {segmentation.size}", "pass the very picture"))
-    return source.pixels
-
-
-def _filled(pixels: NDArray[np.uint8], visible: Sequence[tuple[Found, Colour]]) -> NDArray[np.uint8]:
+def _filled(pixels: NDArray[np.uint8], visible: Sequence[tuple[NamedMask, Colour]]) -> NDArray[np.uint8]:
     """Return a copy in which the surroundings are dimmed and the masks tinted."""
     if not visible:
         return pixels.copy()
     canvas = np.asarray(cv2.convertScaleAbs(pixels, alpha=_DIM), dtype=np.uint8)
-    for found, _ in visible:
-        window, inside = _window(found.packed)
+    for mask, _ in visible:
+        window, inside = _window(mask.mask)
         cv2.copyTo(pixels[window], inside, canvas[window])
-    for found, colour in visible:
-        window, inside = _window(found.packed)
+    for mask, colour in visible:
+        window, inside = _window(mask.mask)
         cv2.copyTo(cv2.LUT(canvas[window], _tint(colour)), inside, canvas[window])
     return canvas
 

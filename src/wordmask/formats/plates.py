@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from wordmask.formats.colours import Colour
     from wordmask.formats.labels import Rectangle
     from wordmask.formats.lettering import Font
+    from wordmask.formats.named_mask import NamedMask
     from wordmask.formats.style import Style
     from wordmask.ops.masks import PackedMask
-    from wordmask.results import Found
 
 _GREY: Colour = (206, 210, 216)  # for prompts that found nothing
 _OPACITY = 0.94
@@ -54,14 +54,14 @@ class Tag:
     part: PackedMask | None = None
 
     @classmethod
-    def of(cls, found: Found, colour: Colour) -> Tag:
-        """Return the tag of an answer: its presence in percent, or that there is none."""
-        if not found.area:
-            return cls(found.name, "not found", _GREY)
-        count = len(found.instances)
-        note = f"{found.presence:.0%}" if count == 1 else f"x{count}  {found.presence:.0%}"
-        largest = max((instance.packed for instance in found.instances), key=lambda part: part.area)
-        return cls(found.name, note, colour, found.packed, largest)
+    def of(cls, named: NamedMask, colour: Colour) -> Tag:
+        """Return the tag of a prompt: its presence in percent, or "not found"."""
+        if not named.mask.area:
+            return cls(named.name, "not found", _GREY)
+        count = len(named.instances)
+        note = f"{named.presence:.0%}" if count == 1 else f"x{count}  {named.presence:.0%}"
+        largest = max((instance.mask for instance in named.instances), key=lambda part: part.area)
+        return cls(named.name, note, colour, named.mask, largest)
 
 
 @dataclass(frozen=True, eq=False)

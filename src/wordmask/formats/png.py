@@ -12,20 +12,21 @@ from wordmask.formats.files import as_path, file_names, write
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from wordmask.results import Segmentation
+    from wordmask.formats.named_mask import NamedMask
 
 
-def save_masks(segmentation: Segmentation, folder: str | os.PathLike[str], *, prefix: str = "") -> tuple[Path, ...]:
+def save_masks(masks: Sequence[NamedMask], folder: str | os.PathLike[str], *, prefix: str = "") -> tuple[Path, ...]:
     """Write the mask of every prompt, empty ones too, as an 8-bit greyscale PNG: 255 on the thing, 0 elsewhere.
 
     Args:
-        segmentation: What was found.
+        masks: One per prompt.
         folder: Where to; made when it is missing.
-        prefix: Put before each name, for example `photo-` when several pictures share a folder.
+        prefix: Put before each name, for example `photo-` when several images share a folder.
 
     Returns:
         The files, one per prompt in order; names as in `files.file_names`.
@@ -34,9 +35,9 @@ def save_masks(segmentation: Segmentation, folder: str | os.PathLike[str], *, pr
         OutputError: If a file cannot be written.
     """
     target = as_path(folder)
-    names = file_names(segmentation.names, suffix=".png")
-    pairs = zip(names, segmentation, strict=True)
-    return tuple(write(target / (prefix + name), encode_png(found.mask)) for name, found in pairs)
+    names = file_names([mask.name for mask in masks], suffix=".png")
+    pairs = zip(names, masks, strict=True)
+    return tuple(write(target / (prefix + name), encode_png(mask.mask.full())) for name, mask in pairs)
 
 
 def encode_png(mask: NDArray[np.bool_]) -> bytes:

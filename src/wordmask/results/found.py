@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wordmask.formats.named_mask import NamedMask, ScoredMask
 from wordmask.ops import masks
 from wordmask.results.explain import candidate_lines
 from wordmask.results.mask_logits import MaskLogits
@@ -126,6 +127,11 @@ class Found:
         x0, y0, x1, y1 = window
         heat = self.heatmap[y0:y1, x0:x1].clip(1e-6, 1 - 1e-6)
         yield y0, np.log(heat / (1 - heat))
+
+    def named_mask(self) -> NamedMask:
+        """Return name, masks and scores as plain data, which `wordmask.formats` writes."""
+        instances = (ScoredMask(one.packed, one.score, one.mask_score) for one in self.instances)
+        return NamedMask(self.name, self.packed, self.presence, tuple(instances))
 
     def explain(self) -> str:
         """Return lines of text: presence and thresholds, the mask, and the best candidates with their scores."""

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wordmask.errors import MissingExtraError, PromptError, quote, sentence
+from wordmask.errors import ImageError, MissingExtraError, PromptError, quote, sentence
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
+    from PIL import Image
 
+    from wordmask.formats.named_mask import AnnotatedImage
     from wordmask.images import ImageInput, RgbImage
     from wordmask.results.found import Found
 
@@ -72,29 +75,64 @@ class Segmentation:
         height, width = self.size
         return f"Segmentation({self.model}, {height} x {width}, {list(self.founds)})"
 
-    def save(self, path: str | os.PathLike[str], image: ImageInput | None = None) -> None:
-        """Draw masks, outlines and labels over the picture and write it; the suffix chooses the file type.
+    def annotated(self, image: ImageInput | None = None) -> AnnotatedImage:
+        """Return the result as plain data, which `wordmask.formats` writes.
 
         Args:
-            path: Where to; PNG when there is no suffix.
-            image: The input image, needed when the result did not keep it.
+            image: The input image, needed for an overlay when the result did not keep it.
 
         Raises:
-            ImageError: If there is no picture to draw on, or it has another size.
-            OutputError: If the path is none, its suffix is unknown or the file cannot be written.
+            ImageError: If the image cannot be read or has another size.
         """
-        from wordmask.formats.overlay import save_overlay
+        from wordmask.formats.named_mask import AnnotatedImage
+        from wordmask.images import load_image
 
-        save_overlay(self, path, image=image)
+        source = self.image if image is None else load_image(image)
+        if source is not None and source.size != self.size:
+            got = f"an image of size {source.size} (height, width)"
+            raise ImageError(sentence(got, f"the size of the result, {self.size}", "pass the image that was segmented"))
+        masks = tuple(found.named_mask() for found in self.founds)
+        pixels = source.pixels if source else None
+        return AnnotatedImage(self.size, masks, source.name if source else None, pixels)
+
+    def overlay(self, image: ImageInput | None = None) -> Image.Image:
+        """Return the image with masks, outlines and labels drawn over it: RGB, at input size.
+
+        Raises:
+            ImageError: If there is no image to draw on, or it has another size.
+        """
+        from wordmask.formats.overlay import draw_overlay
+
+        return draw_overlay(self.annotated(image))
+
+    def save(self, path: str | os.PathLike[str], image: ImageInput | None = None) -> tuple[Path, ...]:
+        """Write the result: an overlay, COCO annotations, or a folder with everything.
+
+        Args:
+            path: `.png`, `.jpg` or `.webp` for the overlay alone, `.json` for the COCO annotations alone. A path
+                without suffix, or that of an existing folder, for what `wordmask segment` writes into a folder:
+                `NAME.overlay.png`, `NAME.mask-PHRASE.png` for every prompt, and `coco.json` of this one image.
+            image: The input image, needed for an overlay when the result did not keep it.
+
+        Returns:
+            The files.
+
+        Raises:
+            ImageError: If there is no image to draw on, or it has another size.
+            OutputError: If the path is none, its suffix is unknown or a file cannot be written.
+        """
+        from wordmask.formats.save import save
+
+        return save(self.annotated(image), path)
 
     def to_coco(self) -> dict[str, Any]:
-        """Return a COCO data set of this one picture: images, categories, and annotations with lossless RLE.
+        """Return a COCO data set of this one image: images, categories, and annotations with lossless RLE.
 
-        One annotation per instance; `iscrowd` is 0, `bbox` is XYWH, `score` and `presence` come along.
+        One annotation per instance; `iscrowd` is 0, `bbox` is XYWH; `score`, `mask_score` and `presence` come along.
         """
-        from wordmask.formats.coco import to_coco
+        from wordmask.formats.coco import CocoAnnotations
 
-        return to_coco([self])
+        return CocoAnnotations([self.annotated()]).content()
 
     def to_label_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Return `(H, W)`: 0 for background, `i + 1` where prompt `i` is the most probable of the masks that claim it.
