@@ -42,9 +42,9 @@ import transformers
 from many_prompts import PHRASES, load_average, machine, write_tokenizer
 from PIL import Image
 
+from wordmask.data.sample import Query, Sample
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 from wordmask.train.objective import objective
 from wordmask.train.order import Order
 from wordmask.train.readouts import ReadoutStore

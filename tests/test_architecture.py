@@ -37,7 +37,6 @@ LAYERS = (
     {"components"},
     {"backbones", "losses", "metrics"},
     {"contracts", "checkpoints", "device", "versions"},
-    {"samples"},  # TODO: gone once data/sample.py has landed
     {"results"},
     {"formats"},
     {"ops"},

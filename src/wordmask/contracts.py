@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from wordmask.data.sample import Sample
     from wordmask.formats.named_mask import NamedMask
     from wordmask.images import ImageInput, RgbImage
     from wordmask.ops.geometry import Placement, Size
     from wordmask.prompts import Prompt, PromptInput
     from wordmask.results import Region, Segmentation
-    from wordmask.samples import Sample
 
 __all__ = [
     "Captioner",

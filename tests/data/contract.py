@@ -32,11 +32,11 @@ import pytest
 from PIL import Image
 
 from wordmask.contracts import Dataset
+from wordmask.data.sample import UNKNOWN, Sample
 from wordmask.errors import DataError
 from wordmask.images import load_image
 from wordmask.ops.masks import PackedMask
 from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
-from wordmask.samples import UNKNOWN, Sample
 
 
 def write_picture(path: Path, size: tuple[int, int] = (4, 6), *, seed: int = 0) -> Path:

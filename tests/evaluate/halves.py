@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from tests.fakes import BrightnessSegmenter
+from wordmask.data.sample import Query, Sample
 from wordmask.evaluate.run import Candidate
 from wordmask.images import RgbImage
 from wordmask.ops.masks import empty, pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 
 SIZE = (64, 64)
 

@@ -16,6 +16,7 @@ from tests.fakes import BrightnessSegmenter
 from tests.segmentations import dense_found
 from wordmask.contracts import Dataset, Encoded
 from wordmask.data.folds import Folds
+from wordmask.data.sample import UNKNOWN, Query, Sample
 from wordmask.evaluate.benchmarks import BENCHMARKS
 from wordmask.evaluate.counting import count, count_packed
 from wordmask.evaluate.fitting import SIDE, fit, fit_prompt, stretched
@@ -34,7 +35,6 @@ from wordmask.ops.geometry import squash
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt, VisualPrompt
 from wordmask.results import Found, Segmentation
-from wordmask.samples import UNKNOWN, Query, Sample
 
 # --- sizes -----------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data import (
+from tests.data.sets import (
     test_ade20k,
     test_celebamask,
     test_coco20i,
@@ -18,7 +18,7 @@ from tests.data import (
     test_phrasecut,
     test_refer,
 )
-from tests.data.voc_folder import write_voc
+from tests.data.sets.voc_folder import write_voc
 from tests.evaluate.halves import candidate
 from wordmask.evaluate.benchmarks import BENCHMARKS
 from wordmask.evaluate.run import Evaluation, run

@@ -11,11 +11,11 @@ import pytest
 from scripts.experiments.clipseg.pooling import evenly, phrase, pool, set_of, square
 from tests.experiments.toy import write_data
 from wordmask.data.plain import plain
+from wordmask.data.sample import Query, Sample
 from wordmask.errors import DataError
 from wordmask.images import RgbImage
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 
 MOST = {"train": 3, "val": 2}
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.data.test_phrasecut import task, write_phrasecut
-from tests.data.test_phrasecut_plus_classes import write_wordnet
+from tests.data.sets.test_phrasecut import task, write_phrasecut
+from tests.data.sets.test_phrasecut_plus_classes import write_wordnet
 from tests.train.pictures import write_coco, write_labels, write_table
-from wordmask.data.phrase_draws import PhraseDraws
-from wordmask.data.phrasecut_plus import PhraseCutPlus
+from wordmask.data.sampling.phrase_draws import PhraseDraws
+from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
 from wordmask.errors import DataError
 from wordmask.train.recipes import Recipe, find_recipe, finetune, with_changes
 from wordmask.train.sources import DataChoice, Lessons, open_lessons

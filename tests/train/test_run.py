@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import wordmask
-from tests.data.test_phrasecut import task, write_phrasecut
+from tests.data.sets.test_phrasecut import task, write_phrasecut
 from tests.train.pictures import trained_weights, write_small_clipseg, write_small_compact, write_table
 from wordmask.errors import MissingExtraError, TrainingError
 from wordmask.train.recipes import Recipe, find_recipe, finetune, with_changes

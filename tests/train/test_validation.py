@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.fakes import BrightnessSegmenter
+from wordmask.data.sample import Query, Sample
 from wordmask.images import RgbImage
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 from wordmask.train.validation import Answered, Tally, by_phrase, judge, tally
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from tests.train.pictures import squares
-from wordmask.data.phrase_draws import PhraseDraws, Seen
+from wordmask.data.sample import Query, Sample
+from wordmask.data.sampling.phrase_draws import PhraseDraws, Seen
 from wordmask.images import RgbImage
 from wordmask.ops.masks import empty, pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 from wordmask.train.objective import shrunk
 from wordmask.train.recipes import Recipe, finetune, phrasecut_plus, with_changes
 from wordmask.train.views import Collate, View, Views, cut_window, draw_phrases

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordmask.contracts import Dataset
-    from wordmask.samples import Sample
+    from wordmask.data.sample import Sample
 
 SETS = ("coco", "pascal", "celebamask", "clothing", "carparts", "camvid", "facade", "windows")
 """Sets of the plain layout with more than one name; those of one person or one toy a picture ask nothing of words."""

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordmask.contracts import Dataset, Segmenter
+    from wordmask.data.sample import Sample
     from wordmask.prompts import Prompt
-    from wordmask.samples import Sample
 
 KINDS = ("text", "visual")
 AT = 0.3

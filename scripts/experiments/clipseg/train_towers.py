@@ -32,7 +32,7 @@ from torch import Tensor
 
 from scripts.experiments.clipseg.album import SETS, Album, Draws, read_album
 from scripts.experiments.clipseg.towers import NameTower, Sizes, WordTower, save_state, write_tokenizer
-from wordmask.data.phrases import PREFIXES
+from wordmask.data.sampling.phrases import PREFIXES
 from wordmask.formats.files import write
 from wordmask.methods.clipseg.checkpoint import TRAINED_WITH
 

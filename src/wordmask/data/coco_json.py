@@ -32,12 +32,12 @@ from wordmask.data.reading import (
     require_index,
     show,
 )
+from wordmask.data.sample import Query, Sample
 from wordmask.errors import DataError, ImageError, quote, sentence
 from wordmask.ops import rle
 from wordmask.ops.masks import pack
 from wordmask.ops.polygons import fill_as_coco
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     import os

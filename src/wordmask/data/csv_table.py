@@ -30,10 +30,10 @@ from wordmask.data.reading import (
     require_index,
     show,
 )
+from wordmask.data.sample import Query, Sample
 from wordmask.errors import DataError, WordmaskError, sentence
 from wordmask.ops.masks import pack, union
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     import os

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wordmask.contracts import Dataset
-    from wordmask.samples import Sample
+    from wordmask.data.sample import Sample
 
 __all__ = ["Folds", "joined"]
 

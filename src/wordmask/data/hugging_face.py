@@ -25,7 +25,7 @@ from wordmask.images import load_image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wordmask.samples import Sample
+    from wordmask.data.sample import Sample
 
 __all__ = ["HuggingFace"]
 

@@ -27,10 +27,10 @@ from wordmask.data.reading import (
     require_index,
     show,
 )
+from wordmask.data.sample import UNKNOWN, Query, Sample
 from wordmask.errors import DataError, quote, sentence
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import UNKNOWN, Query, Sample
 
 if TYPE_CHECKING:
     import os

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wordmask.contracts import Dataset
-    from wordmask.data.support import PromptKind
+    from wordmask.data.sampling.support import PromptKind
 
 __all__ = ["NAMED_SETS", "NamedSet"]
 
@@ -54,19 +54,19 @@ class NamedSet:
 
 
 def _ade20k_150(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.ade20k import ade20k_150
+    from wordmask.data.sets.ade20k import ade20k_150
 
     return ade20k_150(folder, split)
 
 
 def _ade20k_847(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.ade20k import ade20k_847
+    from wordmask.data.sets.ade20k import ade20k_847
 
     return ade20k_847(folder, split)
 
 
 def _celebamask(folder: Path, split: str, seed: int, *, eyes: bool) -> Dataset:
-    from wordmask.data.celebamask import CelebAMask
+    from wordmask.data.sets.celebamask import CelebAMask
 
     return CelebAMask(folder, split, eyes=eyes)
 
@@ -81,64 +81,64 @@ def _coco(folder: Path, split: str, seed: int) -> Dataset:
 
 
 def _coco20i(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.coco20i import Coco20i
     from wordmask.data.folds import joined
+    from wordmask.data.sets.coco20i import Coco20i
 
     return joined([Coco20i(folder, fold=fold, seed=seed, prompts="visual") for fold in _folds(split)])
 
 
 def _coco_stuff(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.coco_stuff import coco_stuff
+    from wordmask.data.sets.coco_stuff import coco_stuff
 
     return coco_stuff(folder, split)
 
 
 def _pas20(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.pas import pas20
+    from wordmask.data.sets.pas import pas20
 
     return pas20(folder, split)
 
 
 def _pas21(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.pas import pas21
+    from wordmask.data.sets.pas import pas21
 
     return pas21(folder, split)
 
 
 def _pascal5i(folder: Path, split: str, seed: int, *, prompts: PromptKind) -> Dataset:
     from wordmask.data.folds import joined
-    from wordmask.data.pascal5i import Pascal5i
+    from wordmask.data.sets.pascal5i import Pascal5i
 
     return joined([Pascal5i(folder, fold=fold, seed=seed, prompts=prompts) for fold in _folds(split)])
 
 
 def _pascal_context_59(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.pascal_context import pascal_context_59
+    from wordmask.data.sets.pascal_context import pascal_context_59
 
     return pascal_context_59(folder, split)
 
 
 def _pascal_context_459(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.pascal_context import pascal_context_459
+    from wordmask.data.sets.pascal_context import pascal_context_459
 
     return pascal_context_459(folder, split)
 
 
 def _phrasecut(folder: Path, split: str, seed: int, *, rasteriser: str) -> Dataset:
-    from wordmask.data.phrasecut import PhraseCut
+    from wordmask.data.sets.phrasecut import PhraseCut
 
     return PhraseCut(folder, split=split, rasteriser=rasteriser)
 
 
 def _phrasecut_plus(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.phrasecut_plus import PhraseCutPlus
+    from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
 
     return PhraseCutPlus(folder, split=split, seed=seed)
 
 
 def _phrasecut_visual(folder: Path, split: str, seed: int) -> Dataset:
     """Open PhraseCut asked by examples alone: phrases of two samples or more, whole images, no negatives."""
-    from wordmask.data.phrasecut_plus import PhraseCutPlus
+    from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
 
     return PhraseCutPlus(
         folder, split=split, seed=seed, crop=False, negatives=0.0, only_visual=True, text_weight=(0.0, 0.0)
@@ -147,26 +147,26 @@ def _phrasecut_visual(folder: Path, split: str, seed: int) -> Dataset:
 
 def _refer(folder: Path, split: str, seed: int, *, name: str) -> Dataset:
     """Open a set of referring expressions; a split may name its partition, as in "umd-val"."""
-    from wordmask.data.refer import Refer
+    from wordmask.data.sets.refer import Refer
 
     partition, _, part = split.rpartition("-")
     return Refer(folder, name=name, split=part, partition=partition or None)
 
 
 def _shapes(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.shapes import Shapes
+    from wordmask.data.sets.shapes import Shapes
 
     return Shapes(SHAPES, seed=seed)
 
 
 def _voc(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.voc import PascalVoc
+    from wordmask.data.sets.voc import PascalVoc
 
     return PascalVoc(folder, split=split)
 
 
 def _voc_zero_shot(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.voc import PascalVoc
+    from wordmask.data.sets.voc import PascalVoc
 
     return PascalVoc(folder, unseen=UNSEEN[split])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from wordmask.data.pascal_splits import PROMPT_NAMES, UNSEEN
+from wordmask.data.sets.pascal_splits import PROMPT_NAMES, UNSEEN
 from wordmask.errors import PromptError, quote, sentence
 from wordmask.evaluate import openers
 from wordmask.evaluate.protocol import Benchmark, Classes, Resize, Rules
@@ -149,7 +149,7 @@ _ALL = (
         openers.open_plain, ("val", "train"), {"original": _OWN, "sweep": _SWEEP}, free_split=True,
     ),
     Benchmark(
-        "shapes", "Shapes, made as they are asked for", "wordmask.data.shapes", "no folder",
+        "shapes", "Shapes, made as they are asked for", "wordmask.data.sets.shapes", "no folder",
         openers.open_shapes, ("all",), {"original": _OWN, "sweep": _SWEEP}, needs_folder=False,
     ),
     _PHRASECUT, _PHRASECUT_OFFICIAL, _PHRASECUT_VISUAL, _ZERO_SHOT, _PASCAL5I, _PASCAL5I_TEXT, _COCO20I,

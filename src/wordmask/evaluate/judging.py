@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wordmask.data.sample import UNKNOWN, Query
 from wordmask.errors import DataError, quote, sentence
 from wordmask.evaluate.counting import count, count_packed
 from wordmask.evaluate.fitting import Fitting, fit, fit_prompt
@@ -17,7 +18,6 @@ from wordmask.metrics.mirror import swap_sides
 from wordmask.metrics.proposals import proposal_ious
 from wordmask.metrics.thresholds import histogram
 from wordmask.prompts import TextPrompt
-from wordmask.samples import UNKNOWN, Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordmask.contracts import Encoded, Segmenter
+    from wordmask.data.sample import Sample
     from wordmask.evaluate.protocol import Rules
     from wordmask.prompts import Prompt
     from wordmask.results import Found
-    from wordmask.samples import Sample
 
 __all__ = ["CHUNK", "Judge"]
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wordmask.contracts import Dataset
-    from wordmask.data.support import PromptKind
+    from wordmask.data.sampling.support import PromptKind
 
 SHAPES = 200
 """Pictures of the made-up set."""
@@ -28,20 +28,20 @@ def open_plain(folder: Path | None, split: str, seed: int) -> Dataset:
 
 
 def open_shapes(folder: Path | None, split: str, seed: int) -> Dataset:
-    from wordmask.data.shapes import Shapes
+    from wordmask.data.sets.shapes import Shapes
 
     return Shapes(SHAPES, seed=seed)
 
 
 def open_phrasecut(folder: Path | None, split: str, seed: int, *, rasteriser: str = "clipseg") -> Dataset:
-    from wordmask.data.phrasecut import PhraseCut
+    from wordmask.data.sets.phrasecut import PhraseCut
 
     return PhraseCut(_given(folder), split=split, rasteriser=rasteriser)
 
 
 def open_phrasecut_visual(folder: Path | None, split: str, seed: int) -> Dataset:
     """Open PhraseCut asked by examples alone: phrases that at least two samples share, whole pictures, no negatives."""
-    from wordmask.data.phrasecut_plus import PhraseCutPlus
+    from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
 
     return PhraseCutPlus(
         _given(folder), split=split, seed=seed, crop=False, negatives=0.0, only_visual=True, text_weight=(0.0, 0.0)
@@ -49,20 +49,20 @@ def open_phrasecut_visual(folder: Path | None, split: str, seed: int) -> Dataset
 
 
 def open_voc(folder: Path | None, split: str, seed: int) -> Dataset:
-    from wordmask.data.voc import PascalVoc
+    from wordmask.data.sets.voc import PascalVoc
 
     return PascalVoc(_given(folder), unseen=UNSEEN[split])
 
 
 def open_pascal5i(folder: Path | None, split: str, seed: int, *, prompts: PromptKind) -> Dataset:
-    from wordmask.data.pascal5i import Pascal5i
+    from wordmask.data.sets.pascal5i import Pascal5i
 
     folds = range(4) if split == "all" else [int(split[-1])]
     return _joined([Pascal5i(_given(folder), fold=fold, seed=seed, prompts=prompts) for fold in folds])
 
 
 def open_coco20i(folder: Path | None, split: str, seed: int) -> Dataset:
-    from wordmask.data.coco20i import Coco20i
+    from wordmask.data.sets.coco20i import Coco20i
 
     folds = range(4) if split == "all" else [int(split[-1])]
     return _joined([Coco20i(_given(folder), fold=fold, seed=seed, prompts="visual") for fold in folds])
@@ -70,14 +70,14 @@ def open_coco20i(folder: Path | None, split: str, seed: int) -> Dataset:
 
 def open_refer(folder: Path | None, split: str, seed: int, *, name: str) -> Dataset:
     """Open a set of referring expressions; a split may name its partition, as in "umd-val"."""
-    from wordmask.data.refer import Refer
+    from wordmask.data.sets.refer import Refer
 
     partition, _, part = split.rpartition("-")
     return Refer(_given(folder), name=name, split=part, partition=partition or None)
 
 
 def open_vocabulary(folder: Path | None, split: str, seed: int, *, name: str) -> Dataset:
-    from wordmask.data import ade20k, coco_stuff, pas, pascal_context
+    from wordmask.data.sets import ade20k, coco_stuff, pas, pascal_context
 
     readers: dict[str, Any] = {
         "ade20k-150": ade20k.ade20k_150,
@@ -93,7 +93,7 @@ def open_vocabulary(folder: Path | None, split: str, seed: int, *, name: str) ->
 
 
 def open_celebamask(folder: Path | None, split: str, seed: int, *, eyes: bool = False) -> Dataset:
-    from wordmask.data.celebamask import CelebAMask
+    from wordmask.data.sets.celebamask import CelebAMask
 
     return CelebAMask(_given(folder), split, eyes=eyes)
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+    from wordmask.data.sample import Query, Sample
     from wordmask.evaluate.compare import Disputed
     from wordmask.evaluate.fitting import Fitting
     from wordmask.evaluate.run import Candidate, Evaluation
-    from wordmask.samples import Query, Sample
 
 __all__ = ["html_page", "write_page"]
 

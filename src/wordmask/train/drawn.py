@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordmask.data.held_out import WithoutClasses, expand
-from wordmask.data.phrase_draws import PhraseDraws
-from wordmask.data.phrase_samples import SamplePhrases
-from wordmask.data.phrasecut_plus import PhraseCutPlus
-from wordmask.data.phrases import ClassFilter, read_wordnet
+from wordmask.data.sampling.held_out import WithoutClasses, expand
+from wordmask.data.sampling.phrase_draws import PhraseDraws
+from wordmask.data.sampling.phrase_samples import SamplePhrases
+from wordmask.data.sampling.phrases import ClassFilter, read_wordnet
+from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
 from wordmask.errors import DataError, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from wordmask.contracts import Dataset
-    from wordmask.data.phrase_samples import Listed
+    from wordmask.data.sampling.phrase_samples import Listed
     from wordmask.train.recipes import Recipe
 
 __all__ = ["draws_phrases", "is_phrasecut", "phrasecut_draws", "sample_draws", "without_classes"]

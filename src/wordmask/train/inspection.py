@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wordmask.contracts import Dataset
-    from wordmask.samples import Sample
+    from wordmask.data.sample import Sample
 
 __all__ = ["SHOWN", "Inspected", "inspect", "phrase_of", "require_sound"]
 

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.data import registry as data
-from wordmask.data.phrase_samples import Listing
-from wordmask.data.phrasecut import PhraseCut
 from wordmask.data.problems import problems_of
 from wordmask.data.reading import show
 from wordmask.data.registry import splits_of as split_names
+from wordmask.data.sampling.phrase_samples import Listing
+from wordmask.data.sets.phrasecut import PhraseCut
 from wordmask.errors import DataError, sentence
 from wordmask.train.drawn import draws_phrases, is_phrasecut, phrasecut_draws, sample_draws, without_classes
 from wordmask.train.inspection import inspect, require_sound

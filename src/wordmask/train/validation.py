@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from wordmask.contracts import Dataset, Segmenter
+    from wordmask.data.sample import Sample
     from wordmask.ops.masks import PackedMask
-    from wordmask.samples import Sample
 
 __all__ = ["Answered", "Question", "Tally", "ask", "by_phrase", "judge", "questions_of", "tally", "total"]
 

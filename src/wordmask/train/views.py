@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from wordmask.data.phrase_draws import PhraseDraws
+from wordmask.data.sampling.phrase_draws import PhraseDraws
 from wordmask.images import load_image
 from wordmask.metrics.mirror import swap_sides
 from wordmask.ops.resize import resize
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordmask.contracts import Dataset
+    from wordmask.data.sample import Sample
     from wordmask.ops.geometry import Size
-    from wordmask.samples import Sample
     from wordmask.train.order import Place
     from wordmask.train.recipes import Recipe
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from wordmask.contracts import Dataset
-    from wordmask.samples import Sample
+    from wordmask.data.sample import Sample
     from wordmask.train.recipes import Recipe
 
 __all__ = ["EVERYDAY", "FAR_AWAY", "asked_of", "normalised", "spread", "trained_phrases", "unmentioned"]

@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wordmask.data.pascal_splits import COCO_20I
 from wordmask.data.reading import (
     fingerprint,
     malformed,
@@ -43,10 +42,11 @@ from wordmask.data.reading import (
     require_folder,
     require_index,
 )
-from wordmask.data.support import PROMPTS, PromptKind, as_phrase, example, require_number, with_example
+from wordmask.data.sample import Query, Sample
+from wordmask.data.sampling.support import PROMPTS, PromptKind, as_phrase, example, require_number, with_example
+from wordmask.data.sets.pascal_splits import COCO_20I
 from wordmask.data.unpickle import read_pickle
 from wordmask.ops.masks import pack
-from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     import os

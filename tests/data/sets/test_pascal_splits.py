@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wordmask.data import pascal_splits as splits
+from wordmask.data.sets import pascal_splits as splits
 
 
 def test_generalised_zero_shot_sets() -> None:

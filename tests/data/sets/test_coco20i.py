@@ -12,8 +12,8 @@ from PIL import Image
 
 from tests.data.contract import FolderContract
 from tests.pictures import scene
-from wordmask.data.coco20i import CLASSES, DERIVED, LEAST_AREA, Coco20i, draw_episodes
-from wordmask.data.pascal_splits import COCO_20I
+from wordmask.data.sets.coco20i import CLASSES, DERIVED, LEAST_AREA, Coco20i, draw_episodes
+from wordmask.data.sets.pascal_splits import COCO_20I
 from wordmask.errors import DataError
 from wordmask.prompts import MixedPrompt
 

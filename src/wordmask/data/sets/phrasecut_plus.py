@@ -1,21 +1,21 @@
 """PhraseCut+: PhraseCut as CLIPSeg was trained on it, with phrases that are not there and examples beside the words.
 
 Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (arXiv 2112.10003), section 4, and its published
-training code. Licence, size, source and folder layout are those of `wordmask.data.phrasecut`; no other file is needed
-but, for leaving out classes, WordNet (`wordmask.data.phrases`).
+training code. Licence, size, source and folder layout are those of `wordmask.data.sets.phrasecut`; no other file is
+needed but, for leaving out classes, WordNet (`wordmask.data.sampling.phrases`).
 
-How a sample is drawn is told in `wordmask.data.phrase_draws`. Here a negative is any other phrase of the set, with
-probability 0.2, as in the published code; the words stand in one of nine sentences, and their share in the mixture
-with the example is drawn between 0 and 0.5.
+How a sample is drawn is told in `wordmask.data.sampling.phrase_draws`. Here a negative is any other phrase of the set,
+with probability 0.2, as in the published code; the words stand in one of nine sentences, and their weight in the
+mixture with the example is drawn between 0 and 0.5.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wordmask.data.phrase_draws import PhraseDraws, Seen
-from wordmask.data.phrasecut import PhraseCutFiles, Task
 from wordmask.data.reading import malformed
+from wordmask.data.sampling.phrase_draws import PhraseDraws, Seen
+from wordmask.data.sets.phrasecut import PhraseCutFiles, Task
 from wordmask.errors import ImageError
 from wordmask.images import load_image
 

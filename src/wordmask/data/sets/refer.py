@@ -51,12 +51,12 @@ from wordmask.data.reading import (
     require_folder,
     require_index,
 )
+from wordmask.data.sample import Query, Sample
 from wordmask.data.unpickle import read_pickle
 from wordmask.errors import PromptError, quote
 from wordmask.ops.masks import pack
 from wordmask.ops.polygons import fill_as_coco
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     import os

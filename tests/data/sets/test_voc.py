@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from tests.data.contract import FolderContract
-from tests.data.voc_folder import write_voc
-from wordmask.data.pascal_splits import CLASSES, PROMPT_NAMES
-from wordmask.data.voc import NAMES, PascalVoc
+from tests.data.sets.voc_folder import write_voc
+from wordmask.data.sample import UNKNOWN
+from wordmask.data.sets.pascal_splits import CLASSES, PROMPT_NAMES
+from wordmask.data.sets.voc import NAMES, PascalVoc
 from wordmask.errors import DataError
-from wordmask.samples import UNKNOWN
 
 
 def labels() -> dict[str, np.ndarray]:

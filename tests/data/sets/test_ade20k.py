@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.contract import FolderContract, write_labels, write_picture
 from wordmask.contracts import Dataset
-from wordmask.data.ade20k import NAMES_150, ade20k_150, ade20k_847
+from wordmask.data.sets.ade20k import NAMES_150, ade20k_150, ade20k_847
 from wordmask.errors import DataError
 
 NAME = "ADE_val_00000001"
@@ -98,6 +98,6 @@ def test_the_list_of_847_says_what_to_do(tmp_path: Path) -> None:
     root = write_full(tmp_path)
     (root / "names847.txt").unlink()
     with pytest.raises(
-        DataError, match=r"names847\.txt', expected a file with the 847 names .* wordmask\.data\.ade20k"
+        DataError, match=r"names847\.txt', expected a file with the 847 names .* wordmask\.data\.sets\.ade20k"
     ):
         ade20k_847(root)

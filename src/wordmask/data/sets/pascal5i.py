@@ -1,7 +1,7 @@
 """PASCAL-5i: one-shot segmentation on the validation pictures of PASCAL VOC 2012, in four folds of five classes.
 
 Shaban et al., arXiv 1709.03410; the protocol is the one of PFENet (arXiv 2008.01449) that CLIPSeg's tables 5 and 7
-follow. Licence, size, source and folder layout are those of `wordmask.data.voc`; no other file is needed.
+follow. Licence, size, source and folder layout are those of `wordmask.data.sets.voc`; no other file is needed.
 
     VOC2012/                               <- the folder to give; VOCdevkit or what holds it will do
     ├── JPEGImages/2007_000033.jpg
@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wordmask.data.pascal_splits import PASCAL_5I
 from wordmask.data.reading import fingerprint, malformed, read_image, require_choice, require_index
-from wordmask.data.support import PROMPTS, PromptKind, as_phrase, example, require_number, with_example
-from wordmask.data.voc import NAMES, VOID, label_files, read_class_labels, read_picture_names, voc_folder
+from wordmask.data.sample import Query, Sample
+from wordmask.data.sampling.support import PROMPTS, PromptKind, as_phrase, example, require_number, with_example
+from wordmask.data.sets.pascal_splits import PASCAL_5I
+from wordmask.data.sets.voc import NAMES, VOID, label_files, read_class_labels, read_picture_names, voc_folder
 from wordmask.ops.masks import pack
-from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     import os

@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.data.reading import fingerprint, require_index
-from wordmask.data.shapes_scene import COLOURS, KINDS, Scene, draw_scene
-from wordmask.data.shapes_words import Description, caption, descriptions, expressions
+from wordmask.data.sample import Query, Sample
+from wordmask.data.sets.shapes_scene import COLOURS, KINDS, Scene, draw_scene
+from wordmask.data.sets.shapes_words import Description, caption, descriptions, expressions
 from wordmask.errors import DataError, quote, sentence
 from wordmask.images import RgbImage
 from wordmask.ops.masks import empty, pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

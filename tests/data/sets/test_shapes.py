@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tests.data.contract import DatasetContract, assert_same_sample, samples
-from wordmask.data.shapes import BACKGROUND, Shapes
-from wordmask.data.shapes_scene import COLOURS, GROUND, KINDS, SHOWN, SIZES, Thing, coverage
-from wordmask.data.shapes_words import RELATIONS, Description, caption, expressions
+from wordmask.data.sets.shapes import BACKGROUND, Shapes
+from wordmask.data.sets.shapes_scene import COLOURS, GROUND, KINDS, SHOWN, SIZES, Thing, coverage
+from wordmask.data.sets.shapes_words import RELATIONS, Description, caption, expressions
 from wordmask.errors import DataError
 from wordmask.images import load_image
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wordmask.data.pascal_splits import CLASSES
-from wordmask.data.phrases import (
+from wordmask.data.sampling.phrases import (
     PASCAL_SYNSETS,
     PERSON_WORDS,
     PREFIXES,
@@ -19,6 +18,7 @@ from wordmask.data.phrases import (
     read_wordnet,
     zero_shot_synsets,
 )
+from wordmask.data.sets.pascal_splits import CLASSES
 from wordmask.errors import DataError, MissingExtraError
 
 DOGS = {"dog.n.01": ("dog", "domestic_dog", "Canis_familiaris", "poodle", "Great_Dane")}

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from tests.data.contract import assert_same_sample
-from wordmask.data.held_out import GROUPS, WithoutClasses, expand
-from wordmask.data.phrase_draws import PhraseDraws
-from wordmask.data.phrase_samples import Listing, SamplePhrases
-from wordmask.data.phrases import ClassFilter, Lexicon
+from wordmask.data.sample import Query, Sample
+from wordmask.data.sampling.held_out import GROUPS, WithoutClasses, expand
+from wordmask.data.sampling.phrase_draws import PhraseDraws
+from wordmask.data.sampling.phrase_samples import Listing, SamplePhrases
+from wordmask.data.sampling.phrases import ClassFilter, Lexicon
 from wordmask.errors import DataError
 from wordmask.images import RgbImage, load_image
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 
 SIZE = (20, 40)
 LEXICON = Lexicon({"dog.n.01": ("dog", "poodle"), "cat.n.01": ("cat",)}.__getitem__, lambda word: word.rstrip("s"))

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wordmask.data import pascal_splits
 from wordmask.data.label_maps import IGNORED, semantic_sample
 from wordmask.data.reading import (
     fingerprint,
@@ -41,7 +40,8 @@ from wordmask.data.reading import (
     require_folder,
     require_index,
 )
-from wordmask.data.support import require_number
+from wordmask.data.sampling.support import require_number
+from wordmask.data.sets import pascal_splits
 from wordmask.prompts import TextPrompt
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wordmask.samples import Query, Sample
+    from wordmask.data.sample import Query, Sample
 
 __all__ = ["NAMES", "VOID", "PascalVoc", "label_files", "read_class_labels", "read_picture_names", "voc_folder"]
 

@@ -48,10 +48,10 @@ from wordmask.data.reading import (
     require_folder,
     require_index,
 )
+from wordmask.data.sample import Query, Sample
 from wordmask.errors import PromptError, quote
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
-from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     import os

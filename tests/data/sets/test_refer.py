@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.data.contract import FolderContract, samples
 from tests.pictures import scene
-from wordmask.data.refer import PARTITIONS, Refer
+from wordmask.data.sets.refer import PARTITIONS, Refer
 from wordmask.errors import DataError
 
 SQUARE = [2, 1, 6, 1, 6, 5, 2, 5]  # x from 2 to 6, y from 1 to 5: 16 pixels

@@ -6,17 +6,17 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wordmask.data.phrase_samples import phrase_of_query
-from wordmask.data.phrases import ZERO_SHOT_GROUPS, pascal_fold_synsets, zero_shot_synsets
 from wordmask.data.reading import fingerprint
+from wordmask.data.sampling.phrase_samples import phrase_of_query
+from wordmask.data.sampling.phrases import ZERO_SHOT_GROUPS, pascal_fold_synsets, zero_shot_synsets
 from wordmask.errors import DataError, quote, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from wordmask.contracts import Dataset
-    from wordmask.data.phrases import ClassFilter
-    from wordmask.samples import Sample
+    from wordmask.data.sample import Sample
+    from wordmask.data.sampling.phrases import ClassFilter
 
 __all__ = ["GROUPS", "WithoutClasses", "expand"]
 

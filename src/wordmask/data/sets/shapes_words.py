@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from wordmask.data.shapes_scene import Thing
+    from wordmask.data.sets.shapes_scene import Thing
 
 CLEAR = 0.05
 """Distance that counts as a difference of place, as a share of the picture's shorter side."""

@@ -1,4 +1,4 @@
-"""The phrases of any data set, as tasks for `wordmask.data.phrase_draws`.
+"""The phrases of any data set, as tasks for `wordmask.data.sampling.phrase_draws`.
 
 Every query of every sample whose mask is not empty is a task; those whose mask is empty are known to be absent, as are
 the sample's absent names. A sample is read again whenever one of its tasks is drawn: nothing but words is kept.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wordmask.data.phrase_draws import Seen
 from wordmask.data.reading import fingerprint
+from wordmask.data.sampling.phrase_draws import Seen
 from wordmask.images import load_image
 from wordmask.prompts import MixedPrompt, TextPrompt
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from wordmask.contracts import Dataset
-    from wordmask.samples import Query, Sample
+    from wordmask.data.sample import Query, Sample
 
 __all__ = ["Listed", "Listing", "SamplePhrases", "SampleTask", "phrase_of_query"]
 

@@ -18,8 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wordmask.data.label_maps import LabelMaps
-from wordmask.data.pascal_splits import BACKGROUND, CLASSES
 from wordmask.data.reading import first_folder, read_lines, require_choice, require_folder
+from wordmask.data.sets.pascal_splits import BACKGROUND, CLASSES
 
 if TYPE_CHECKING:
     import os

@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from tests.data.contract import FolderContract, write_picture
 from wordmask.contracts import Dataset
-from wordmask.data.pascal_context import NAMES_59, pascal_context_59, pascal_context_459
+from wordmask.data.sets.pascal_context import NAMES_59, pascal_context_59, pascal_context_459
 from wordmask.errors import DataError
 
 # Where some names stand in the authors' labels.txt; the others fill the gaps here under invented names.

@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.contract import FolderContract, write_labels, write_picture
 from wordmask.contracts import Dataset
-from wordmask.data.coco_stuff import NAMES, REMOVED, VALUES, coco_stuff
+from wordmask.data.sets.coco_stuff import NAMES, REMOVED, VALUES, coco_stuff
 from wordmask.errors import DataError
 
 PERSON, TRAFFIC_LIGHT, STOP_SIGN, TOOTHBRUSH, BANNER, WOOD, UNLABELLED = 0, 9, 12, 89, 91, 181, 255

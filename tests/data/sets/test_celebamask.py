@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.data.contract import FolderContract, write_picture
 from wordmask.contracts import Dataset
-from wordmask.data.celebamask import PARTS, CelebAMask
+from wordmask.data.sets.celebamask import PARTS, CelebAMask
 from wordmask.errors import DataError
 
 HEADER = "idx          orig_idx        orig_file"

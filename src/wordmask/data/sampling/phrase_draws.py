@@ -24,22 +24,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from wordmask.data.phrase_crops import cut_crop, find_crop
-from wordmask.data.phrases import PREFIXES, ClassFilter
 from wordmask.data.reading import fingerprint, require_choice, require_index
+from wordmask.data.sample import Query, Sample
+from wordmask.data.sampling.phrase_crops import cut_crop, find_crop
+from wordmask.data.sampling.phrases import PREFIXES, ClassFilter
 from wordmask.errors import DataError, quote, sentence
 from wordmask.images import RgbImage
 from wordmask.ops.highlight import MODES, engineer_prompt
 from wordmask.ops.masks import pack
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
-from wordmask.samples import Query, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
     from numpy.typing import NDArray
 
-    from wordmask.data.phrases import Lexicon
+    from wordmask.data.sampling.phrases import Lexicon
     from wordmask.prompts import Prompt
 
     Pixels = NDArray[np.uint8]
@@ -368,7 +368,7 @@ def _filter(avoid: Sequence[str], lexicon: Lexicon | None) -> Callable[[str], bo
     if not avoid:
         return lambda phrase: True
     if lexicon is None:
-        remedy = "pass lexicon=read_wordnet(folder) from wordmask.data.phrases"
+        remedy = "pass lexicon=read_wordnet(folder) from wordmask.data.sampling.phrases"
         raise DataError(sentence("classes to avoid without a lexicon", "WordNet to look them up in", remedy))
     return ClassFilter(avoid, lexicon).keep
 

@@ -18,8 +18,8 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wordmask.data.pascal_splits import CLASSES, PASCAL_5I
 from wordmask.data.reading import require_file, require_folder, show
+from wordmask.data.sets.pascal_splits import CLASSES, PASCAL_5I
 from wordmask.errors import DataError, MissingExtraError, quote, sentence
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.data.contract import FolderContract, samples
 from tests.pictures import scene
-from wordmask.data.phrasecut import EXCLUDED, RASTERISERS, PhraseCut
+from wordmask.data.sets.phrasecut import EXCLUDED, RASTERISERS, PhraseCut
 from wordmask.errors import DataError
 
 LEFT = [[1, 1], [4, 1], [4, 3], [1, 3]]

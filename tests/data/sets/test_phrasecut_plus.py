@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from tests.data.contract import FolderContract, assert_same_sample, samples
-from tests.data.test_phrasecut import task, write_phrasecut
+from tests.data.sets.test_phrasecut import task, write_phrasecut
 from tests.pictures import scene
-from wordmask.data.phrase_crops import LEAST_SHARE, TRIES, find_crop, resize_mask, resize_pixels
-from wordmask.data.phrasecut_plus import PhraseCutPlus
-from wordmask.data.phrases import PREFIXES, Lexicon
+from wordmask.data.sampling.phrase_crops import LEAST_SHARE, TRIES, find_crop, resize_mask, resize_pixels
+from wordmask.data.sampling.phrases import PREFIXES, Lexicon
+from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
 from wordmask.errors import DataError
 from wordmask.images import load_image
 from wordmask.prompts import MixedPrompt, TextPrompt

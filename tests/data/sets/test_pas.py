@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.contract import FolderContract, write_labels, write_picture
 from wordmask.contracts import Dataset
-from wordmask.data.pas import pas20, pas21
+from wordmask.data.sets.pas import pas20, pas21
 
 VALUES = [[0, 15, 255], [20, 20, 1]]
 

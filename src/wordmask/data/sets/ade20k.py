@@ -111,7 +111,7 @@ def ade20k_847(folder: str | os.PathLike[str], split: str = "val") -> LabelMaps:
 
 def _full_names(root: os.PathLike[str]) -> tuple[str, ...]:
     what = "the 847 names of ADE20K in the order of their labels, one a line and none twice"
-    remedy = "write it as the documentation of wordmask.data.ade20k says"
+    remedy = "write it as the documentation of wordmask.data.sets.ade20k says"
     path = require_folder(root, what) / "names847.txt"
     names = read_lines(path, what, remedy)
     if len(set(names)) != _FULL or len(names) != _FULL:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.data.contract import FolderContract, samples
-from tests.data.voc_folder import write_voc
-from wordmask.data.pascal5i import LEAST_AREA, Pascal5i
+from tests.data.sets.voc_folder import write_voc
+from wordmask.data.sets.pascal5i import LEAST_AREA, Pascal5i
 from wordmask.errors import DataError
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 
