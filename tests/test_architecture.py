@@ -23,7 +23,7 @@ PROGRAMS = sorted(file for folder in ("scripts", "benchmarks", "examples") for f
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
-SCRIPT_LINES = 5600  # TODO: 1500 once train_compact and experiments run on the library
+SCRIPT_LINES = 3300  # TODO: 1500 once train_compact runs on the library
 LONG_FUNCTIONS_TO_COME = ("scripts/train_compact/",)  # TODO: empty
 
 # Highest layer first. A package may import from layers below its own and from itself. `wordmask/__init__.py` only names
