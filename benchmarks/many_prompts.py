@@ -114,7 +114,7 @@ def ours(folder: Path, pixels: np.ndarray, dtype: str, *, warm: bool = False) ->
 
     def run(texts: list[str]) -> np.ndarray:
         if not warm:
-            segmenter._phrases.clear()
+            segmenter.prompt_cache.clear()
         founds = segmenter.segment(pixels, texts)
         first = founds[0].heatmap_logits.values
         return first.base if first.base is not None else np.stack([found.heatmap_logits.values for found in founds])

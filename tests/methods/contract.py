@@ -66,6 +66,7 @@ class MethodContract:
         assert segmenter.name
         assert TextPrompt in segmenter.accepts
         assert segmenter.accepts <= PROMPTS.keys()
+        assert isinstance(segmenter.joint_vocabulary, bool)
         assert isinstance(segmenter.trainable, bool)
         assert isinstance(segmenter.exportable, bool)
 
@@ -142,7 +143,7 @@ class MethodContract:
         "one", ["photo.jpg", picture(), Image.fromarray(picture()), 3], ids=lambda x: type(x).__name__
     )
     def test_one_picture_is_not_many(self, segmenter: Segmenter, one: Any) -> None:
-        with pytest.raises(ImageError, match="single picture"):
+        with pytest.raises(ImageError, match="single image"):
             segmenter.segment_many(one, self.phrases[0])
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, "8", None, 2**63], ids=repr)

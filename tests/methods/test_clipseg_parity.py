@@ -180,12 +180,12 @@ def test_phrases_and_examples_are_embedded_once(segmenter: DenseSegmenter, monke
 
 
 def test_the_store_of_phrases_is_bounded(segmenter: DenseSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wordmask.methods import dense
+    from wordmask.methods import prompt_cache
 
-    monkeypatch.setattr(dense, "PHRASES_KEPT", 3)
+    monkeypatch.setattr(prompt_cache, "PHRASES_KEPT", 3)
     segmenter.segment(PHOTO, ["a", "b", "c"])
     segmenter.segment(PHOTO, ["a", "d"])
-    assert list(segmenter._phrases) == ["c", "a", "d"]
+    assert segmenter.prompt_cache.phrases == ("c", "a", "d")
 
 
 def test_a_letterboxed_picture_keeps_its_shape(tmp_path: Path) -> None:

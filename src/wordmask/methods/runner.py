@@ -1,0 +1,252 @@
+"""The half of a segmenter that does not depend on the method: reading, batching, validation, iteration."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import os
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wordmask.components.thresholds import Thresholds, checked_probability
+from wordmask.contracts import Encoded
+from wordmask.errors import ImageError, PromptError, UnsupportedPromptError, quote, sentence
+from wordmask.images import ImageInput, RgbImage, load_image
+from wordmask.ops.resize import place
+from wordmask.prompts import Prompt, PromptInput, as_prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from wordmask.ops.geometry import Placement, Size
+    from wordmask.results import Segmentation
+
+Plan = TypeVar("Plan")
+
+
+class ImageModel(Protocol):
+    """What a `MethodRunner` needs of a network to encode images; attributes as in `contracts.DenseModel`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def accepts(self) -> frozenset[type]: ...
+    @property
+    def mean(self) -> tuple[float, float, float]: ...
+    @property
+    def std(self) -> tuple[float, float, float]: ...
+    @property
+    def threshold(self) -> float | None: ...
+    @property
+    def presence_threshold(self) -> float: ...
+
+    def canvas(self, size: Size) -> Placement: ...
+    def encode_pixels(self, pixels: Tensor) -> Any: ...
+
+
+class MethodRunner(ABC, Generic[Plan]):
+    """A `Segmenter` but for two steps that each method writes: `prepare` prompts, and `answer` them for an image.
+
+    It reads images, encodes those of equal canvas together, checks prompts, thresholds and batch size, and iterates.
+    Nothing about an image is kept between calls.
+
+    Args:
+        model: The network, in evaluation mode, on `device` and in `dtype`.
+        device: Device of the pixels.
+        dtype: Precision of the model; pixels are float32 in any case.
+    """
+
+    joint_vocabulary: bool = False
+    trainable: bool = False
+    exportable: bool = False
+
+    def __init__(
+        self, model: ImageModel, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self._image_model = model
+        self.device = torch.device(device)
+        self.dtype = dtype
+
+    @abstractmethod
+    def prepare(self, prompts: tuple[Prompt, ...]) -> Plan:
+        """Return what depends on the prompts alone, such as their embeddings; made once for all images of a call."""
+
+    @abstractmethod
+    def answer(self, encoded: Encoded, plan: Plan, thresholds: Thresholds) -> Segmentation:
+        """Return one `Found` per prompt, in order. It runs in inference mode."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._image_model.name
+
+    @property
+    def accepts(self) -> frozenset[type]:
+        """The prompt types that the model takes."""
+        return self._image_model.accepts
+
+    def encode(self, image: ImageInput) -> Encoded:
+        """Return the image encoder's features; `segment` takes them in the image's place.
+
+        Raises:
+            ImageError: If the image cannot be read.
+        """
+        return self._encode_all([load_image(image)])[0]
+
+    def segment(
+        self,
+        image: ImageInput | Encoded,
+        prompts: PromptInput,
+        *,
+        threshold: float | None = None,
+        presence_threshold: float | None = None,
+    ) -> Segmentation:
+        """Return one `Found` per prompt, in order.
+
+        Args:
+            image: An image, or what `encode` made of one.
+            prompts: A phrase or prompt, or several.
+            threshold: Probability above which a pixel belongs to a mask; None takes the model's, which may be one of
+                its own for each mask (`ops.probability.best_level`).
+            presence_threshold: Presence below which a mask is empty; None takes the model's.
+
+        Raises:
+            ImageError: If the image cannot be read, or was encoded with other weights; another device or precision
+                will do.
+            PromptError: If a prompt is blank or of a type that the model does not take, or a threshold is none.
+        """
+        thresholds = self._thresholds(threshold, presence_threshold)
+        plan = self._plan(prompts)
+        if not isinstance(image, Encoded):
+            image = self.encode(image)
+        image.require(self.name)
+        return self._answer(image, plan, thresholds)
+
+    def segment_many(
+        self,
+        images: Iterable[ImageInput],
+        prompts: PromptInput,
+        *,
+        batch_size: int = 8,
+        threshold: float | None = None,
+        presence_threshold: float | None = None,
+    ) -> Iterator[Segmentation]:
+        """Yield one `Segmentation` per image, in order; `batch_size` images are read and encoded together.
+
+        Raises:
+            ImageError: If an image cannot be read (when its turn comes), or `images` is a single one.
+            PromptError: As in `segment`, or for a batch size that is none, at once.
+        """
+        if is_single_image(images):
+            got = f"a single image ({quote(images) if isinstance(images, str) else type(images).__name__})"
+            raise ImageError(sentence(got, "several", "pass a list of images, or call segment for one"))
+        size = checked_batch_size(batch_size)
+        thresholds = self._thresholds(threshold, presence_threshold)
+        return self._segment_all(iter(images), self._plan(prompts), size, thresholds)
+
+    def _segment_all(
+        self, images: Iterator[ImageInput], plan: Plan, batch_size: int, thresholds: Thresholds
+    ) -> Iterator[Segmentation]:
+        while batch := [load_image(image) for image in itertools.islice(images, batch_size)]:
+            for encoded in self._encode_all(batch):
+                yield self._answer(encoded, plan, thresholds)
+
+    @torch.inference_mode()
+    def _answer(self, encoded: Encoded, plan: Plan, thresholds: Thresholds) -> Segmentation:
+        return self.answer(encoded, plan, thresholds)
+
+    @torch.inference_mode()
+    def _plan(self, prompts: PromptInput) -> Plan:
+        asked = as_prompts(prompts)
+        check_types(asked, self.accepts, model=self.name)
+        return self.prepare(asked)
+
+    def _thresholds(self, threshold: float | None, presence_threshold: float | None) -> Thresholds:
+        """The thresholds of a call or, where there is none, the model's."""
+        mask = self._image_model.threshold if threshold is None else threshold
+        presence = self._image_model.presence_threshold if presence_threshold is None else presence_threshold
+        return Thresholds(
+            None if mask is None else checked_probability(mask, "threshold"),
+            checked_probability(presence, "presence_threshold"),
+        )
+
+    def _encode_all(self, images: list[RgbImage]) -> list[Encoded]:
+        """Encode images; those of equal canvas go through the network together."""
+        placements = [self._image_model.canvas(image.size) for image in images]
+        features: dict[int, Any] = {}
+        for canvas in dict.fromkeys(placement.canvas for placement in placements):
+            chosen = [index for index, placement in enumerate(placements) if placement.canvas == canvas]
+            pixels = torch.stack([self._pixels(images[index], placements[index]) for index in chosen])  # (B, 3, h, w)
+            with torch.inference_mode():
+                together = self._image_model.encode_pixels(pixels)
+            features |= {index: _row(together, row) for row, index in enumerate(chosen)}
+        return [
+            Encoded(image.size, placement, features[index], image, self.name)
+            for index, (image, placement) in enumerate(zip(images, placements, strict=True))
+        ]
+
+    def _pixels(self, image: RgbImage, placement: Placement) -> Tensor:
+        """Normalised float32 pixels (3, h, w) of an image on its canvas, padded with the mean colour."""
+        mean, std = self._image_model.mean, self._image_model.std
+        red, green, blue = (round(255 * value) for value in mean)
+        canvas = place(image.pixels, placement, fill=(red, green, blue))  # (h, w, 3)
+        values = (canvas * np.float32(1 / 255) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+        return torch.from_numpy(values).permute(2, 0, 1).to(self.device)
+
+
+def check_types(prompts: Iterable[Prompt], accepts: frozenset[type], *, model: str) -> None:
+    """Check that a model takes all the prompts.
+
+    Raises:
+        UnsupportedPromptError: If it does not.
+    """
+    for prompt in prompts:
+        if type(prompt) not in accepts:
+            known = " or ".join(sorted(kind.__name__ for kind in accepts))
+            got = f"the {type(prompt).__name__} {quote(prompt.name)} for {model}"
+            remedy = "ask in another way, or load a model that takes it"
+            raise UnsupportedPromptError(sentence(got, known, remedy))
+
+
+def is_single_image(images: Any) -> bool:
+    """Whether something is one image where many are meant; arrays of up to three dimensions are one."""
+    named = isinstance(images, str | bytes | os.PathLike | RgbImage | Encoded) or hasattr(images, "read")
+    return named or not isinstance(images, Iterable) or getattr(images, "ndim", 4) <= 3
+
+
+def checked_batch_size(value: Any) -> int:
+    """Return a whole number from 1.
+
+    Raises:
+        PromptError: If it is no such number.
+    """
+    try:
+        size = operator.index(value)
+    except TypeError:
+        size = 0
+    if not 1 <= size <= sys.maxsize:
+        got = f"the batch size {quote(value)} ({type(value).__name__})"
+        raise PromptError(sentence(got, "a whole number from 1", "pass for example batch_size=8"))
+    return size
+
+
+def map_tensors(features: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Return a tree of tensors (tuples, lists, dicts, named tuples) of the same structure, each tensor changed."""
+    if isinstance(features, Tensor):
+        return change(features)
+    if isinstance(features, dict):
+        return {key: map_tensors(value, change) for key, value in features.items()}
+    parts = [map_tensors(value, change) for value in features]
+    build: Callable[..., Any] = type(features)
+    return build(*parts) if hasattr(features, "_fields") else build(parts)
+
+
+def _row(features: Any, row: int) -> Any:
+    """One image's part of a tree of tensors; the leading dimension stays, with length 1."""
+    return map_tensors(features, lambda tensor: tensor[row : row + 1])
