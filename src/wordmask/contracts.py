@@ -332,6 +332,8 @@ class Dataset(Protocol):
         names: Its vocabulary, in the order of `Sample.labels`; () where every prompt is a phrase of its own.
         fingerprint: Short hash of what the samples depend on (annotation files, options): equal for two runs on the
             same data.
+        exhaustive: Whether whatever a name of `names` fits is marked in every image. A sample lists the other names in
+            `absent`, but for those that are unclear in its image.
     """
 
     @property
@@ -342,6 +344,8 @@ class Dataset(Protocol):
     def names(self) -> tuple[str, ...]: ...
     @property
     def fingerprint(self) -> str: ...
+    @property
+    def exhaustive(self) -> bool: ...
 
     def __len__(self) -> int: ...
 

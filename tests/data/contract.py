@@ -35,7 +35,7 @@ from wordmask.contracts import Dataset
 from wordmask.data.sample import UNKNOWN, Sample
 from wordmask.errors import DataError
 from wordmask.images import load_image
-from wordmask.ops.masks import PackedMask
+from wordmask.ops.masks import PackedMask, union
 from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
 
 
@@ -73,6 +73,8 @@ def assert_same_sample(first: Sample, second: Sample) -> None:
     assert [query.label for query in first.queries] == [query.label for query in second.queries]
     for one, other in zip(first.queries, second.queries, strict=True):
         assert_same_mask(one.packed, other.packed)
+        boxes = [[(each.box, each.crowd) for each in query.instances] for query in (one, other)]
+        assert boxes[0] == boxes[1]
         assert_same_prompt(one.prompt, other.prompt)
     assert_same_mask(first.ignored, second.ignored)
     assert (first.labels is None) == (second.labels is None)
@@ -161,6 +163,28 @@ class DatasetContract:
             for index, name in enumerate(dataset.names):
                 if name in sample.absent and sample.labels is not None:
                     assert not (sample.labels == index).any()
+
+    def test_exhaustive_sets_name_what_is_absent(self, dataset: Dataset) -> None:
+        assert isinstance(dataset.exhaustive, bool)
+        if dataset.exhaustive:
+            for sample in samples(dataset):
+                asked = {query.label for query in sample.queries if query.packed.area}
+                missing = set(dataset.names) - asked - {"background"}
+                assert set(sample.absent) & set(dataset.names) <= missing
+                assert sample.absent or len(missing) < 2  # a covered thing may leave one name open
+
+    def test_instances_make_up_the_mask(self, dataset: Dataset) -> None:
+        for sample in samples(dataset):
+            for query in sample.queries:
+                masks = [instance.mask for instance in query.instances if instance.mask is not None]
+                assert all(mask.size == sample.size for mask in masks)
+                assert query.boxes_only == (not masks and bool(query.instances))
+                for instance in query.instances:
+                    x0, y0, x1, y1 = instance.box
+                    assert 0 <= x0 <= x1 <= sample.size[1]
+                    assert 0 <= y0 <= y1 <= sample.size[0]
+                if masks:
+                    assert_same_mask(union([*masks]), query.packed)
 
     def test_reading_twice_gives_the_same(self, dataset: Dataset) -> None:
         first = samples(dataset)

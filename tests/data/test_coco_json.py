@@ -93,6 +93,22 @@ def test_things_of_a_name_make_one_mask(root: Path) -> None:
     assert opened(root).names == ("car", "person", "dog")
 
 
+def test_instances_are_kept_one_by_one(root: Path) -> None:
+    (car,) = opened(root)[0].queries
+    assert [(one.box, one.crowd) for one in car.instances] == [((1, 0, 3, 2), False), ((0, 0, 1, 4), False)]
+    (dog,) = opened(root)[1].queries
+    assert [one.mask.area for one in dog.instances if one.mask is not None] == [4]
+    person = opened(root, crowds=True)[0].queries[1]
+    assert [(one.box, one.crowd) for one in person.instances] == [((3, 0, 6, 4), True)]
+
+
+def test_annotations_without_a_pixel_are_no_instances(root: Path) -> None:
+    file = root / "instances.json"
+    empty = {"id": 6, "image_id": 8, "category_id": 9, "segmentation": [[0, 0, 5, 5]]}
+    file.write_text(json.dumps(content() | {"annotations": [*content()["annotations"], empty]}))
+    assert len(opened(root)[1].queries[0].instances) == 1
+
+
 def test_crowds_are_ignored_and_never_absent(root: Path) -> None:
     sample = opened(root, exhaustive=True)[0]
     assert sample.ignored is not None

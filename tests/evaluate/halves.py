@@ -48,7 +48,7 @@ class Halves:
     """The same in memory, any number of them, with an absent name."""
 
     name, split, names = "halves", "all", ("dark", "bright")
-    fingerprint = "made-up"
+    fingerprint, exhaustive = "made-up", True
 
     def __init__(self, number: int) -> None:
         self._number = number

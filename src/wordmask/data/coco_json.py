@@ -32,10 +32,10 @@ from wordmask.data.reading import (
     require_index,
     show,
 )
-from wordmask.data.sample import Query, Sample
+from wordmask.data.sample import GroundTruthInstance, Query, Sample
 from wordmask.errors import DataError, ImageError, quote, sentence
 from wordmask.ops import rle
-from wordmask.ops.masks import pack
+from wordmask.ops.masks import PackedMask, empty, pack, union
 from wordmask.ops.polygons import fill_as_coco
 from wordmask.prompts import TextPrompt
 
@@ -52,7 +52,7 @@ _FEWEST = 3  # points of a polygon
 
 
 class CocoJson:
-    """Pictures with annotated things; one query for every name that is in the picture, over all its things.
+    """Images with annotated instances; one query for every name in the image, its mask the union of its instances.
 
     Pixels of a crowd (`iscrowd`) that belong to no single thing are ignored, and its name is then neither asked for on
     its account nor called absent.
@@ -129,15 +129,18 @@ class CocoJson:
         path = self._folder / record["file_name"]
         size = self._size(record, path)
         picture = read_image(path, size, f"a picture of {self.name}")
-        masks, crowd, unsure = self._masks(record["id"], size)
+        found = self._instances(record["id"], size)
+        counted = {name: [one for one in found[name] if self.crowds or not one.crowd] for name in self.names}
+        masks = {name: union([_mask(one) for one in ones]) for name, ones in counted.items() if ones}
         queries = tuple(
-            Query(TextPrompt(name), pack(masks[name]), name)
-            for name in self.names
-            if name in masks and masks[name].any()
+            Query(TextPrompt(name), mask, name, tuple(one for one in found[name] if _mask(one).area))
+            for name, mask in masks.items()
+            if mask.area
         )
+        present = {name for name in self.names if found[name]}
         known = self.exhaustive or (self._said is None and record.get("exhaustive") is True)
-        absent = tuple(name for name in self.names if name not in masks.keys() | unsure) if known else ()
-        return Sample(key, picture, size, queries, absent, pack(crowd) if crowd.any() else None)
+        absent = tuple(name for name in self.names if name not in present) if known else ()
+        return Sample(key, picture, size, queries, absent, self._ignored(found, size))
 
     # --- the file --------------------------------------------------------------------------------------------------
 
@@ -182,24 +185,30 @@ class CocoJson:
         height, width = (require_field(record, side, int, self._path, _WHAT, of=of) for side in ("height", "width"))
         return height, width
 
-    def _masks(
-        self, image: int, size: tuple[int, int]
-    ) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.bool_], set[str]]:
-        """Return the masks by name, the pixels of crowds alone, and the names of those crowds."""
-        masks: dict[str, NDArray[np.bool_]] = {}
-        crowd, single = np.zeros(size, dtype=np.bool_), np.zeros(size, dtype=np.bool_)
-        unsure: set[str] = set()
+    def _instances(self, image: int, size: tuple[int, int]) -> dict[str, tuple[GroundTruthInstance, ...]]:
+        """Return the instances by name, in the order of the file; () for names that are not in the image."""
+        found: dict[str, list[GroundTruthInstance]] = {name: [] for name in self.names}
         for record in self._things[image]:
             of = f"annotation {quote(record.get('id', '?'))}"
-            mask = decode_segmentation(record.get("segmentation"), size, self._path, of)
-            name = self._names[record["category_id"]]
-            if record.get("iscrowd") and not self.crowds:
-                crowd |= mask
-                unsure.add(name)
-                continue
-            single |= mask
-            masks[name] = masks[name] | mask if name in masks else mask
-        return masks, crowd & ~single, unsure
+            mask = pack(decode_segmentation(record.get("segmentation"), size, self._path, of))
+            instance = GroundTruthInstance.of_mask(mask, crowd=bool(record.get("iscrowd")))
+            found[self._names[record["category_id"]]].append(instance)
+        return {name: tuple(instances) for name, instances in found.items()}
+
+    def _ignored(self, found: dict[str, tuple[GroundTruthInstance, ...]], size: tuple[int, int]) -> PackedMask | None:
+        """Return the pixels of crowds that belong to no single thing; None where crowds count or there are none."""
+        instances = [one for ones in found.values() for one in ones]
+        if self.crowds or not any(one.crowd for one in instances):
+            return None
+        crowd = union([_mask(one) for one in instances if one.crowd]).full()
+        single = union([empty(size), *(_mask(one) for one in instances if not one.crowd)]).full()
+        ignored = pack(crowd & ~single)
+        return ignored if ignored.area else None
+
+
+def _mask(instance: GroundTruthInstance) -> PackedMask:
+    assert instance.mask is not None
+    return instance.mask
 
 
 def _chosen(

@@ -82,6 +82,7 @@ class CsvTable:
     """
 
     names: tuple[str, ...] = ()
+    exhaustive = False
 
     def __init__(
         self,

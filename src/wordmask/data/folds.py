@@ -24,6 +24,7 @@ class Folds:
         name: That of the first.
         split: "all".
         names: All names, fold by fold.
+        exhaustive: False.
         parts: Name -> split of its fold.
         fingerprint: Depends on that of every fold.
     """
@@ -34,6 +35,7 @@ class Folds:
         self._folds = tuple(folds)
         self.name = folds[0].name
         self.names = tuple(name for fold in folds for name in fold.names)
+        self.exhaustive = False  # a name of one fold is not looked for in another
         self.parts = {name: fold.split for fold in folds for name in fold.names}
         self.fingerprint = hashlib.sha256(" ".join(fold.fingerprint for fold in folds).encode()).hexdigest()[:16]
         self._ends = list(accumulate(len(fold) for fold in folds))

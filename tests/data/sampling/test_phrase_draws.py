@@ -32,7 +32,7 @@ def box(top: int, left: int, height: int, width: int) -> np.ndarray:
 class Pets:
     """Four pictures: two say what is absent (one by a query without a mask), two do not."""
 
-    name, split, names, fingerprint = "pets", "all", (), "abc"
+    name, split, names, fingerprint, exhaustive = "pets", "all", (), "abc", False
     content: tuple[tuple[dict[str, np.ndarray], tuple[str, ...]], ...] = (
         ({"dog": box(2, 2, 10, 10), "cat": box(4, 25, 10, 10)}, ("bird", "poodle")),
         ({"dog": box(0, 10, 12, 12), "fish": box(0, 0, 0, 0)}, ()),

@@ -57,6 +57,7 @@ class WithoutClasses:
     def __init__(self, dataset: Dataset, avoid: Sequence[str], keep: ClassFilter) -> None:
         self._dataset, self._avoid, self._keep = dataset, tuple(avoid), keep
         self.name, self.split, self.names = dataset.name, dataset.split, dataset.names
+        self.exhaustive = dataset.exhaustive
 
     @property
     def fingerprint(self) -> str:

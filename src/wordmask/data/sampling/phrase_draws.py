@@ -187,6 +187,7 @@ class PhraseDraws:
     """
 
     names: tuple[str, ...] = ()
+    exhaustive = False
 
     def __init__(
         self,

@@ -74,6 +74,7 @@ class Listing:
     def __init__(self, dataset: Dataset) -> None:
         self.dataset, self.listed = dataset, dict[int, Listed]()
         self.name, self.split, self.names = dataset.name, dataset.split, dataset.names
+        self.exhaustive = dataset.exhaustive
 
     @property
     def fingerprint(self) -> str:

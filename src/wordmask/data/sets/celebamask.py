@@ -98,6 +98,7 @@ class CelebAMask:
     """
 
     name = "celebamask-hq"
+    exhaustive = True
 
     def __init__(self, folder: str | os.PathLike[str], split: str = "test", *, eyes: bool = False) -> None:
         self.split, self.eyes = require_choice(split, SPLITS, "split of CelebAMask-HQ"), eyes

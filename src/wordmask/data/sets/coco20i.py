@@ -97,6 +97,7 @@ class Coco20i:
     """
 
     name = "coco20i"
+    exhaustive = False
     split: str
 
     def __init__(

@@ -55,6 +55,7 @@ class Pascal5i:
     """
 
     name = "pascal5i"
+    exhaustive = False
 
     def __init__(
         self,

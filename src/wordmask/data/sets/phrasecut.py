@@ -48,9 +48,9 @@ from wordmask.data.reading import (
     require_folder,
     require_index,
 )
-from wordmask.data.sample import Query, Sample
+from wordmask.data.sample import GroundTruthInstance, Query, Sample
 from wordmask.errors import PromptError, quote
-from wordmask.ops.masks import pack
+from wordmask.ops.masks import empty, pack, union
 from wordmask.prompts import TextPrompt
 
 if TYPE_CHECKING:
@@ -90,13 +90,13 @@ class Task:
         key: Its id, unique in the whole set.
         image: Id of the picture.
         phrase: The words.
-        polygons: Of all instances, float64 `(N, 2)` each, x and y in pixels.
+        instances: Polygons of every instance, float64 `(N, 2)` each, x and y in pixels.
     """
 
     key: str
     image: int
     phrase: TextPrompt
-    polygons: Polygons
+    instances: tuple[Polygons, ...]
 
 
 class PhraseCut:
@@ -104,6 +104,7 @@ class PhraseCut:
 
     name = "phrasecut"
     names: tuple[str, ...] = ()
+    exhaustive = False
 
     def __init__(self, folder: str | os.PathLike[str], *, split: str = "test", rasteriser: str = "clipseg") -> None:
         """Read a split's annotations; no picture is read.
@@ -143,8 +144,13 @@ class PhraseCut:
             key=str(tasks[0].image),
             image=self._files.picture(tasks[0].image),
             size=self._files.sizes[tasks[0].image],
-            queries=tuple(Query(task.phrase, pack(self._files.mask(task)), task.key) for task in tasks),
+            queries=tuple(self._query(task) for task in tasks),
         )
+
+    def _query(self, task: Task) -> Query:
+        masks = [pack(mask) for mask in self._files.instance_masks(task)]
+        instances = tuple(GroundTruthInstance.of_mask(mask) for mask in masks if mask.area)
+        return Query(task.phrase, union([empty(self._files.sizes[task.image]), *masks]), task.key, instances)
 
 
 class PhraseCutFiles:
@@ -187,10 +193,18 @@ class PhraseCutFiles:
     def mask(self, task: Task) -> NDArray[np.bool_]:
         """Return the union of a phrase's polygons, bool `(H, W)`; all False if there is none."""
         mask = np.zeros(self.sizes[task.image], dtype=np.bool_)
-        fill = RASTERISERS[self._rasteriser]
-        for polygon in task.polygons:
-            mask |= fill(polygon, self.sizes[task.image])
+        for instance in self.instance_masks(task):
+            mask |= instance
         return mask
+
+    def instance_masks(self, task: Task) -> Iterator[NDArray[np.bool_]]:
+        """Yield the mask of each of a phrase's instances, bool `(H, W)`."""
+        size, fill = self.sizes[task.image], RASTERISERS[self._rasteriser]
+        for polygons in task.instances:
+            mask = np.zeros(size, dtype=np.bool_)
+            for polygon in polygons:
+                mask |= fill(polygon, size)
+            yield mask
 
     def _sizes(self, wanted: set[int]) -> dict[int, tuple[int, int]]:
         sizes = {}
@@ -245,17 +259,17 @@ def _tasks(path: Path) -> Iterator[Task]:
         phrase = require_field(record, "phrase", str, path, _TASKS, of=of)
         try:
             prompt = TextPrompt(phrase)
-            polygons = _polygons(require_field(record, "Polygons", list, path, _TASKS, of=of))
+            instances = tuple(_polygons(one) for one in require_field(record, "Polygons", list, path, _TASKS, of=of))
         except PromptError as error:
             raise malformed(path, _TASKS, f"the phrase {quote(phrase)} in {of}", _REMEDY) from error
         except (TypeError, ValueError) as error:
             raise malformed(path, _TASKS, f"a polygon that is no list of points [x, y] in {of}", _REMEDY) from error
-        yield Task(str(key), image, prompt, polygons)
+        yield Task(str(key), image, prompt, instances)
 
 
-def _polygons(instances: Sequence[Any]) -> Polygons:
-    """Return the polygons of all instances as arrays, which take a tenth of the memory of lists."""
-    polygons = [np.array(polygon, dtype=np.float64) for instance in instances for polygon in instance if polygon]
+def _polygons(instance: Sequence[Any]) -> Polygons:
+    """Return the polygons of an instance as arrays, which take a tenth of the memory of lists."""
+    polygons = [np.array(polygon, dtype=np.float64) for polygon in instance if polygon]
     if any(polygon.ndim != 2 or polygon.shape[1] != 2 or not np.isfinite(polygon).all() for polygon in polygons):
         raise ValueError("not a list of points")
     return tuple(polygons)

@@ -51,7 +51,7 @@ from wordmask.data.reading import (
     require_folder,
     require_index,
 )
-from wordmask.data.sample import Query, Sample
+from wordmask.data.sample import GroundTruthInstance, Query, Sample
 from wordmask.data.unpickle import read_pickle
 from wordmask.errors import PromptError, quote
 from wordmask.ops.masks import pack
@@ -105,6 +105,7 @@ class Refer:
     """RefCOCO, RefCOCO+ or RefCOCOg; one sample per picture, one query per sentence, labelled with its own id."""
 
     names: tuple[str, ...] = ()
+    exhaustive = False
 
     def __init__(
         self,
@@ -168,7 +169,10 @@ class Refer:
             key=str(image),
             image=read_image(self._images / self._files[image], size, "a picture of COCO's train2014"),
             size=size,
-            queries=tuple(Query(said.prompt, masks[said.thing], said.key) for said in expressions),
+            queries=tuple(
+                Query(said.prompt, masks[said.thing], said.key, (GroundTruthInstance.of_mask(masks[said.thing]),))
+                for said in expressions
+            ),
         )
 
     def _mask(self, thing: int, size: tuple[int, int]) -> PackedMask:

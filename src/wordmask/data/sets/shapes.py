@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.data.reading import fingerprint, require_index
-from wordmask.data.sample import Query, Sample
+from wordmask.data.sample import GroundTruthInstance, Query, Sample
 from wordmask.data.sets.shapes_scene import COLOURS, KINDS, Scene, draw_scene
 from wordmask.data.sets.shapes_words import Description, caption, descriptions, expressions
 from wordmask.errors import DataError, quote, sentence
 from wordmask.images import RgbImage
-from wordmask.ops.masks import empty, pack
+from wordmask.ops.masks import empty, pack, union
 from wordmask.prompts import TextPrompt
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Shapes:
     """
 
     name = "shapes"
+    exhaustive = True
     names: tuple[str, ...] = (BACKGROUND, *KINDS)
 
     def __init__(
@@ -159,7 +160,7 @@ class Shapes:
         known = expressions(scene.things, min(self.size))
         order = random.permutation(len(known))[: self._expressions]
         return [
-            Query(TextPrompt(known[place][0]), pack(scene.owner == known[place][1]), f"{key}/{number}")
+            _query(scene, known[place][0], [known[place][1]], f"{key}/{number}")
             for number, place in enumerate(order.tolist())
         ]
 
@@ -183,9 +184,15 @@ def _about(scene: Scene, wanted: list[Description]) -> list[Query]:
     for words in wanted:
         fitting = [index for index, thing in enumerate(scene.things) if words.fits(thing)]
         if fitting:
-            mask = pack(np.isin(scene.owner, fitting))
-            asked.append(Query(TextPrompt(str(words)), mask, str(words)))
+            asked.append(_query(scene, str(words), fitting, str(words)))
     return asked
+
+
+def _query(scene: Scene, phrase: str, fitting: list[int], label: str) -> Query:
+    """Return the query for the shapes at some positions, visible pixels only; hidden shapes are no instances."""
+    parts = [pack(scene.owner == index) for index in fitting]
+    instances = tuple(GroundTruthInstance.of_mask(part) for part in parts if part.area)
+    return Query(TextPrompt(phrase), union(parts), label, instances)
 
 
 def _phrases(scene: Scene) -> list[Description]:

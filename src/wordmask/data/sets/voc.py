@@ -80,6 +80,7 @@ class PascalVoc:
     """
 
     name = "voc2012"
+    exhaustive = True
     names: tuple[str, ...] = NAMES
 
     def __init__(
