@@ -51,10 +51,7 @@ RANK["__init__"] = 0  # `from wordmask import __version__`
 TYPES_ONLY = {("contracts", "wordmask.data.sample")}
 
 # Circles between files through imports for type checkers. TODO: empty; their owners are removing them.
-KNOWN_CYCLES = (
-    {"evaluate.compare", "evaluate.page"},
-    {"methods.clipseg.loader", "methods.clipseg.saving", "methods.clipseg.towers"},
-)
+KNOWN_CYCLES = ({"evaluate.compare", "evaluate.page"},)
 
 # Which packages may import a third party that is slow to import or awkward to install.
 ADAPTERS = {

@@ -31,19 +31,20 @@ import torch
 import torch.nn.functional as F
 
 from scripts.experiments.image_changes import CHANGES, PAIRS, ImageChange, normalise
-from wordmask.backbones.clip import build_clip, load_tokenizer
-from wordmask.backbones.clip_text import ClipTextEncoder
+from wordmask.backbones.clip.build import build_clip
+from wordmask.backbones.clip.text import ClipTextEncoder
+from wordmask.backbones.clip.tokenizer import load_tokenizer
+from wordmask.backbones.clip.vision import clip_vision_tower
+from wordmask.backbones.clip.weights import UNUSED, clip_weights
+from wordmask.backbones.token_mask import TokenMask
 from wordmask.checkpoints import read_json
+from wordmask.checkpoints.reading import find_weights, read_weights
 from wordmask.checkpoints.strict import load_exactly
 from wordmask.data.registry import open_data
 from wordmask.errors import DataError, sentence
 from wordmask.formats.files import write
 from wordmask.images import load_image
-from wordmask.methods.clipseg import key_map
-from wordmask.methods.clipseg.checkpoint import find_weights, read_weights
 from wordmask.methods.clipseg.loader import local_folder
-from wordmask.methods.clipseg.token_mask import TokenMask
-from wordmask.methods.clipseg.visual_tower import VisualTower
 from wordmask.metrics.bootstrap import mean_interval
 from wordmask.ops.resize import resize
 
@@ -92,12 +93,12 @@ class Clip:
         values = read_json(folder / "config.json")
         vision, text = values.get("vision_config") or {}, values.get("text_config") or {}
         clip: Any = build_clip(vision, text, projection_dim=int(values.get("projection_dim", 512)))
-        weights = key_map.clip_from_transformers(read_weights(find_weights(folder)))
-        load_exactly(clip, weights, source=folder.name, unused=key_map.UNUSED)
+        weights = clip_weights(read_weights(find_weights(folder)))
+        load_exactly(clip, weights, source=folder.name, unused=UNUSED)
         self.scale = float(clip.logit_scale.exp())
         self.side = int(clip.vision_model.config.image_size)
         self.text = ClipTextEncoder(clip, load_tokenizer(folder))
-        self.vision = VisualTower(clip, extract_layers=(0,))
+        self.vision = clip_vision_tower(clip, extract_layers=(0,))
 
     @torch.inference_mode()
     def embed_images(self, cases: Sequence[Case], change: ImageChange) -> Tensor:
@@ -109,7 +110,7 @@ class Clip:
     @torch.inference_mode()
     def embed_names(self, names: Sequence[str]) -> Tensor:
         """Return vectors (P, C) of length 1."""
-        return F.normalize(self.text([f"a photo of a {name}" for name in names]), dim=-1)
+        return F.normalize(self.text.embed_texts([f"a photo of a {name}" for name in names]), dim=-1)
 
     def _token_mask(self, cases: Sequence[Case], change: ImageChange) -> TokenMask | None:
         if change.attention is None:

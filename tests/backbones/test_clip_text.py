@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from tests.methods.checkpoints import write_clipseg
-from wordmask.backbones import clip_text
-from wordmask.backbones.clip_text import ClipTextEncoder, grow_tree
+from wordmask.backbones.clip import text as clip_text
+from wordmask.backbones.clip.text import ClipTextEncoder, build_tree
 from wordmask.errors import CheckpointError
 from wordmask.methods.clipseg import load_clipseg
 
@@ -49,16 +49,16 @@ def theirs(folder: Path, texts: list[str]) -> Tensor:
 
 
 def test_a_tree_has_one_node_for_what_phrases_have_in_common() -> None:
-    tree = grow_tree([(9, 1, 2), (9, 1), (9, 3, 2), (9, 1, 2)])
+    tree = build_tree([(9, 1, 2), (9, 1), (9, 3, 2), (9, 1, 2)])
     assert tree.tokens.tolist() == [9, 1, 2, 3, 2]
-    assert tree.places.tolist() == [0, 1, 2, 1, 2]
+    assert tree.positions.tolist() == [0, 1, 2, 1, 2]
     assert tree.ends.tolist() == [2, 1, 4, 2]
-    assert [row.nonzero().flatten().tolist() for row in tree.sees] == [[0], [0, 1], [0, 1, 2], [0, 3], [0, 3, 4]]
+    assert [row.nonzero().flatten().tolist() for row in tree.visible] == [[0], [0, 1], [0, 1, 2], [0, 3], [0, 3, 4]]
 
 
 def test_vectors_are_those_of_transformers(folder: Path, encoder: ClipTextEncoder) -> None:
     with torch.inference_mode():
-        got = encoder(PHRASES)
+        got = encoder.embed_texts(PHRASES)
     expected = theirs(folder, PHRASES)
     assert (expected[0] - expected[1]).abs().max() > 1e-3  # else equality would say little
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
@@ -68,11 +68,11 @@ def test_vectors_are_those_of_transformers(folder: Path, encoder: ClipTextEncode
 @pytest.mark.parametrize("limit", [1, 7, 20])
 def test_parts_of_any_size_give_the_same(encoder: ClipTextEncoder, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     with torch.inference_mode():
-        together = encoder(PHRASES)
+        together = encoder.embed_texts(PHRASES)
         monkeypatch.setattr(clip_text, "NODES_AT_ONCE", limit)
         sizes: list[int] = []
         hook = encoder.blocks[0].register_forward_hook(lambda _block, inputs, _out: sizes.append(inputs[0].shape[1]))
-        torch.testing.assert_close(encoder(PHRASES), together, atol=TOLERANCE, rtol=0)
+        torch.testing.assert_close(encoder.embed_texts(PHRASES), together, atol=TOLERANCE, rtol=0)
     hook.remove()
     assert len(sizes) > 1
     assert all(size <= max(limit, 77) for size in sizes)
@@ -82,8 +82,8 @@ def test_what_phrases_share_is_read_once(encoder: ClipTextEncoder) -> None:
     sizes: list[int] = []
     hook = encoder.blocks[0].register_forward_hook(lambda _block, inputs, _out: sizes.append(inputs[0].shape[1]))
     with torch.inference_mode():
-        encoder(["a photo of hair"])
-        encoder(["a photo of hair"] * 5)
+        encoder.embed_texts(["a photo of hair"])
+        encoder.embed_texts(["a photo of hair"] * 5)
     hook.remove()
     assert sizes[0] == sizes[1]
 
@@ -91,14 +91,14 @@ def test_what_phrases_share_is_read_once(encoder: ClipTextEncoder) -> None:
 def test_only_the_context_is_read(encoder: ClipTextEncoder) -> None:
     long = "hair " * 76
     with torch.inference_mode():
-        cut, longer = encoder([long, long + "eye " * 9])
+        cut, longer = encoder.embed_texts([long, long + "eye " * 9])
     assert torch.equal(cut, longer)
 
 
 def test_a_written_end_of_text_ends_the_text(folder: Path, encoder: ClipTextEncoder) -> None:
     texts = ["hair <|endoftext|> eye", "hair"]
     with torch.inference_mode():
-        got = encoder(texts)
+        got = encoder.embed_texts(texts)
     torch.testing.assert_close(got, theirs(folder, texts), atol=TOLERANCE, rtol=0)
     assert torch.equal(got[0], got[1])
 

@@ -66,7 +66,7 @@ def test_peaks_see_a_large_array(benchmark: Any) -> None:
 
 def test_its_checkpoint_loads_and_its_phrases_are_words(benchmark: Any, tmp_path: Path) -> None:
     benchmark.write_tokenizer(tmp_path)
-    from wordmask.backbones.clip import load_tokenizer
+    from wordmask.backbones.clip.tokenizer import load_tokenizer
 
     tokens = load_tokenizer(tmp_path)(benchmark.PHRASES)["input_ids"]
     assert len(set(benchmark.PHRASES)) == 100

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from tests.methods.checkpoints import write_clipseg, write_tokenizer
 from tests.methods.contract import logits, picture
+from wordmask.checkpoints.reading import read_weights
 from wordmask.errors import CheckpointError, ModelNotFoundError, OfflineError
 from wordmask.methods.clipseg import load_clipseg
-from wordmask.methods.clipseg.checkpoint import read_statistics, read_weights
+from wordmask.methods.clipseg.checkpoint import read_statistics
 from wordmask.methods.clipseg.key_map import decoder_from_transformers, decoder_to_transformers
 from wordmask.methods.dense import DenseSegmenter
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from tests.methods.test_clipseg_decoder import GOLDEN
-from wordmask.backbones.clip import build_clip
+from wordmask.backbones.clip import vision
+from wordmask.backbones.clip.build import build_clip
+from wordmask.backbones.clip.vision import VisionTower, clip_vision_tower
+from wordmask.backbones.position_table import resize_position_table
+from wordmask.backbones.token_mask import TokenMask
 from wordmask.errors import CheckpointError
-from wordmask.methods.clipseg import visual_tower
-from wordmask.methods.clipseg.position_table import resize_position_table
-from wordmask.methods.clipseg.token_mask import TokenMask
-from wordmask.methods.clipseg.visual_tower import VisualTower
 
 VISION = {
     "hidden_size": 32,
@@ -50,8 +50,8 @@ def clip(**changes: Any) -> Any:
     return model
 
 
-def tower(**changes: Any) -> VisualTower:
-    return VisualTower(clip(**changes), extract_layers=(1, 3)).eval()
+def tower(**changes: Any) -> VisionTower:
+    return clip_vision_tower(clip(**changes), extract_layers=(1, 3)).eval()
 
 
 def pixels(height: int = 64, width: int = 64, *, pictures: int = 2) -> Tensor:
@@ -87,7 +87,7 @@ def test_read_outs_equal_transformers(size: tuple[int, int]) -> None:
     with torch.no_grad():
         output = model.vision_model(pixels(*size), interpolate_pos_encoding=True, output_hidden_states=True)
         pooled = model.visual_projection(output.pooler_output)
-        ours = VisualTower(clip(), extract_layers=(1, 3)).eval()
+        ours = clip_vision_tower(clip(), extract_layers=(1, 3)).eval()
         first, second = ours(pixels(*size))
         torch.testing.assert_close(first, output.hidden_states[2], atol=1e-5, rtol=0)
         torch.testing.assert_close(second, output.hidden_states[4], atol=1e-5, rtol=0)
@@ -99,7 +99,7 @@ def test_activations(activation: str) -> None:
     model = clip(hidden_act=activation)
     with torch.no_grad():
         expected = model.vision_model(pixels(), interpolate_pos_encoding=True).last_hidden_state
-        ours = VisualTower(model, extract_layers=(4,)).eval()
+        ours = clip_vision_tower(model, extract_layers=(4,)).eval()
         torch.testing.assert_close(ours(pixels())[0], expected, atol=1e-5, rtol=0)
 
 
@@ -168,14 +168,14 @@ def test_impossible_settings_are_a_checkpoint_error() -> None:
 
 def test_threads_share_the_position_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """More shapes than tables are kept, so that threads drop each other's while they ask for their own."""
-    vision, like = tower(), torch.zeros(1)
-    monkeypatch.setattr(visual_tower, "resize_position_table", lambda table, height, width: torch.zeros(height, width))
+    encoder, like = tower(), torch.zeros(1)
+    monkeypatch.setattr(vision, "resize_position_table", lambda table, height, width: torch.zeros(height, width))
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
 
     def ask(start: int) -> bool:
         grids = [((start + step) % 40 + 1, 2) for step in range(3000)]
-        return all(vision._table(grid, like).shape == grid for grid in grids)
+        return all(encoder._table(grid, like).shape == grid for grid in grids)
 
     try:
         with ThreadPoolExecutor(8) as pool:

@@ -17,8 +17,9 @@ from torch import Tensor
 import wordmask
 from tests.methods.checkpoints import write_clipseg, write_vit
 from tests.methods.contract import MethodContract, example, logits, picture
-from wordmask.backbones.clip import random_vision
-from wordmask.backbones.vit import build_vit, vit_settings, vit_weights
+from wordmask.backbones.clip.build import random_vision
+from wordmask.backbones.clip.vision import VisionTower
+from wordmask.backbones.vit import build_vit, random_projection, vit_settings, vit_vision_tower, vit_weights
 from wordmask.checkpoints.strict import load_exactly
 from wordmask.contracts import Segmenter
 from wordmask.errors import CheckpointError, TrainingError
@@ -26,7 +27,6 @@ from wordmask.methods.clipseg import load_clipseg
 from wordmask.methods.clipseg.config import ClipSegConfig
 from wordmask.methods.clipseg.loader import read_folder
 from wordmask.methods.clipseg.saving import save_clipseg
-from wordmask.methods.clipseg.vit_tower import VitTower, draw_projection
 from wordmask.train.recipes import Recipe, phrasecut, with_changes
 from wordmask.train.students import open_student
 
@@ -129,12 +129,12 @@ def test_a_config_that_does_not_fit_is_one_sentence(
 # --- the towers ----------------------------------------------------------------------------------------------------
 
 
-def vit_tower(folder: Path, layers: tuple[int, ...]) -> VitTower:
+def vit_tower(folder: Path, layers: tuple[int, ...]) -> VisionTower:
     vit = build_vit(vit_settings(json.loads((folder / "config.json").read_text())))
     load_exactly(vit, vit_weights(load_file(folder / "model.safetensors")), source="a test")
     projection = torch.nn.Linear(32, 24)
-    projection.load_state_dict(draw_projection(32, 24, 5))
-    return VitTower(vit, projection, extract_layers=layers).eval()
+    projection.load_state_dict(random_projection(32, 24, 5))
+    return vit_vision_tower(vit, projection, extract_layers=layers).eval()
 
 
 def hidden(model: Any, pixels: Tensor) -> Any:
@@ -150,8 +150,8 @@ def test_a_vits_tokens_are_transformers(size: tuple[int, int], towers: Path, tmp
     pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     expected = hidden(theirs, pixels)
     with torch.no_grad():
-        readouts, pooled = ours(pixels), ours.pooled(pixels)
-    for layer, tokens in zip((3, 7, 9), readouts, strict=True):
+        activations, pooled = ours(pixels), ours.pooled(pixels)
+    for layer, tokens in zip((3, 7, 9), activations, strict=True):
         torch.testing.assert_close(tokens, expected.hidden_states[layer + 1], atol=2e-5, rtol=1e-5)
     torch.testing.assert_close(pooled, ours.projection(expected.last_hidden_state[:, 0]), atol=2e-5, rtol=1e-5)
 
@@ -174,9 +174,9 @@ def test_a_vit_of_another_shape_is_refused(change: dict[str, Any]) -> None:
 
 def test_the_projection_depends_on_the_seed_alone() -> None:
     torch.manual_seed(1)
-    one = draw_projection(32, 24, 5)
+    one = random_projection(32, 24, 5)
     torch.manual_seed(2)
-    other, third = draw_projection(32, 24, 5), draw_projection(32, 24, 6)
+    other, third = random_projection(32, 24, 5), random_projection(32, 24, 6)
     assert torch.equal(one["weight"], other["weight"])
     assert torch.equal(one["bias"], other["bias"])
     assert not torch.equal(one["weight"], third["weight"])

@@ -1,1 +1,1 @@
-"""Adapters to third-party networks and hubs; imported inside loaders only."""
+"""Networks that encode images and text, adapters to third-party libraries, and the hub that weights come from."""

@@ -1,21 +1,21 @@
-"""Reading the files of a CLIPSeg checkpoint from a local folder."""
+"""What a CLIPSeg checkpoint consists of."""
 
 from __future__ import annotations
 
 import math
-import pickle
-from typing import TYPE_CHECKING, Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wordmask.checkpoints import brief, named, read_json
-from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
+from wordmask.errors import CheckpointError, sentence
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from torch import Tensor
+
+    from wordmask.methods.clipseg.config import ClipSegConfig
+
+__all__ = ["TOWERS_PREFIX", "TRAINED_WITH", "Checkpoint", "Statistics", "read_statistics"]
 
 Triple = tuple[float, float, float]
 Statistics = tuple[Triple, Triple, tuple[int, int]]
@@ -23,52 +23,34 @@ Statistics = tuple[Triple, Triple, tuple[int, int]]
 
 TRAINED_WITH: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (352, 352))
 """What the published CLIPSeg weights were trained with: ImageNet's statistics (not CLIP's own) at 352 px."""
+TOWERS_PREFIX = "towers."
+"""Beginning of the towers' names in a folder that transformers cannot read."""
 
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 
+class Checkpoint(NamedTuple):
+    """Configuration and weights, as read from files.
 
-def find_weights(folder: Path) -> Path:
-    """Return the weights file of a transformers folder; safetensors before a pickle.
-
-    Raises:
-        ModelNotFoundError: If there is none.
+    Attributes:
+        folder: Where the tokenizer is.
+        config: The sizes.
+        clip: Weights of the towers, in the names of transformers' CLIP; those of a ViT have its own names behind
+            `vision_model.`.
+        decoder: Weights of the decoder, in our names.
+        statistics: Mean, standard deviation and (height, width) of the pixels.
     """
-    for name in _WEIGHT_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    got = f"no weights in {quote(folder)}"
-    raise ModelNotFoundError(sentence(got, " or ".join(_WEIGHT_FILES), "put the checkpoint's weights there"))
 
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file, or of a pickle that holds nothing but tensors.
-
-    Pickles are read by torch's restricted reader, which runs no code from the file.
-
-    Raises:
-        CheckpointError: If the file is damaged, of another kind, or a pickle that would have to run code.
-    """
-    if path.suffix == ".safetensors":
-        try:
-            weights: dict[str, Tensor] = load_file(path)
-        except (SafetensorError, OSError, ValueError) as error:
-            remedy = "fetch or save the checkpoint again"
-            raise CheckpointError(
-                sentence(f"an unreadable {named(path)} ({brief(error)})", "safetensors", remedy)
-            ) from error
-        return weights
-    if path.suffix not in _PICKLES:
-        expected = f".safetensors or one of {', '.join(_PICKLES)}"
-        raise CheckpointError(sentence(f"the weights file {named(path)}", expected, "give the checkpoint's weights"))
-    return _read_pickle(path)
+    folder: Path
+    config: ClipSegConfig
+    clip: dict[str, Tensor]
+    decoder: dict[str, Tensor]
+    statistics: Statistics
 
 
 def read_statistics(folder: Path) -> Statistics:
-    """Return what a folder's `preprocessor_config.json` says; `TRAINED_WITH` without it or for what it leaves out.
+    """Read a folder's `preprocessor_config.json`; `TRAINED_WITH` stands in for what it leaves out.
 
     Raises:
-        CheckpointError: If the file says something impossible.
+        CheckpointError: If the file gives impossible values.
     """
     path = folder / "preprocessor_config.json"
     content = read_json(path) if path.is_file() else {}
@@ -92,23 +74,3 @@ def _triple(values: Any) -> Triple:
     if not all(map(math.isfinite, (red, green, blue))):
         raise ValueError(f"{red}, {green}, {blue} are not all finite")
     return red, green, blue
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        expected = "a file of nothing but tensors"
-        remedy = "fetch it again, or have whoever made it save it as safetensors; code is never run"
-        raise CheckpointError(
-            sentence(f"the pickle {named(path)}, which is damaged or holds code", expected, remedy)
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        remedy = "fetch or save the checkpoint again"
-        raise CheckpointError(
-            sentence(f"an unreadable {named(path)} ({brief(error)})", "torch weights", remedy)
-        ) from error
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        expected = "a dictionary of tensors (a state_dict)"
-        raise CheckpointError(sentence(f"other content in {named(path)}", expected, "save the model's state_dict"))
-    return content

@@ -15,27 +15,29 @@ if TYPE_CHECKING:
 
     from wordmask.methods.clipseg.config import ClipSegConfig
 
+__all__ = ["MaskDecoder", "ReducedActivations"]
 
-class Readouts(NamedTuple):
-    """What the decoder needs to know of B pictures, whatever the prompt.
+
+class ReducedActivations(NamedTuple):
+    """Encoder activations of B images, projected to the decoder's channels; they do not depend on the prompt.
 
     Attributes:
-        summary: (B, K, D): the class token of each of the K read-outs, deepest first, projected to D channels.
-        cells: (B, K, h, w, D): the patch tokens likewise.
+        class_tokens: (B, K, D), of the K extracted blocks, deepest first.
+        patch_tokens: (B, K, h, w, D), likewise.
     """
 
-    summary: Tensor
-    cells: Tensor
+    class_tokens: Tensor
+    patch_tokens: Tensor
 
 
 class MaskDecoder(nn.Module):
-    """K post-norm transformer blocks over projected read-outs, deepest first; FiLM brings the prompt in.
+    """K post-norm transformer blocks over projected activations, deepest first, conditioned on the prompt by FiLM.
 
     Parameter names are those of the original files, which therefore load without renaming.
 
     Args:
-        config: The sizes.
-        dropout: Dropout in training.
+        config: Sizes.
+        dropout: Dropout rate in training.
     """
 
     kind = ""
@@ -52,34 +54,35 @@ class MaskDecoder(nn.Module):
         )
         self.trans_conv = build_head(channels, config.patch, refined=config.refined)
 
-    def reduce(self, readouts: Sequence[Tensor], grid: tuple[int, int]) -> Readouts:
-        """Project the encoder's read-outs, once for a picture and all its prompts.
+    def reduce(self, activations: Sequence[Tensor], grid: tuple[int, int]) -> ReducedActivations:
+        """Project the encoder's activations, once for an image and all its prompts.
 
         Args:
-            readouts: K tensors (B, 1 + h * w, width), shallow to deep, class token first.
+            activations: K tensors (B, 1 + h * w, C), shallow to deep, class token first.
             grid: (h, w).
         """
-        deepest_first = [reduce(tokens) for reduce, tokens in zip(self.reduces, reversed(readouts), strict=True)]
-        tokens = torch.stack(deepest_first, dim=1)
+        deepest_first = [reduce(tokens) for reduce, tokens in zip(self.reduces, reversed(activations), strict=True)]
+        tokens = torch.stack(deepest_first, dim=1)  # (B, K, 1 + h * w, D)
         batch, depth, _, channels = tokens.shape
-        return Readouts(tokens[:, :, 0], tokens[:, :, 1:].reshape(batch, depth, *grid, channels))
+        return ReducedActivations(tokens[:, :, 0], tokens[:, :, 1:].reshape(batch, depth, *grid, channels))
 
-    def forward(self, readouts: Readouts, conditions: Tensor) -> Tensor:
+    def forward(self, activations: ReducedActivations, conditions: Tensor) -> Tensor:
         """Decode P prompts.
 
         Args:
-            readouts: Of P pictures, or of one that all prompts share.
+            activations: Of P images, or of one that all prompts share.
             conditions: (P, C).
 
         Returns:
             Logits (P, h * patch, w * patch).
         """
-        grid = readouts.cells.shape[2:4]
-        levels = torch.cat([readouts.summary.unsqueeze(2), readouts.cells.flatten(2, 3)], dim=2)
+        class_tokens, patch_tokens = activations
+        grid = patch_tokens.shape[2:4]
+        levels = torch.cat([class_tokens.unsqueeze(2), patch_tokens.flatten(2, 3)], dim=2)  # (P or 1, K, 1 + h * w, D)
         tokens = torch.zeros_like(levels[:, 0])
         for index, block in enumerate(self.blocks):
             tokens = tokens + levels[:, index]
-            if index == self.conditional_layer:
+            if index == self.conditional_layer:  # from here on (P, 1 + h * w, D)
                 tokens = self.film_mul(conditions)[:, None] * tokens + self.film_add(conditions)[:, None]
             tokens = block(tokens)
         logits: Tensor = self.trans_conv(tokens[:, 1:].reshape(len(tokens), *grid, -1))

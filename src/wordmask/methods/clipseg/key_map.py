@@ -17,8 +17,8 @@ _INSIDE_BLOCK = (
     ("layer_norm2", "norm2"),
     ("self_attn.out_proj", "self_attn.out_proj"),
 )
-UNUSED = re.compile(r"^(reduce\.|.*position_ids$)")
-"""Weights that files carry and no network reads: the unused `reduce` layer and the positions' numbers."""
+UNUSED = re.compile(r"^reduce\.")
+"""Weights of a layer that the original files hold and the network does not use."""
 
 
 def decoder_from_transformers(weights: Weights) -> dict[str, Tensor]:
@@ -49,12 +49,6 @@ def decoder_to_transformers(weights: Weights) -> dict[str, Tensor]:
         for part, third in zip("qkv", tensor.chunk(3), strict=True):
             renamed[f"decoder.layers.{found[1]}.self_attn.{part}_proj.{found[2]}"] = third.clone()
     return renamed
-
-
-def clip_from_transformers(weights: Weights) -> dict[str, Tensor]:
-    """The weights of CLIP in a CLIPSeg checkpoint (`clip.*`) or in one of CLIP alone (no prefix)."""
-    inside = {name.removeprefix("clip."): tensor for name, tensor in weights.items() if name.startswith("clip.")}
-    return inside or {name: tensor for name, tensor in weights.items() if not name.startswith("decoder.")}
 
 
 def _projections(weights: Weights) -> set[tuple[int, str]]:

@@ -5,27 +5,22 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from wordmask.backbones.clip.weights import clip_weights
 from wordmask.backbones.hub import fetch_checkpoint
 from wordmask.backbones.packed_linear import can_pack_linears, pack_linears
 from wordmask.checkpoints import read_json
 from wordmask.checkpoints.building import no_weights
+from wordmask.checkpoints.reading import find_weights, read_weights, under_prefix
 from wordmask.checkpoints.strict import load_exactly
 from wordmask.device import choose_device, choose_dtype
 from wordmask.errors import CheckpointError, quote, sentence
-from wordmask.methods.clipseg import key_map
-from wordmask.methods.clipseg.checkpoint import (
-    TRAINED_WITH,
-    Statistics,
-    find_weights,
-    read_statistics,
-    read_weights,
-)
+from wordmask.methods.clipseg.checkpoint import TOWERS_PREFIX, TRAINED_WITH, Checkpoint, read_statistics
 from wordmask.methods.clipseg.config import ClipSegConfig
+from wordmask.methods.clipseg.key_map import UNUSED, decoder_from_transformers
 from wordmask.methods.clipseg.model import ClipSeg, Fit, build_decoder
-from wordmask.methods.clipseg.saving import TOWERS as TOWERS_PREFIX
-from wordmask.methods.clipseg.towers import build_towers, inside
+from wordmask.methods.clipseg.towers import build_towers
 from wordmask.methods.dense import DenseSegmenter
 
 if TYPE_CHECKING:
@@ -86,24 +81,6 @@ def load_clipseg(
     return DenseSegmenter(model, device=chosen, dtype=kind)
 
 
-class Checkpoint(NamedTuple):
-    """What was read from disk.
-
-    Attributes:
-        folder: Where the tokenizer is.
-        config: The sizes.
-        clip: Weights of the towers, in transformers' names (see `towers`).
-        decoder: Weights of the decoder, in ours.
-        statistics: Mean, standard deviation and (height, width) of the pixels.
-    """
-
-    folder: Path
-    config: ClipSegConfig
-    clip: dict[str, Tensor]
-    decoder: dict[str, Tensor]
-    statistics: Statistics
-
-
 def read_folder(folder: Path) -> Checkpoint:
     """A folder as transformers writes it, or one that says where an original decoder and its CLIP are."""
     values = read_json(folder / "config.json")
@@ -112,9 +89,11 @@ def read_folder(folder: Path) -> Checkpoint:
     config = ClipSegConfig.from_json(values)
     weights, statistics = read_weights(find_weights(folder)), read_statistics(folder)
     if config.is_published:
-        decoder = key_map.decoder_from_transformers(weights)
-        return Checkpoint(folder, config, key_map.clip_from_transformers(weights), decoder, statistics)
-    return Checkpoint(folder, config, inside(weights, TOWERS_PREFIX), inside(weights, "decoder."), statistics)
+        decoder = decoder_from_transformers(weights)
+        return Checkpoint(folder, config, clip_weights(weights), decoder, statistics)
+    return Checkpoint(
+        folder, config, under_prefix(weights, TOWERS_PREFIX), under_prefix(weights, "decoder."), statistics
+    )
 
 
 def read_original(path: Path, towers: Location | None) -> Checkpoint:
@@ -123,7 +102,7 @@ def read_original(path: Path, towers: Location | None) -> Checkpoint:
     folder = local_folder(towers_beside(path) if towers is None else towers, None)
     values = read_json(folder / "config.json")
     config = _config_of(decoder, values, path)
-    clip = key_map.clip_from_transformers(read_weights(find_weights(folder)))
+    clip = clip_weights(read_weights(find_weights(folder)))
     return Checkpoint(folder, config, clip, decoder, TRAINED_WITH)
 
 
@@ -163,7 +142,7 @@ def assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
     vision, text = build_towers(checkpoint)
     with no_weights():
         decoder = build_decoder(config)
-    load_exactly(decoder, checkpoint.decoder, source=f"{folder.name} (decoder)", unused=key_map.UNUSED)
+    load_exactly(decoder, checkpoint.decoder, source=f"{folder.name} (decoder)", unused=UNUSED)
     canvas = saved if size is None else (size, size)
     if min(canvas) < config.patch or any(side % config.patch for side in canvas):
         got, expected = f"a canvas of {canvas[0]} x {canvas[1]} px", f"multiples of the patch size, {config.patch} px"

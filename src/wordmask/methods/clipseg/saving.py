@@ -7,19 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save_file
 
-from wordmask.methods.clipseg import key_map
+from wordmask.methods.clipseg.checkpoint import TOWERS_PREFIX
+from wordmask.methods.clipseg.key_map import decoder_to_transformers
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
 
-    from wordmask.methods.clipseg.loader import Checkpoint
+    from wordmask.methods.clipseg.checkpoint import Checkpoint
 
-__all__ = ["TOWERS", "save_clipseg"]
-
-TOWERS = "towers."
-"""What the towers' names begin with in a folder that transformers cannot read."""
+__all__ = ["save_clipseg"]
 
 _PREPROCESSOR = {
     "do_normalize": True,
@@ -57,8 +55,8 @@ def save_clipseg(folder: Path, checkpoint: Checkpoint, tokenizer: Any) -> None:
 def _named(checkpoint: Checkpoint) -> dict[str, Tensor]:
     if checkpoint.config.is_published:
         towers = {f"clip.{name}": tensor for name, tensor in checkpoint.clip.items()}
-        return towers | key_map.decoder_to_transformers(checkpoint.decoder)
-    towers = {f"{TOWERS}{name}": tensor for name, tensor in checkpoint.clip.items()}
+        return towers | decoder_to_transformers(checkpoint.decoder)
+    towers = {f"{TOWERS_PREFIX}{name}": tensor for name, tensor in checkpoint.clip.items()}
     return towers | {f"decoder.{name}": tensor for name, tensor in checkpoint.decoder.items()}
 
 

@@ -9,7 +9,7 @@ import torch
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.clipseg import loader
 from wordmask.methods.clipseg.config import MODEL_TYPE
-from wordmask.methods.clipseg.decoder import Readouts
+from wordmask.methods.clipseg.decoder import ReducedActivations
 from wordmask.methods.clipseg.model import mix_condition
 from wordmask.methods.clipseg.saving import save_clipseg
 from wordmask.methods.dense import DenseSegmenter
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from wordmask.contracts import Segmenter
-    from wordmask.methods.clipseg.loader import Checkpoint
+    from wordmask.methods.clipseg.checkpoint import Checkpoint
     from wordmask.methods.clipseg.model import ClipSeg
     from wordmask.train.readouts import ReadoutStore
     from wordmask.train.recipes import Recipe
@@ -61,7 +61,7 @@ class ClipSegStudent(Student):
         reduced = model.decoder.reduce(readouts, model.vision.grid(batch.pixels))
         each = len(conditions) // len(batch.pixels)
         if each > 1:
-            reduced = Readouts(*(part.repeat_interleave(each, dim=0) for part in reduced))
+            reduced = ReducedActivations(*(part.repeat_interleave(each, dim=0) for part in reduced))
         return Answer(model.decoder(reduced, conditions), None)
 
     def use_store(self, store: ReadoutStore) -> None:

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wordmask.backbones.clip import random_vision
-from wordmask.backbones.vit import vit_settings, vit_weights
+from wordmask.backbones.clip.build import random_vision
+from wordmask.backbones.clip.weights import clip_weights, text_weights
+from wordmask.backbones.vit import random_projection, vit_settings, vit_weights
 from wordmask.checkpoints import read_json
+from wordmask.checkpoints.reading import find_weights, read_weights
 from wordmask.errors import CheckpointError, TrainingError, quote, sentence
-from wordmask.methods.clipseg import key_map, loader
-from wordmask.methods.clipseg.checkpoint import TRAINED_WITH, find_weights, read_statistics, read_weights
+from wordmask.methods.clipseg import loader
+from wordmask.methods.clipseg.checkpoint import TRAINED_WITH, Checkpoint, read_statistics
 from wordmask.methods.clipseg.config import MODEL_TYPE, ClipSegConfig
-from wordmask.methods.clipseg.loader import Checkpoint
 from wordmask.methods.clipseg.model import build_decoder
-from wordmask.methods.clipseg.towers import text_weights
-from wordmask.methods.clipseg.vit_tower import draw_projection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,7 +83,7 @@ def _clip(source: Path, recipe: Recipe) -> Checkpoint:
         vision=towers["vision_config"], text=towers["text_config"],
         projection_dim=int(values.get("projection_dim", 512)), extract_layers=recipe.extract_layers,
     )  # fmt: skip
-    clip = key_map.clip_from_transformers(read_weights(find_weights(source)))
+    clip = clip_weights(read_weights(find_weights(source)))
     return Checkpoint(source, config, clip, {}, TRAINED_WITH)
 
 
@@ -101,8 +100,8 @@ def _vit(source: Path, recipe: Recipe) -> Checkpoint:
         extract_layers=recipe.extract_layers, encoder="vit",
     )  # fmt: skip
     vision = vit_weights(read_weights(find_weights(source)))
-    projection = draw_projection(config.width, config.projection_dim, recipe.seed)
-    weights = text_weights(key_map.clip_from_transformers(read_weights(find_weights(folder))))
+    projection = random_projection(config.width, config.projection_dim, recipe.seed)
+    weights = text_weights(clip_weights(read_weights(find_weights(folder))))
     weights |= {f"vision_model.{name}": tensor for name, tensor in vision.items()}
     weights |= {f"visual_projection.{name}": tensor for name, tensor in projection.items()}
     mean, std, size = read_statistics(source)

@@ -1,4 +1,4 @@
-"""The transformer block of both of CLIP's towers (Radford et al., arXiv 2103.00020), for inference."""
+"""The transformer block of both of CLIP's towers, for inference."""
 
 from __future__ import annotations
 
@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 
     Attend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
+__all__ = ["ClipBlock", "take_blocks"]
+
 QUICK_GELU = 1.702
 """CLIP's activation is x * sigmoid(1.702 x), which is silu(1.702 x) / 1.702: the factors go into the weights."""
 
 
 class ClipBlock(nn.Module):
-    """A pre-norm transformer block with the query, key and value products joined and the activation's factor folded in.
+    """A pre-norm transformer block with joined query, key and value projections.
+
+    The factor of CLIP's activation function is folded into the weights of the feed-forward layer.
 
     Args:
-        layer: The block of transformers' CLIP that it takes the (frozen) weights of.
+        layer: The block of transformers' CLIP whose (frozen) weights are taken over.
         heads: Attention heads.
         activation: The name in the checkpoint's settings: `"quick_gelu"` or `"gelu"`.
 
@@ -44,39 +48,44 @@ class ClipBlock(nn.Module):
         self.heads = heads
         self.activation: nn.Module = nn.SiLU() if activation == "quick_gelu" else nn.GELU()
         self.norm1, self.norm2 = layer.layer_norm1, layer.layer_norm2
-        self.mix: nn.Module = _joined(attention.q_proj, attention.k_proj, attention.v_proj)
+        self.qkv: nn.Module = _joined(attention.q_proj, attention.k_proj, attention.v_proj)
         self.out: nn.Module = attention.out_proj
         self.fc1: nn.Module = _scaled(layer.mlp.fc1, factor, bias_factor=factor)
         self.fc2: nn.Module = _scaled(layer.mlp.fc2, 1 / factor, bias_factor=1.0)
 
-    def forward(self, tokens: Tensor, look: Attend | None = None) -> Tensor:
-        """Tokens (B, L, C) -> (B, L, C).
+    def forward(self, tokens: Tensor, attention: Attend | None = None) -> Tensor:
+        """Apply the block.
 
         Args:
             tokens: (B, L, C).
-            look: Reads queries, keys and values, each (B, heads, L, C / heads); None is plain attention to all.
+            attention: Function of queries, keys and values, each (B, heads, L, C / heads), in place of softmax
+                attention to all tokens.
+
+        Returns:
+            (B, L, C).
         """
-        tokens = tokens + self._attend(self.norm1(tokens), look)
-        hidden = self.activation(self.fc1(self.norm2(tokens)))
+        tokens = tokens + self._attend(self.norm1(tokens), attention)
+        hidden = self.activation(self.fc1(self.norm2(tokens)))  # (B, L, 4 C)
         out: Tensor = tokens + self.fc2(hidden)
         return out
 
     def pack_linears(self) -> None:
-        """Lay the weights out for bfloat16 on this CPU, the activation joined to its product (see `packed_linear`)."""
+        """Replace the linear layers by packed ones (see `packed_linear`): bfloat16 on this CPU from now on."""
         name: Activation = "swish" if isinstance(self.activation, nn.SiLU) else "gelu"
-        self.mix, self.out, self.fc2 = (PackedLinear(_linear(layer)) for layer in (self.mix, self.out, self.fc2))
+        self.qkv, self.out, self.fc2 = (PackedLinear(_linear(layer)) for layer in (self.qkv, self.out, self.fc2))
         self.fc1, self.activation = PackedLinear(_linear(self.fc1), name), nn.Identity()
 
-    def _attend(self, tokens: Tensor, look: Attend | None) -> Tensor:
+    def _attend(self, tokens: Tensor, attention: Attend | None) -> Tensor:
         batch, length, channels = tokens.shape
-        query, key, value = self.mix(tokens).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        read = (look or attend)(query, key, value)
-        out: Tensor = self.out(read.transpose(1, 2).reshape(batch, length, channels))
+        qkv = self.qkv(tokens).view(batch, length, 3, self.heads, -1)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (B, heads, L, C / heads)
+        attended = (attention or attend)(query, key, value)
+        out: Tensor = self.out(attended.transpose(1, 2).reshape(batch, length, channels))
         return out
 
 
 def take_blocks(layers: nn.ModuleList, heads: int, activation: str) -> nn.ModuleList:
-    """Turn the layers of a tower into `ClipBlock`s, one by one, so that at most one's weights are there twice.
+    """Turn the layers of a tower into `ClipBlock`s, one at a time: no more than one layer's weights exist twice.
 
     Args:
         layers: Of transformers' CLIP, or named like them; empty afterwards.

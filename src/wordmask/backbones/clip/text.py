@@ -1,4 +1,4 @@
-"""CLIP's text tower (Radford et al., arXiv 2103.00020); what phrases have in common at their beginning is read once."""
+"""CLIP's text tower; tokens that phrases have in common at their beginning are encoded once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wordmask.backbones.clip_block import take_blocks
+from wordmask.backbones.clip.block import take_blocks
 from wordmask.errors import CheckpointError, sentence
 
 if TYPE_CHECKING:
@@ -18,35 +18,37 @@ if TYPE_CHECKING:
 
     from transformers import CLIPTokenizer
 
+__all__ = ["ClipTextEncoder", "PrefixTree", "build_tree"]
+
 NODES_AT_ONCE = 512
-"""Tokens that pass the tower together, unless one phrase has more; bounds time and memory of their attention."""
+"""Tokens encoded together, unless one phrase has more; bounds time and memory of their attention."""
 LEGACY_END = 2
-"""Older configs name this end-of-text token, which is not CLIP's: then it is the one with the highest number."""
+"""Older configs give this as the end-of-text token, which is not CLIP's: then it is the one with the highest id."""
 
 Row = tuple[int, ...]
 
 
 class PrefixTree(NamedTuple):
-    """Phrases as a tree of tokens: those that begin alike have the nodes of their beginning in common.
+    """Phrases as a tree of tokens; phrases that begin alike share the nodes of their beginning.
 
-    Attention is causal, so what the tower makes of a token depends on the tokens before it alone: one node stands for
-    all phrases through it.
+    Attention is causal, so the activation of a token depends only on the tokens before it: one node stands for all
+    phrases through it.
 
     Attributes:
-        tokens: int64 (N,), what each node is.
-        places: int64 (N,), its place in the phrase, from 0.
-        sees: bool (N, N), True where the node of the column is that of the row or comes before it in its phrase.
-        ends: int64 (P,), the last node of each phrase.
+        tokens: int64 (N,), token id of each node.
+        positions: int64 (N,), position of the node in its phrase, from 0.
+        visible: bool (N, N), True where the column's node is the row's or precedes it in its phrase.
+        ends: int64 (P,), last node of each phrase.
     """
 
     tokens: Tensor
-    places: Tensor
-    sees: Tensor
+    positions: Tensor
+    visible: Tensor
     ends: Tensor
 
 
-def grow_tree(rows: Sequence[Row]) -> PrefixTree:
-    """Make the tree of P phrases, each at least one token long."""
+def build_tree(rows: Sequence[Row]) -> PrefixTree:
+    """Return the prefix tree of P token sequences, each at least one token long."""
     nodes: dict[tuple[int, int], int] = {}  # (node before or -1, token) -> node
     ends = []
     for row in rows:
@@ -54,27 +56,27 @@ def grow_tree(rows: Sequence[Row]) -> PrefixTree:
         for token in row:
             node = nodes.setdefault((node, token), len(nodes))
         ends.append(node)
-    sees = np.eye(len(nodes), dtype=bool)
+    visible = np.eye(len(nodes), dtype=bool)
     for node, (before, _) in enumerate(nodes):
         if before >= 0:
-            sees[node] |= sees[before]
+            visible[node] |= visible[before]
     tokens = torch.tensor([token for _, token in nodes])
-    return PrefixTree(tokens, torch.from_numpy(sees.sum(1) - 1), torch.from_numpy(sees), torch.tensor(ends))
+    return PrefixTree(tokens, torch.from_numpy(visible.sum(1) - 1), torch.from_numpy(visible), torch.tensor(ends))
 
 
 class ClipTextEncoder(nn.Module):
-    """Phrases to condition vectors: the projected end-of-text token, not normalised.
+    """Encode phrases as CLIP text embeddings: the projected end-of-text token, not normalised.
 
-    Phrases of more than `context` tokens (77 in CLIP, start and end included) are cut.
+    Phrases of more than `context` tokens (77 in CLIP, start and end included) are truncated.
 
     Args:
-        clip: A CLIP model of `build_clip` or `build_clip_text` with its weights; its text tower is taken over and left
-            empty of blocks.
+        clip: A model of `build_clip` or `build_clip_text` with its weights, which are taken over; its text tower has no
+            blocks afterwards.
         tokenizer: The tokenizer those weights were trained with.
 
     Raises:
-        CheckpointError: If the tower has an activation that no CLIP has; in a call, if the tokenizer does not end a
-            text as the tower expects it.
+        CheckpointError: If the blocks' activation function is one that CLIP does not use; in a call, if the tokenizer
+            does not end a text as the tower expects it.
     """
 
     def __init__(self, clip: Any, tokenizer: CLIPTokenizer) -> None:
@@ -88,25 +90,31 @@ class ClipTextEncoder(nn.Module):
         self.norm = text.final_layer_norm
         self.projection = clip.text_projection
 
-    def forward(self, texts: Sequence[str]) -> Tensor:
-        """Encode P phrases, at least one: (P, C)."""
-        read = self.tokenizer(list(texts), truncation=True, max_length=self.context)["input_ids"]
-        rows = [self._until_end(row) for row in read]
+    @property
+    def channels(self) -> int:
+        """Width of an embedding."""
+        return int(self.projection.weight.shape[0])
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return embeddings (P, channels) of P phrases, at least one."""
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.context)["input_ids"]
+        rows = [self._until_end(row) for row in encoded]
         order = sorted(range(len(rows)), key=lambda index: rows[index])  # phrases that begin alike come together
         back = torch.tensor(order, device=self.norm.weight.device).argsort()
         return torch.cat([self._encode(part) for part in _parts([rows[index] for index in order])])[back]
 
     def _encode(self, rows: Sequence[Row]) -> Tensor:
-        tree = PrefixTree(*(part.to(self.norm.weight.device) for part in grow_tree(rows)))
-        attend = partial(F.scaled_dot_product_attention, attn_mask=tree.sees)
-        nodes = (self.tokens(tree.tokens) + self.positions(tree.places)).unsqueeze(0)
+        """Token sequences of P phrases -> (P, channels)."""
+        tree = PrefixTree(*(part.to(self.norm.weight.device) for part in build_tree(rows)))
+        attention = partial(F.scaled_dot_product_attention, attn_mask=tree.visible)
+        nodes = (self.tokens(tree.tokens) + self.positions(tree.positions)).unsqueeze(0)  # (1, N, C)
         for block in self.blocks:
-            nodes = block(nodes, attend)
-        projected: Tensor = self.projection(self.norm(nodes[0, tree.ends]))
+            nodes = block(nodes, attention)
+        projected: Tensor = self.projection(self.norm(nodes[0, tree.ends]))  # (P, channels)
         return projected
 
     def _until_end(self, row: Sequence[int]) -> Row:
-        """The tokens up to the first that ends a text; what comes after it is never looked at."""
+        """The tokens up to the first end-of-text token; what follows does not matter to a causal tower."""
         end = max(row) if self.end == LEGACY_END else self.end
         if end not in row:
             got = f"a tokenizer that ends no text with {end}, the text tower's eos_token_id"
@@ -129,6 +137,6 @@ def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
 
 
 def _shared(one: Row, other: Row) -> int:
-    """How many tokens two rows have in common at their beginning."""
+    """Length of the common prefix of two rows."""
     pairs = enumerate(zip(one, other, strict=False))
     return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))

@@ -1,4 +1,4 @@
-"""Adapter to transformers' CLIP (Radford et al., arXiv 2103.00020): the one file that imports transformers."""
+"""Build CLIP models with transformers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from wordmask.checkpoints.building import no_weights
-from wordmask.errors import CheckpointError, quote, sentence
+from wordmask.errors import CheckpointError, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from transformers import CLIPTokenizer
+__all__ = ["build_clip", "build_clip_text", "random_vision"]
 
 TOWER_SETTINGS = (
     "attention_dropout",
@@ -33,16 +32,16 @@ TOWER_SETTINGS = (
     "patch_size",
     "vocab_size",
 )
-"""What of a tower's saved settings shapes the network; older files hold dozens of unrelated ones beside them."""
+"""Settings of a tower that shape the network; older files hold dozens of others."""
 
 
 def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection_dim: int) -> nn.Module:
-    """Build a CLIP model without weights (on the meta device: it costs neither time nor memory).
+    """Build a CLIP model without weights, on the meta device.
 
     Args:
         vision: Settings of the vision tower in transformers' names; missing ones take transformers' defaults.
         text: Settings of the text tower likewise.
-        projection_dim: Channels of the shared space.
+        projection_dim: Channels of the embedding space that images and text share.
 
     Raises:
         CheckpointError: If the settings contradict each other.
@@ -66,7 +65,7 @@ def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection
 
 
 def build_clip_text(text: Mapping[str, Any], *, projection_dim: int) -> nn.Module:
-    """Build CLIP's text tower alone, without weights: what `ClipTextEncoder` needs of a CLIP.
+    """Build CLIP's text tower alone, without weights, for `ClipTextEncoder`.
 
     Raises:
         CheckpointError: If the settings contradict each other.
@@ -78,14 +77,14 @@ def build_clip_text(text: Mapping[str, Any], *, projection_dim: int) -> nn.Modul
 
 
 def random_vision(vision: Mapping[str, Any], *, projection_dim: int, seed: int) -> dict[str, Tensor]:
-    """Return weights of a vision tower and its projection that nobody trained, in transformers' names.
+    """Return random weights of a vision tower and its projection, in transformers' names.
 
-    They are drawn as transformers draws them for a training from scratch, from the seed alone.
+    The distribution is transformers' own initialisation; the values depend on the seed alone.
 
     Args:
         vision: Settings of the tower in transformers' names.
         projection_dim: Channels of the shared space.
-        seed: Of the drawing.
+        seed: Random seed.
     """
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
@@ -94,28 +93,6 @@ def random_vision(vision: Mapping[str, Any], *, projection_dim: int, seed: int) 
         torch.manual_seed(seed)
         weights = CLIPVisionModelWithProjection(config).state_dict()
     return {name: tensor for name, tensor in weights.items() if "position_ids" not in name}
-
-
-def load_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Read a CLIP tokenizer (tokenizer.json, or vocab.json and merges.txt) from a local folder.
-
-    Raises:
-        CheckpointError: If the folder holds none, or a damaged one.
-    """
-    from transformers import CLIPTokenizer
-
-    present = [(folder / name).is_file() for name in ("tokenizer.json", "vocab.json", "merges.txt")]
-    if not (present[0] or all(present[1:])):
-        expected = "tokenizer.json, or vocab.json and merges.txt, beside config.json"
-        remedy = "copy the tokenizer files of the published checkpoint there"
-        raise CheckpointError(sentence(f"no tokenizer in {quote(folder)}", expected, remedy))
-    try:
-        tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:
-        remedy = "fetch or save the checkpoint again"
-        got = f"an unreadable tokenizer in {quote(folder)} ({error})"
-        raise CheckpointError(sentence(got, "the files of a CLIP tokenizer", remedy)) from error
-    return tokenizer
 
 
 def _relevant(settings: Mapping[str, Any]) -> dict[str, Any]:
