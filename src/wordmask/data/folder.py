@@ -5,6 +5,7 @@
       labels/ID.png             8 or 16 bits, value -> classes.json, 255 = ignore
       instances.json            or this instead: COCO's instance format, file names as in images/
       pairs.csv                 or this instead: lines of image, mask, phrase (`csv_table`)
+      weak.json                 or this instead: boxes, names and captions without masks (`weak_labels`)
       classes.json              {"1": "skin", "2": "nose", …, "exhaustive": true}
       splits.json               {"train": ["ID", …], "val": ["ID", …]}; any names; may be missing
       SOURCE.md                 where it comes from and on what terms: for people
@@ -12,7 +13,8 @@
 In label maps value 0 is a name like the others where classes.json gives it one, except "background" and "other": such
 pixels have no label and count against any answer. `"exhaustive": true` in classes.json or instances.json says that
 whatever has a name is marked wherever it occurs, so that the other names are known to be absent from an image; one
-image of instances.json may say so for itself. Licence, size and origin are those of the data.
+image of instances.json may say so for itself. The parts of weak labels may be narrowed to the images whose boxes are
+exhaustive for one vocabulary: "val-voc20", "val-coco80". Licence, size and origin are those of the data.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from wordmask.data.coco_json import CocoJson
 from wordmask.data.csv_table import CsvTable
 from wordmask.data.label_maps import LabelMaps
 from wordmask.data.reading import malformed, read_json, require_choice, require_folder, show
+from wordmask.data.weak_labels import VOCABULARIES, WeakLabels
 from wordmask.errors import DataError, sentence
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ ALL = "all"
 USUAL_SPLITS = ("val", "valid", "validation", "dev", "test")
 """Parts that are opened where none is asked for: the first that there is."""
 COCO_FILES = ("instances.json", "annotations.json", "_annotations.coco.json")
+WEAK_FILE = "weak.json"
 _EXHAUSTIVE = "exhaustive"
 _CLASSES = "the names of label values, such as {'1': 'skin'}"
 _SPLITS = "splits: a list of image names under each split's name"
@@ -51,10 +55,11 @@ def open_files(
     *,
     images: str | os.PathLike[str] | None = None,
     exhaustive: bool | None = None,
-) -> LabelMaps | CocoJson | CsvTable:
-    """Open label maps, COCO instances or a CSV table; what is wrong with single records is left out and listed.
+) -> LabelMaps | CocoJson | CsvTable | WeakLabels:
+    """Open label maps, COCO instances, a CSV table or weak labels.
 
-    Crowds of COCO's annotations count as parts of their name's mask.
+    What is wrong with single lines, annotations or files is left out and listed in `problems`. Crowds of COCO's
+    annotations count as parts of their name's mask.
 
     Args:
         path: The folder drawn above, or a CSV or JSON file.
@@ -68,6 +73,8 @@ def open_files(
     """
     given = Path(path)
     file = given if given.is_file() else _file_in(given)
+    if file is not None and file.name == WEAK_FILE:
+        return _weak_labels(file, given, images, split)
     part, keys = _part(given, split)
     kind = file.suffix.lower() if file is not None else ""
     if file is not None and kind == ".csv":
@@ -82,9 +89,15 @@ def open_files(
 
 
 def read_splits(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Return the names of the parts in a folder's splits.json; () where there is none."""
+    """Return the names of the parts in a folder's splits.json; () where there is none.
+
+    Parts of weak labels are listed narrowed to each vocabulary, too.
+    """
     file = Path(path) / "splits.json"
-    return tuple(read_json(file, _SPLITS, dict)) if file.is_file() else ()
+    parts = tuple(read_json(file, _SPLITS, dict)) if file.is_file() else ()
+    if not (Path(path) / WEAK_FILE).is_file():
+        return parts
+    return (*parts, *(f"{part}-{vocabulary}" for part in parts for vocabulary in VOCABULARIES))
 
 
 # --- parts ---------------------------------------------------------------------------------------------------------
@@ -125,7 +138,7 @@ def _file_in(folder: Path) -> Path | None:
     if len(tables) > 1:
         got = f"{len(tables)} tables in {show(folder)}"
         raise DataError(sentence(got, "one", f"name the one that is meant, such as {show(tables[0])}"))
-    files = [*tables, *(folder / name for name in COCO_FILES)]
+    files = [*tables, *(folder / name for name in (*COCO_FILES, WEAK_FILE))]
     return next((file for file in files if file.is_file()), None)
 
 
@@ -148,6 +161,19 @@ def _coco(
         skip_bad=True,
         name=_name(file.parent if folder == beside else folder),
         split=split,
+    )
+
+
+def _weak_labels(file: Path, given: Path, images: str | os.PathLike[str] | None, split: str | None) -> WeakLabels:
+    vocabulary = next((name for name in VOCABULARIES if split is not None and split.endswith(f"-{name}")), None)
+    part, keys = _part(given, split if split is None or vocabulary is None else split.removesuffix(f"-{vocabulary}"))
+    return WeakLabels(
+        file,
+        file.parent / "images" if images is None else images,
+        keys=keys,
+        vocabulary=vocabulary,
+        name=_name(file.parent),
+        split=part if vocabulary is None else f"{part}-{vocabulary}",
     )
 
 

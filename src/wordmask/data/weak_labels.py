@@ -1,0 +1,269 @@
+"""Images with weak labels: boxes, names of the whole image, captions. No masks.
+
+    FOLDER/
+      images/ID.jpg
+      weak.json      {"ID": {"size": [width, height],
+                             "boxes": [["dog", x0, y0, x1, y1], …],       pixels of the stored image
+                             "exhaustive_boxes_for": "voc20",             or "coco80", a list of names, or null
+                             "labels": ["dog", "park"],                   names of the whole image
+                             "captions": ["A dog on a lawn."]}}           every field but the size may be missing
+      splits.json    {"train": ["ID", …], "val": ["ID", …]}
+
+One query for every name that has a box: its instances have boxes and no masks, and its mask is the union of the boxes
+(`Query.boxes_only`), which tells what share of a prediction lies inside them and is no ground truth for an IoU. Where
+the boxes are exhaustive for a vocabulary, its other names are absent. Names of the whole image and captions are not in
+a sample: `WeakLabels.annotation` returns them. `confirmed_labels` keeps of a teacher's label map what boxes agree with.
+
+The boxes of PASCAL VOC leave out objects that its annotators called difficult, so that a few of its absent names are in
+the image after all. Licence, size and origin are those of the data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wordmask.data.reading import (
+    fingerprint,
+    malformed,
+    read_image,
+    read_json,
+    require_field,
+    require_file,
+    require_folder,
+    require_index,
+    show,
+)
+from wordmask.data.sample import UNKNOWN, GroundTruthInstance, Query, Sample
+from wordmask.data.sets.coco20i import CLASSES as COCO80
+from wordmask.errors import DataError, sentence
+from wordmask.ops.masks import pack
+from wordmask.prompts import TextPrompt
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["VOCABULARIES", "WeakAnnotation", "WeakLabels", "confirmed_labels", "read_weak_annotations"]
+
+VOC20 = tuple(
+    "airplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,dining table,dog,horse,motorcycle,person,potted plant,"
+    "sheep,sofa,train,tv".split(",")
+)
+VOCABULARIES = {"coco80": COCO80, "voc20": VOC20}
+"""Vocabularies that `exhaustive_boxes_for` may name."""
+
+_WHAT = "weak labels (size, boxes, labels, captions) by image"
+_BOX = 5  # name and four numbers
+
+
+@dataclass(frozen=True)
+class WeakAnnotation:
+    """What is known about one image.
+
+    Attributes:
+        size: `(H, W)`.
+        boxes: Name and box of every annotated object; XYXY in pixels, inside the image.
+        vocabulary: Names for which the boxes are exhaustive; () where they are for none.
+        names: Names of the whole image, with those of the boxes.
+        captions: Sentences about the image.
+    """
+
+    size: tuple[int, int]
+    boxes: tuple[tuple[str, tuple[float, float, float, float]], ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Names of the vocabulary that the image is known not to show."""
+        return tuple(name for name in self.vocabulary if name not in self.names)
+
+
+class WeakLabels:
+    """Images with boxes, one query for every boxed name; images without boxes ask for nothing.
+
+    Args:
+        annotations: The JSON file.
+        images: Folder of the images.
+        section: Key under which the annotations lie in a file that holds several sets.
+        keys: Names of images, to choose and order the samples; None means all, in the file's order.
+        vocabulary: "voc20" or "coco80" to take only images whose boxes are exhaustive for it; None for all.
+        name, split: What reports call the set.
+
+    Raises:
+        DataError: If the file or the folder is missing or malformed, or no image is left.
+    """
+
+    def __init__(
+        self,
+        annotations: str | os.PathLike[str],
+        images: str | os.PathLike[str],
+        *,
+        section: str | None = None,
+        keys: Iterable[str] | None = None,
+        vocabulary: str | None = None,
+        name: str = "weak labels",
+        split: str = "all",
+    ) -> None:
+        self.name, self.split = name, split
+        self._path, self._section = require_file(annotations, _WHAT), section
+        self._folder = require_folder(images, f"the images of {name}")
+        found = read_weak_annotations(self._path, section=section)
+        chosen = tuple(found) if keys is None else tuple(keys)
+        if missing := [key for key in chosen if key not in found]:
+            got = f"no weak labels for {missing[0]!r} in {show(self._path)}"
+            raise DataError(sentence(got, "an entry for every image asked for", "correct the list of images"))
+        wanted = None if vocabulary is None else VOCABULARIES[vocabulary]
+        self._annotations = {key: found[key] for key in chosen if wanted in (None, found[key].vocabulary)}
+        if not self._annotations:
+            raise malformed(self._path, _WHAT, "no image that is asked for")
+        self.keys = tuple(self._annotations)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every name of a vocabulary or a box."""
+        annotations = self._annotations.values()
+        exhaustive = dict.fromkeys(name for one in annotations for name in one.vocabulary)
+        return tuple(exhaustive | dict.fromkeys(name for one in annotations for name, _ in one.boxes))
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether the boxes of every image are exhaustive for all the names."""
+        return all(set(one.vocabulary) >= set(self.names) for one in self._annotations.values())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Short hash of the annotation file and the images chosen."""
+        return fingerprint([self._path], name=self.name, split=self.split, section=self._section, keys=self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return a sample.
+
+        Raises:
+            IndexError: outside 0 to `len - 1`.
+            DataError: If the image is missing or of another size than the file says.
+        """
+        key = self.keys[require_index(index, len(self))]
+        one = self._annotations[key]
+        image = read_image(self._folder / f"{key}.jpg", one.size, f"an image of {self.name}")
+        boxed = dict.fromkeys(name for name, _ in one.boxes)
+        return Sample(key, image, one.size, tuple(_query(one, name) for name in boxed), one.absent)
+
+    def annotation(self, index: int) -> WeakAnnotation:
+        """Return all that is known about an image, with captions and names that have no box.
+
+        Raises:
+            IndexError: outside 0 to `len - 1`.
+        """
+        return self._annotations[self.keys[require_index(index, len(self))]]
+
+
+def read_weak_annotations(path: str | os.PathLike[str], *, section: str | None = None) -> dict[str, WeakAnnotation]:
+    """Return the annotations by image, in the order of a file.
+
+    Args:
+        path: The JSON file.
+        section: Key under which they lie in a file that holds several sets.
+
+    Raises:
+        DataError: If the file is missing or malformed.
+    """
+    content = read_json(path, _WHAT, dict)
+    if section is not None:
+        content = require_field(content, section, dict, path, _WHAT)
+    return {key: _annotation(record, path, f"image {key}") for key, record in content.items()}
+
+
+def confirmed_labels(labels: NDArray[np.int32], names: Sequence[str], annotation: WeakAnnotation) -> NDArray[np.int32]:
+    """Return a teacher's label map without what the boxes of the image contradict.
+
+    A pixel keeps its name where a box of that name covers it. Only names of the annotation's vocabulary are checked;
+    others are kept.
+
+    Args:
+        labels: int32 `(H, W)`, positions among `names`; `UNKNOWN` where the teacher is not sure.
+        names: The teacher's vocabulary.
+        annotation: Boxes of the same image, and the names for which they are exhaustive.
+
+    Returns:
+        int32 `(H, W)`: `UNKNOWN` where the teacher names something that no box of that name covers.
+    """
+    confirmed = labels.copy()
+    for position, name in enumerate(names):
+        if name in annotation.vocabulary:
+            inside = _inside([box for boxed, box in annotation.boxes if boxed == name], annotation.size)
+            confirmed[(labels == position) & ~inside] = UNKNOWN
+    return confirmed
+
+
+# --- one image -----------------------------------------------------------------------------------------------------
+
+
+def _annotation(record: Any, path: str | os.PathLike[str], of: str) -> WeakAnnotation:
+    size = require_field(record, "size", list, path, _WHAT, of=of)
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise malformed(path, _WHAT, f"the size {size} of {of} instead of [width, height]")
+    width, height = size
+    boxes = tuple(_box(box, (height, width), path, of) for box in record.get("boxes") or ())
+    names = dict.fromkeys([name for name, _ in boxes]) | dict.fromkeys(_texts(record, "labels", path, of))
+    vocabulary = _vocabulary(record.get("exhaustive_boxes_for"), path, of)
+    return WeakAnnotation((height, width), boxes, vocabulary, tuple(names), _texts(record, "captions", path, of))
+
+
+def _box(
+    box: Any, size: tuple[int, int], path: str | os.PathLike[str], of: str
+) -> tuple[str, tuple[float, float, float, float]]:
+    """Return a name and its box, cut at the border of the image."""
+    numbers: list[Any] = box[1:] if isinstance(box, list) and len(box) == _BOX and isinstance(box[0], str) else [None]
+    if not all(isinstance(number, int | float) and np.isfinite(number) for number in numbers):
+        raise malformed(path, _WHAT, f"the box {box} of {of} instead of [name, x0, y0, x1, y1]")
+    (height, width), (x0, y0, x1, y1) = size, numbers
+    if x0 > x1 or y0 > y1:
+        raise malformed(path, _WHAT, f"the box {box} of {of}, which ends before it begins")
+    return box[0], (_within(x0, width), _within(y0, height), _within(x1, width), _within(y1, height))
+
+
+def _within(value: float, most: int) -> float:
+    return float(min(max(value, 0), most))
+
+
+def _vocabulary(value: Any, path: str | os.PathLike[str], of: str) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str) and value in VOCABULARIES:
+        return VOCABULARIES[value]
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        known = ", ".join(VOCABULARIES)
+        raise malformed(path, _WHAT, f"boxes of {of} exhaustive for {value!r} instead of {known} or a list of names")
+    return tuple(value)
+
+
+def _texts(record: Any, field: str, path: str | os.PathLike[str], of: str) -> tuple[str, ...]:
+    texts = record.get(field) or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise malformed(path, _WHAT, f"{field} of {of} that are no list of texts")
+    return tuple(texts)
+
+
+def _query(one: WeakAnnotation, name: str) -> Query:
+    boxes = [box for boxed, box in one.boxes if boxed == name]
+    instances = tuple(GroundTruthInstance(None, box) for box in boxes)
+    return Query(TextPrompt(name), pack(_inside(boxes, one.size)), name, instances, boxes_only=True)
+
+
+def _inside(boxes: list[tuple[float, float, float, float]], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return bool `(H, W)`: pixels that a box touches."""
+    mask = np.zeros(size, dtype=np.bool_)
+    for x0, y0, x1, y1 in boxes:
+        mask[int(y0) : max(int(np.ceil(y1)), int(y0) + 1), int(x0) : max(int(np.ceil(x1)), int(x0) + 1)] = True
+    return mask
