@@ -15,6 +15,7 @@ import wordmask
 from tests.fakes import BrightnessSegmenter
 from wordmask import api
 from wordmask.errors import CheckpointError, DeviceError, ModelNotFoundError, OfflineError
+from wordmask.methods.table import METHODS, Method, imported, known_presets
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, dict[str, Any
 
         return make
 
-    monkeypatch.setattr(api, "_LOADERS", {kind: loader(kind) for kind in api._LOADERS})
+    for name, method in METHODS.items():
+        loaders = {kind: loader(kind) for kind in method.loaders}
+        monkeypatch.setitem(METHODS, name, dataclasses.replace(method, loaders=loaders))
     monkeypatch.setattr("wordmask.methods.clipseg.load_clipseg", loader("file"))
     api._kept.cache_clear()
     return calls
@@ -44,11 +47,11 @@ def folder_of(kind: object, path: Path) -> Path:
 @pytest.fixture
 def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = folder_of("wordmask-compact", tmp_path / "embedded")
-    monkeypatch.setitem(api.METHODS, "clipseg", dataclasses.replace(api.METHODS["clipseg"], weights=folder))
+    monkeypatch.setitem(METHODS, "compact", dataclasses.replace(METHODS["compact"], embedded=folder))
     return folder
 
 
-@pytest.mark.parametrize("name", [None, "clipseg"])
+@pytest.mark.parametrize("name", [None, "compact"])
 def test_no_name_and_the_methods_name_mean_the_embedded_weights(
     name: str | None, embedded: Path, made: list[tuple[str, Path, dict[str, Any]]]
 ) -> None:
@@ -120,7 +123,7 @@ def test_a_hub_id_is_fetched_at_its_revision(
 
 @pytest.mark.parametrize("name", ["pmp", "tas", "imss"])
 def test_a_planned_method_says_so_and_names_what_is_there(name: str) -> None:
-    with pytest.raises(ModelNotFoundError, match=rf"'{name}'.*not built yet.*'clipseg'"):
+    with pytest.raises(ModelNotFoundError, match=rf"'{name}'.*not built yet.*'compact', 'clipseg'"):
         wordmask.load(name)
 
 
@@ -128,7 +131,7 @@ def test_a_planned_method_says_so_and_names_what_is_there(name: str) -> None:
     ("name", "hint"),
     [
         ("clipsge", "did you mean 'clipseg'"),
-        ("sam", "'clipseg'"),
+        ("sam", "'compact', 'clipseg'"),
         ("./missing", "local folder"),
         ("", "''"),
         ("a/b/c", "hub id"),
@@ -142,6 +145,41 @@ def test_a_wrong_name_lists_the_right_ones(name: str, hint: str) -> None:
     assert hint in message
     for right in ("'clipseg'", "CIDAS/clipseg-rd64-refined", "wordmask models"):
         assert right in message
+
+
+def test_clipseg_is_the_published_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: list[tuple[str, Path, dict[str, Any]]]
+) -> None:
+    folder = folder_of("clipseg", tmp_path / "snapshot")
+    asked: list[object] = []
+    monkeypatch.setattr(
+        "wordmask.backbones.hub.fetch_checkpoint", lambda name, *, revision: asked.append((name, revision)) or folder
+    )
+
+    wordmask.load("clipseg")
+
+    assert asked == [("CIDAS/clipseg-rd64-refined", None)]
+    assert made[0][:2] == ("clipseg", folder)
+
+
+def test_clipseg_without_a_network_names_compact() -> None:
+    with pytest.raises(OfflineError, match=r"'clipseg' \(CIDAS/clipseg-rd64-refined\).*load 'compact'"):
+        wordmask.load("clipseg")
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_every_entry_of_the_table_can_be_imported(method: Method) -> None:
+    assert method.planned or method.embedded or method.presets
+    for entry in (*method.loaders.values(), *([method.trainer] if method.trainer else [])):
+        assert callable(imported(entry))
+
+
+def test_names_of_methods_and_presets_are_clear() -> None:
+    presets = [preset for method in METHODS.values() for preset in method.presets]
+    assert len(known_presets()) == len(presets)
+    for preset in presets:
+        assert preset.name not in METHODS or preset in METHODS[preset.name].presets
+        assert preset.parts
 
 
 def test_a_hub_id_without_a_network() -> None:
@@ -163,7 +201,7 @@ def test_a_revision_belongs_to_a_hub_id(name: str | None) -> None:
         pytest.param("[" * 100_000, CheckpointError, "valid JSON", id="deep"),
         ("[]", CheckpointError, "a JSON list"),
         ("{}", CheckpointError, "model_type 'None'"),
-        ('{"model_type": "bert"}', CheckpointError, "'clipseg' or 'wordmask-clipseg' or 'wordmask-compact'"),
+        ('{"model_type": "bert"}', CheckpointError, "'wordmask-compact' or 'clipseg' or 'wordmask-clipseg'"),
         ('{"model_type": ["clipseg"]}', CheckpointError, "model_type"),
     ],
 )

@@ -16,7 +16,7 @@ from wordmask.data.registry import open_data
 from wordmask.images import load_image
 from wordmask.metrics.mirror import swap_sides
 
-FOLDER = METHODS["clipseg"].weights
+FOLDER = METHODS["compact"].embedded
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SETS = ("coco", "pascal", "people", "celebamask", "clothing", "carparts", "camvid", "facade", "windows", "objects")
 needs_pictures = pytest.mark.skipif(not (DATA / "celebamask").is_dir(), reason="the training data are not here")

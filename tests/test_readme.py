@@ -20,7 +20,7 @@ from wordmask.cli.app import COMMANDS, app
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-WEIGHTS = METHODS["clipseg"].weights
+WEIGHTS = METHODS["compact"].embedded
 needs_weights = pytest.mark.skipif(
     WEIGHTS is None or not (WEIGHTS / "model.safetensors").is_file(), reason="the embedded weights are not there yet"
 )

@@ -1,61 +1,31 @@
-"""The two functions most people need: `load` a segmenter, `segment` a picture. Importing this module loads no torch."""
+"""Load segmenters and segment images. Importing this module loads no torch."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordmask.checkpoints import read_json
-from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
+from wordmask.checkpoints.bundles import open_parts
+from wordmask.errors import CheckpointError, ModelNotFoundError, OfflineError, quote, sentence
+from wordmask.methods.table import METHODS, Method, Preset, imported, known_presets, method_of_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import torch
 
+    from wordmask.checkpoints.bundles import Part
     from wordmask.contracts import Segmenter
     from wordmask.prompts import PromptInput
     from wordmask.results import Segmentation
 
-WEIGHTS = Path(__file__).with_name("weights")
+__all__ = ["DEFAULT_METHOD", "METHODS", "find_model", "load", "method_of", "missing_parts", "segment"]
 
-
-@dataclass(frozen=True)
-class Method:
-    """A published idea that `load` knows by name.
-
-    Attributes:
-        name: what the user types.
-        summary: one line for people.
-        weights: the folder of its embedded weights; None while the method is planned.
-    """
-
-    name: str
-    summary: str
-    weights: Path | None
-
-
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        Method("clipseg", "text, visual or mixed prompt; FiLM-conditioned decoder, dense mask", WEIGHTS / "compact"),
-        Method("pmp", "text; mask proposals guided by the prompt in every decoder layer", None),
-        Method("tas", "referring expression; proposals scored by image, caption and negative phrases", None),
-        Method("imss", "text; boxes first, then high-resolution masks of small targets", None),
-    )
-}
-DEFAULT_METHOD = "clipseg"
-
-HUB_CHECKPOINTS: dict[str, str] = {
-    "CIDAS/clipseg-rd64-refined": "CLIPSeg, refined head (finer borders), decoder width 64",
-    "CIDAS/clipseg-rd64": "CLIPSeg, plain head, decoder width 64",
-    "CIDAS/clipseg-rd16": "CLIPSeg, plain head, decoder width 16: the smallest",
-}
-"""Published checkpoints on the hub that are known to fit, and what each is."""
+DEFAULT_METHOD = "compact"
 
 
 def load(
@@ -68,67 +38,160 @@ def load(
     """Load a segmenter.
 
     Args:
-        model: None for the embedded weights (no download), a method's name (`"clipseg"`) for the embedded weights of
-            that method, a local folder with a `config.json`, an original decoder file (`rd64-uni.pth`), or a hub id
-            such as `"CIDAS/clipseg-rd64-refined"`.
+        model: None for the embedded weights (`"compact"`, no download), the name of a method or preset (`"clipseg"`),
+            a local folder with a `config.json` (one network, or a bundle of parts), an original decoder file
+            (`rd64-uni.pth`), or a hub id such as `"CIDAS/clipseg-rd64-refined"`.
         device: `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`; None takes CUDA where there is one, otherwise the CPU.
         dtype: `"float32"`, `"bfloat16"` or `"float16"`; None takes what the device is fast at.
-        revision: branch, tag or commit of a hub id. Name a commit where results must be repeatable.
+        revision: Branch, tag or commit of a hub id. Name a commit where results must be repeatable.
 
     Raises:
-        ModelNotFoundError: nothing has that name; `OfflineError` when it may be on the hub, which does not answer.
-        CheckpointError: the files are there but damaged, or of a kind that wordmask does not read.
-        DeviceError: this machine lacks the device or the type.
+        ModelNotFoundError: Nothing has that name; `OfflineError` when it may be on the hub, which does not answer.
+        CheckpointError: The files are there but damaged, or of a kind that wordmask does not read.
+        DeviceError: This machine lacks the device or the type.
     """
     from wordmask.device import choose_device, choose_dtype
 
     chosen = choose_device(device)
     folder = find_model(model, revision=revision)
-    return _loader(folder)(folder, device=chosen, dtype=choose_dtype(dtype, chosen))
+    segmenter: Segmenter = _loader(folder)(folder, device=chosen, dtype=choose_dtype(dtype, chosen))
+    return segmenter
 
 
 def segment(
-    image: Any, prompts: PromptInput, *, model: str | os.PathLike[str] | Segmenter | None = None
+    image: Any,
+    prompts: PromptInput,
+    *,
+    model: str | os.PathLike[str] | Segmenter | None = None,
+    threshold: float | None = None,
+    presence_threshold: float | None = None,
 ) -> Segmentation:
-    """Segment one picture with a segmenter that is loaded at the first call and kept.
+    """Segment one image with a segmenter that is loaded at the first call and kept.
 
     Args:
-        image: path, `"sample:astronaut"`, PIL image, numpy array, torch tensor, bytes or file object.
-        prompts: a phrase, a prompt, or a list of them.
-        model: as for `load`, or a segmenter that is loaded already.
+        image: Path, `"sample:astronaut"`, PIL image, NumPy array, torch tensor, bytes or file object.
+        prompts: A phrase, a prompt, or a list of them.
+        model: As for `load`, or a segmenter that is loaded already.
+        threshold: Probability above which a pixel belongs to a mask; None takes the model's.
+        presence_threshold: Presence below which a mask is empty; None takes the model's.
 
     Raises:
-        WordmaskError: see `load`, `ImageError` and `PromptError`.
+        WordmaskError: See `load`, `ImageError` and `PromptError`.
     """
+    segmenter: Any = model
     if model is None or isinstance(model, str | os.PathLike):
-        return _kept(None if model is None else os.fsdecode(model)).segment(image, prompts)
-    if not callable(getattr(model, "segment", None)):
+        segmenter = _kept(None if model is None else os.fsdecode(model))
+    elif not callable(getattr(model, "segment", None)):
         raise ModelNotFoundError(_no_name(model))
-    return model.segment(image, prompts)
+    result: Segmentation = segmenter.segment(image, prompts, threshold=threshold, presence_threshold=presence_threshold)
+    return result
 
 
 def find_model(model: str | os.PathLike[str] | None = None, *, revision: str | None = None) -> Path:
     """Return the local folder (or single weight file) that `model` stands for, fetching it from the hub if it must.
 
+    The parts of a bundle are fetched when it is loaded.
+
     Raises:
-        ModelNotFoundError: nothing has that name, or it is no name at all.
+        ModelNotFoundError: Nothing has that name, or it is no name at all.
     """
     if not (model is None or isinstance(model, str | os.PathLike)):
         raise ModelNotFoundError(_no_name(model))
     name = DEFAULT_METHOD if model is None else os.fsdecode(model)
     local = Path(os.path.expanduser(name))
-    is_local = bool(name) and os.path.exists(local)
-    is_hub_id = name not in METHODS and not is_local and _looks_like_hub_id(name)
+    is_name = name in METHODS or name in known_presets()
+    is_local = not is_name and bool(name) and os.path.exists(local)
+    is_hub_id = not is_name and not is_local and _looks_like_hub_id(name)
     if revision is not None and not is_hub_id:
         got = f"revision {quote(revision)} for {quote(name)}"
         raise ModelNotFoundError(sentence(got, "a hub id such as 'CIDAS/clipseg-rd64-refined'", "leave revision out"))
-    if name in METHODS:
-        return _embedded(METHODS[name])
+    if is_name:
+        return _named(name)
     if is_local:
         return _trained(local)
     if is_hub_id:
         return _fetched(name, revision)
     raise ModelNotFoundError(_missing_folder(name) if _looks_local(name) else _unknown(name))
+
+
+def method_of(path: Path) -> Method:
+    """Return the method that reads a local model.
+
+    Args:
+        path: What `find_model` returned: a folder whose config.json says its `model_type`, or a single weight file,
+            which is an original CLIPSeg decoder.
+
+    Raises:
+        CheckpointError: If no method reads it.
+    """
+    if path.is_file():
+        return METHODS["clipseg"]
+    kind = read_json(path / "config.json").get("model_type")
+    method = method_of_type(kind) if isinstance(kind, str) else None
+    if method is None:
+        known = " or ".join(repr(name) for method in METHODS.values() for name in method.loaders)
+        got = f"model_type {quote(kind)} in {quote(path / 'config.json')}"
+        raise CheckpointError(sentence(got, known, "give the folder of a model that wordmask reads"))
+    return method
+
+
+def missing_parts(model: str | os.PathLike[str] | None) -> tuple[Part, ...]:
+    """Return the parts of a preset that loading it would download; () for everything else. Asks no network."""
+    preset = known_presets().get(os.fsdecode(model)) if isinstance(model, str | os.PathLike) else None
+    if preset is None:
+        return ()
+    from wordmask.backbones.hub import is_cached
+
+    return tuple(part for part in preset.parts if part.hub and not is_cached(part.hub, revision=part.revision))
+
+
+def _named(name: str) -> Path:
+    """The folder of a method's embedded weights, or of a preset."""
+    method, preset = METHODS.get(name), known_presets().get(name)
+    if method and method.embedded and method.embedded.is_dir():
+        return method.embedded
+    if preset:
+        return _preset(preset)
+    assert method is not None
+    raise ModelNotFoundError(_nothing_to_load(method))
+
+
+def _preset(preset: Preset) -> Path:
+    if preset.folder is not None:
+        return preset.folder
+    from wordmask.backbones.hub import fetch_checkpoint
+
+    part = preset.parts[0]
+    try:
+        return fetch_checkpoint(str(part.hub), revision=part.revision)
+    except OfflineError as error:
+        got = f"the model {quote(preset.name)} ({part.hub}), not in the local cache, and no answer from the hub"
+        remedy = "connect to the network (and unset HF_HUB_OFFLINE), or load 'compact', the weights in the package"
+        raise OfflineError(sentence(got, "one or the other", remedy)) from error
+
+
+def _loader(path: Path) -> Callable[..., Any]:
+    """Choose the function that reads a local model."""
+    method = method_of(path)
+    if path.is_file():
+        return _load_decoder
+    config = read_json(path / "config.json")
+    function = imported(method.loaders[config["model_type"]])
+    if "parts" not in config:
+        return function
+    from wordmask.backbones.hub import fetch_checkpoint
+
+    return partial(function, parts=open_parts(path, fetch=fetch_checkpoint))
+
+
+def _load_decoder(file: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
+    """An original decoder file brings no CLIP: take the one beside it, the one named there, or the published one."""
+    from wordmask.methods.clipseg import load_clipseg
+
+    beside = file.parent
+    is_clip = (beside / "config.json").is_file() and "towers" not in read_json(beside / "config.json")
+    towers = beside if is_clip else None  # None: what config.json names, or the published one
+    return load_clipseg(file, device=device, dtype=dtype, towers=towers)
 
 
 def _trained(local: Path) -> Path:
@@ -144,7 +207,7 @@ def _fetched(name: str, revision: str | None) -> Path:
     try:
         return fetch_checkpoint(name, revision=revision)
     except ModelNotFoundError as error:
-        if name in HUB_CHECKPOINTS or revision is not None or not _looks_local(name):
+        if revision is not None or not _looks_local(name):
             raise
         raise type(error)(_missing_folder(name)) from error
 
@@ -154,23 +217,19 @@ def _kept(model: str | None) -> Segmenter:
     return load(model)
 
 
-def _embedded(method: Method) -> Path:
-    if method.weights is not None and method.weights.is_dir():
-        return method.weights
-    ready = ", ".join(repr(m.name) for m in METHODS.values() if m.weights is not None)
-    raise ModelNotFoundError(
-        sentence(
-            f"the method {quote(method.name)}, which is planned and not built yet",
-            f"one that is there ({ready})",
-            "use that, a local folder or a hub id; `wordmask models` lists them",
-        )
-        if method.weights is None
-        else sentence(
-            f"no embedded weights at {quote(method.weights)}",
-            "the folder that comes with the package",
-            "install wordmask again, or give a local folder or a hub id",
-        )
-    )
+def _nothing_to_load(method: Method) -> str:
+    if method.planned:
+        got = f"the method {quote(method.name)}, which is planned and not built yet"
+        remedy = "use that, a local folder or a hub id; `wordmask models` lists them"
+        return sentence(got, f"one that is there ({_ready()})", remedy)
+    got = f"no embedded weights at {quote(method.embedded)}"
+    remedy = "install wordmask again, or give a local folder or a hub id"
+    return sentence(got, "the folder that comes with the package", remedy)
+
+
+def _ready() -> str:
+    names = [method.name for method in METHODS.values() if not method.planned] + list(known_presets())
+    return ", ".join(repr(name) for name in dict.fromkeys(names))
 
 
 def _looks_like_hub_id(name: str) -> bool:
@@ -186,66 +245,22 @@ def _looks_local(name: str) -> bool:
 
 def _no_name(model: object) -> str:
     got = f"a model of type {type(model).__name__}"
-    return sentence(got, "None, a name, a path or a loaded segmenter", "pass a string such as 'clipseg'")
+    return sentence(got, "None, a name, a path or a loaded segmenter", "pass a string such as 'compact'")
 
 
 def _missing_folder(name: str) -> str:
-    ready = ", ".join(repr(m.name) for m in METHODS.values() if m.weights is not None)
     return sentence(
         f"the model folder {quote(name)}, which does not exist",
-        f"an existing local folder, a method ({ready}) or a hub id such as 'CIDAS/clipseg-rd64-refined'",
+        f"an existing local folder, a method ({_ready()}) or a hub id such as 'CIDAS/clipseg-rd64-refined'",
         "check the path; if a hub id is meant, its spelling and the network (`wordmask models` lists known ones)",
     )
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), [*METHODS, *HUB_CHECKPOINTS], n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), [*METHODS, *known_presets()], n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    ready = ", ".join(repr(m.name) for m in METHODS.values() if m.weights is not None)
     return sentence(
         f"the model {quote(name)}",
-        f"a method ({ready}), an existing local folder or a hub id such as 'CIDAS/clipseg-rd64-refined'",
+        f"a method ({_ready()}), an existing local folder or a hub id such as 'CIDAS/clipseg-rd64-refined'",
         f"{hint}`wordmask models` lists what there is",
     )
-
-
-def _load_clipseg(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
-    from wordmask.methods.clipseg import load_clipseg
-
-    return load_clipseg(folder, device=device, dtype=dtype)
-
-
-def _load_decoder(file: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
-    """An original decoder file brings no CLIP: take the one beside it, the one named there, or the published one."""
-    from wordmask.methods.clipseg import load_clipseg
-
-    beside = file.parent
-    is_clip = (beside / "config.json").is_file() and "towers" not in read_json(beside / "config.json")
-    towers = beside if is_clip else None  # None: what config.json names, or the published one
-    return load_clipseg(file, device=device, dtype=dtype, towers=towers)
-
-
-def _load_compact(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
-    from wordmask.methods.compact import load_compact
-
-    return load_compact(folder, device=device, dtype=dtype)
-
-
-_LOADERS: dict[str, Callable[..., Segmenter]] = {
-    "clipseg": _load_clipseg,
-    "wordmask-clipseg": _load_clipseg,  # its variants, which transformers cannot read
-    "wordmask-compact": _load_compact,
-}
-"""The `model_type` of a folder's config.json, and who reads such a folder."""
-
-
-def _loader(path: Path) -> Callable[..., Segmenter]:
-    """Choose the reader by the folder's own statement; a single weight file is an original CLIPSeg decoder."""
-    if path.is_file():
-        return _load_decoder
-    kind = read_json(path / "config.json").get("model_type")
-    if isinstance(kind, str) and kind in _LOADERS:
-        return _LOADERS[kind]
-    got = f"model_type {quote(kind)} in {quote(path / 'config.json')}"
-    known = " or ".join(repr(name) for name in _LOADERS)
-    raise CheckpointError(sentence(got, known, "give the folder of a model that wordmask reads"))

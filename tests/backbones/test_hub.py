@@ -63,7 +63,7 @@ def test_no_network_is_one_sentence_with_the_ways_out(cache: Path, revision: str
     message = str(caught.value)
     assert message.startswith("Got the model 'owner/name'")
     assert ("'v1'" in message) == (revision is not None)
-    for remedy in ("HF_HUB_OFFLINE", "copy the model's folder", "embedded weights"):
+    for remedy in ("HF_HUB_OFFLINE", "copy the model's folder", "'compact'"):
         assert remedy in message
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from wordmask.api import METHODS
 from wordmask.cli.app import app
+from wordmask.methods.table import METHODS
 
 
 def listed() -> dict[str, list[dict[str, object]]]:
@@ -28,16 +28,16 @@ def embedded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "model.safetensors").write_bytes(bytes(1_500_000))
     card = {"trained_on": ["faces", "cars"], "quality": {"faces mIoU": 0.61}, "terms": "research only"}
     (folder / "card.json").write_text(json.dumps(card), encoding="utf-8")
-    monkeypatch.setitem(METHODS, "clipseg", dataclasses.replace(METHODS["clipseg"], weights=folder))
+    monkeypatch.setitem(METHODS, "compact", dataclasses.replace(METHODS["compact"], embedded=folder))
     return folder
 
 
 def test_methods_are_listed_with_what_is_embedded(embedded: Path) -> None:
     methods = {method["name"]: method["embedded"] for method in listed()["methods"]}
 
-    assert methods["pmp"] is methods["tas"] is methods["imss"] is None
+    assert methods["clipseg"] is methods["pmp"] is methods["tas"] is methods["imss"] is None
     size = sum(path.stat().st_size for path in embedded.iterdir())
-    assert methods["clipseg"] == {
+    assert methods["compact"] == {
         "bytes": size,
         "trained_on": ["faces", "cars"],
         "quality": {"faces mIoU": 0.61},
@@ -62,22 +62,31 @@ def test_the_tables_say_the_same(embedded: Path) -> None:
 
 
 def test_missing_weights_are_no_reason_to_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(METHODS, "clipseg", dataclasses.replace(METHODS["clipseg"], weights=tmp_path / "none"))
+    monkeypatch.setitem(METHODS, "compact", dataclasses.replace(METHODS["compact"], embedded=tmp_path / "none"))
 
     assert listed()["methods"][0]["embedded"] is None
     done = CliRunner().invoke(app, ["models"], env={"COLUMNS": "200"})
     assert done.exit_code == 0
     assert [line.split("│")[2].strip() for line in done.stdout.splitlines() if "│" in line][:2] == [
         "missing",
-        "planned",
+        "none, see presets",
     ]
 
 
-def test_hub_checkpoints_say_whether_they_are_in_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wordmask.backbones.hub.is_cached", lambda name: name == "CIDAS/clipseg-rd64")
+def test_presets_state_parts_size_licence_and_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wordmask.backbones.hub.is_cached", lambda hub, *, revision: hub == "CIDAS/clipseg-rd64")
 
-    assert {checkpoint["name"]: checkpoint["cached"] for checkpoint in listed()["hub"]} == {
-        "CIDAS/clipseg-rd64-refined": False,
-        "CIDAS/clipseg-rd64": True,
-        "CIDAS/clipseg-rd16": False,
+    presets = {preset["name"]: preset for preset in listed()["presets"]}
+
+    assert {name: preset["cached"] for name, preset in presets.items()} == {
+        "clipseg": False,
+        "clipseg-rd64": True,
+        "clipseg-rd16": False,
     }
+    assert presets["clipseg"]["method"] == "clipseg"
+    assert presets["clipseg"]["bytes"] == 603_000_000
+    part = {"role": "model", "hub": "CIDAS/clipseg-rd64-refined", "revision": None, "bytes": 603_000_000}
+    assert presets["clipseg"]["parts"] == [part | {"licence": "Apache-2.0", "cached": False}]
+    shown = CliRunner().invoke(app, ["models"], env={"COLUMNS": "200"}).stdout
+    for text in ("CIDAS/clipseg-rd64-refined", "603 MB", "Apache-2.0"):
+        assert text in shown

@@ -32,12 +32,19 @@ def fetch_checkpoint(repo: str, *, revision: str | None = None) -> Path:
     return folder
 
 
-def is_cached(repo: str) -> bool:
-    """Whether the local cache holds weights of the repository's default branch; asks no network."""
+def is_cached(repo: str, *, revision: str | None = None) -> bool:
+    """Whether the local cache holds weights of a repository at a revision (its default branch); asks no network."""
     from huggingface_hub import try_to_load_from_cache
 
-    names = ("model.safetensors", "pytorch_model.bin")
-    return any(isinstance(try_to_load_from_cache(repo, name), str) for name in names)
+    names = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin")
+    return any(isinstance(try_to_load_from_cache(repo, name, revision=revision), str) for name in names)
+
+
+def is_offline() -> bool:
+    """Whether the user forbids downloads (`HF_HUB_OFFLINE`)."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    return bool(HF_HUB_OFFLINE)
 
 
 def _snapshot(repo: str, revision: str | None, patterns: list[str]) -> Path:
@@ -64,6 +71,6 @@ def _snapshot(repo: str, revision: str | None, patterns: list[str]) -> Path:
                 f"the model {name}, which is not in the local cache, and no answer from the hub",
                 "one or the other",
                 "connect to the network (and unset HF_HUB_OFFLINE), copy the model's folder to this machine and give "
-                "its path, or name no model to use the embedded weights",
+                "its path, or load 'compact', the weights in the package",
             )
         ) from error

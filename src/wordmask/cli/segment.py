@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wordmask.cli.downloads import announce_download
 from wordmask.cli.failures import SOME_FAILED, Debug, complain, one_sentence
 from wordmask.cli.sources import Source, expand, label, split_words
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 _IMAGE = "A path, a folder, a quoted glob, sample:astronaut (chelsea, coffee), or - for standard input."
 _PROMPTS = "The phrases to find. With -p, these are further pictures instead."
 _MODEL = (
-    "A method (clipseg), a local folder, or a hub id such as CIDAS/clipseg-rd64-refined. Default: the embedded weights."
+    "A method or preset (compact, clipseg), a local folder, or a hub id such as CIDAS/clipseg-rd64-refined. "
+    "Default: compact, the embedded weights."
 )
 _OUT = (
     "A folder for everything, a .png (.jpg, .webp) file for the overlay only, or a .json file for the COCO annotations "
@@ -75,6 +77,7 @@ def segment(
         destination = Destination.choose(out, pictures=sources, write_nothing=as_json)
         from wordmask.api import load
 
+        announce_download(model)
         segmenter = load(model, device=device, dtype=dtype, revision=revision)
         run = _Run(segmenter, prompts, threshold, presence_threshold, destination, as_json, quiet, failed=len(errors))
         try:

@@ -1,0 +1,127 @@
+"""The table of methods: how each is loaded and trained, its embedded weights and its presets.
+
+A new method is one entry here. Importing this loads no method: functions are named as "package.module:function" and
+imported when they are first used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from wordmask.checkpoints.bundles import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["METHODS", "Entry", "Method", "Preset", "imported", "known_presets", "method_of_type"]
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+
+Entry: TypeAlias = "str | Callable[..., Any]"
+"""A function, or where it is: "package.module:function"."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A published model that `load` knows by name.
+
+    Attributes:
+        name: What the user types.
+        summary: One line for people.
+        parts: Its checkpoints. A single one is loaded as it is.
+        folder: The bundle that ships with the package and names the same parts (`checkpoints.bundles`); None for a
+            single checkpoint.
+    """
+
+    name: str
+    summary: str
+    parts: tuple[Part, ...]
+    folder: Path | None = None
+
+    @property
+    def bytes(self) -> int | None:
+        """Size of the whole download; None where a part's is not known."""
+        sizes = [part.bytes for part in self.parts]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published idea.
+
+    Attributes:
+        name: What the user types.
+        summary: One line for people.
+        loaders: By the `model_type` of a folder's config.json, a function `(folder, *, device, dtype) -> Segmenter`.
+            For a bundle it takes `parts`, too: a local folder for each role.
+        embedded: Folder of the weights that ship with the package; None where there are none.
+        trainer: A function `(folder, settings) -> Trainable`; None where the method is not trained.
+        presets: Published models.
+    """
+
+    name: str
+    summary: str
+    loaders: Mapping[str, Entry] = field(default_factory=dict)
+    embedded: Path | None = None
+    trainer: Entry | None = None
+    presets: tuple[Preset, ...] = ()
+
+    @property
+    def planned(self) -> bool:
+        """Whether there is nothing to load yet."""
+        return not self.loaders
+
+
+def _clipseg(name: str, hub: str, summary: str) -> Preset:
+    return Preset(name, summary, (Part("model", hub, bytes=603_000_000, licence="Apache-2.0"),))
+
+
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        Method(
+            "compact",
+            "text or visual prompt; small convolutional network with attention, dense mask and presence",
+            loaders={"wordmask-compact": "wordmask.methods.compact:load_compact"},
+            embedded=WEIGHTS / "compact",
+        ),
+        Method(
+            "clipseg",
+            "text, visual or mixed prompt; frozen CLIP, FiLM-conditioned decoder, dense mask",
+            loaders={
+                "clipseg": "wordmask.methods.clipseg:load_clipseg",
+                "wordmask-clipseg": "wordmask.methods.clipseg:load_clipseg",  # variants that transformers cannot read
+            },
+            presets=(
+                _clipseg("clipseg", "CIDAS/clipseg-rd64-refined", "refined head (finer borders), decoder width 64"),
+                _clipseg("clipseg-rd64", "CIDAS/clipseg-rd64", "plain head, decoder width 64"),
+                _clipseg("clipseg-rd16", "CIDAS/clipseg-rd16", "plain head, decoder width 16: the smallest decoder"),
+            ),
+        ),
+        Method("pmp", "text; mask proposals guided by the prompt in every decoder layer"),
+        Method("tas", "referring expression; proposals scored by image, caption and negative phrases"),
+        Method("imss", "text; boxes first, then high-resolution masks of small targets"),
+    )
+}
+
+
+def known_presets() -> dict[str, Preset]:
+    """Return the presets of all methods by name."""
+    return {preset.name: preset for method in METHODS.values() for preset in method.presets}
+
+
+def method_of_type(model_type: object) -> Method | None:
+    """Return the method that reads folders of a `model_type`, or None."""
+    return next((method for method in METHODS.values() if model_type in method.loaders), None)
+
+
+def imported(entry: Entry) -> Callable[..., Any]:
+    """Return the function of an entry."""
+    if callable(entry):
+        return entry
+    module, _, name = entry.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
