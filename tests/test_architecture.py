@@ -37,6 +37,7 @@ LAYERS = (
     {"components"},
     {"backbones", "losses", "metrics"},
     {"contracts", "checkpoints", "device", "versions"},
+    {"batch", "settings"},
     {"results"},
     {"formats"},
     {"ops"},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from wordmask.batch import Batch
     from wordmask.data.sample import Sample
     from wordmask.formats.named_mask import NamedMask
     from wordmask.images import ImageInput, RgbImage
@@ -193,13 +194,13 @@ class DenseModel(Protocol):
 class Trainable(Protocol):
     """A `torch.nn.Module` that `train/loop.py` can train.
 
-    `state_dict()` and `load_state_dict()` hold everything that a resumed run needs: running presence counts and
-    auxiliary heads too.
+    Its parameters and buffers, as `state_dict` returns them, hold everything that a resumed run needs: running presence
+    counts and auxiliary heads too.
 
     Attributes:
         parts: Names of the parts that are trained.
         size: Side of the square training images, in pixels.
-        square: Whether the network takes square input only.
+        square: Whether images keep their proportions on it (letterboxed); otherwise they are squashed.
         mean, std: RGB normalisation of pixels in [0, 1] that the data pipeline must apply.
     """
 
@@ -214,18 +215,26 @@ class Trainable(Protocol):
     @property
     def std(self) -> tuple[float, float, float]: ...
 
-    def loss(self, batch: Any, step: int) -> Mapping[str, torch.Tensor]:
+    def loss(self, batch: Batch, step: int) -> Mapping[str, torch.Tensor]:
         """Return named, weighted scalar losses of a training batch, whose sum is minimised.
 
         Args:
-            batch: What the data pipeline collated (`wordmask.train`): pixels `(B, 3, S, S)`, phrases, masks and more.
+            batch: What the training set collated.
             step: Number of the optimiser step, from 0.
         """
         ...
 
     def parameter_groups(self, recipe: Any) -> list[dict[str, Any]]:
-        """Return groups for the optimiser: parameters with learning rate multipliers and weight decay."""
+        """Return groups of parameters for the optimiser: see `train.optim.ParameterGroup`."""
         ...
+
+    def frozen(self) -> Iterable[tuple[str, torch.Tensor]]:
+        """Yield, by name, the weights and buffers that must not change: () where there are none."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
+    def to(self, device: torch.device) -> Any: ...
 
     def segmenter(self) -> Segmenter:
         """Return a segmenter that shares the weights; used for validation."""

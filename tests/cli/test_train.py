@@ -24,24 +24,24 @@ def run(*words: str | Path) -> Result:
 def words(tmp_path: Path) -> list[str | Path]:
     model = write_small_compact(tmp_path / "model")
     table = write_table(tmp_path / "my", 12)
-    small = ["--steps", "2", "--batch", "4", "--change", "size=32", "--device", "cpu", "--no-guard"]
+    small = ["--steps", "2", "--batch", "4", "--change", "size=32", "--device", "cpu", "--no-probe"]
     return ["finetune", "--data", table, "--model", model, "--out", tmp_path / "run", *small]
 
 
 def test_a_model_is_trained_and_said_how_to_use(words: list[str | Path], tmp_path: Path) -> None:
     done = run(*words)
     assert done.exit_code == 0, done.output
-    assert "Trained 2 steps on 11 pictures" in done.stdout
+    assert "Trained 2 steps on 11 images" in done.stdout
     assert f"--model {tmp_path / 'run' / 'best'} -p PHRASE" in done.stdout
     assert wordmask.load(tmp_path / "run" / "best").name.startswith("small-")
 
 
-def test_the_summary_speaks_of_forgetting(words: list[str | Path], tmp_path: Path) -> None:
-    guard = write_table(tmp_path / "guard", 5, 32)
-    done = run(*[word for word in words if word != "--no-guard"], "--guard", guard)
+def test_the_summary_tells_of_forgetting(words: list[str | Path], tmp_path: Path) -> None:
+    probe = write_table(tmp_path / "probe", 5, 32)
+    done = run(*[word for word in words if word != "--no-probe"], "--probe", probe)
     assert done.exit_code == 0, done.output
     record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert record["forgetting"]["truth"]["path"] == str(guard)
+    assert record["forgetting"]["labelled"]["path"] == str(probe)
     assert record["forgetting"]["said"][0] in done.stdout.splitlines()
     assert f"Report: {tmp_path / 'run' / 'report.md'}" in done.stdout.splitlines()
     assert (tmp_path / "run" / "report.md").is_file()
@@ -53,15 +53,16 @@ def test_quiet_is_quiet(words: list[str | Path]) -> None:
 
 
 def test_options_change_the_recipe(words: list[str | Path], tmp_path: Path) -> None:
-    done = run(*words, "--no-mirror", "--rate", "0.01", "--seed", "5", "--change", "crop=0.8", "--precision", "bf16")
+    done = run(*words, "--no-mirror", "--lr", "0.01", "--seed", "5", "--change", "crop=0.8", "--precision", "bf16")
     assert done.exit_code == 0, done.output
     recipe = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
-    assert [recipe[name] for name in ("mirror", "rate", "seed", "crop", "precision")] == [0, 0.01, 5, 0.8, "bf16"]
+    assert [recipe["data"][name] for name in ("mirror", "crop")] == [0, 0.8]
+    assert [recipe["schedule"][name] for name in ("lr", "seed", "precision")] == [0.01, 5, "bf16"]
 
 
-def test_a_rate_brings_its_end_along() -> None:
-    assert recipe_of("finetune", {"rate": 1e-3}, [], False).final_rate == pytest.approx(1e-4)
-    assert recipe_of("finetune", {"rate": 1e-3}, ["final_rate=0"], False).final_rate == 0
+def test_a_learning_rate_keeps_its_proportion_to_the_end() -> None:
+    assert recipe_of("finetune", {"lr": 1e-3}, [], False).schedule.final_lr == pytest.approx(1e-4)
+    assert recipe_of("finetune", {"lr": 1e-3}, ["final_lr=0"], False).schedule.final_lr == 0
 
 
 def test_bad_data_stop_it_before_it_starts_and_can_be_skipped(words: list[str | Path], tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_bad_data_stop_it_before_it_starts_and_can_be_skipped(words: list[str | 
 
     done = run(*words, "--skip-bad")
     assert done.exit_code == 0, done.output
-    assert "Left out, since something is wrong with it (1):" in done.stdout
+    assert "Left out because of problems (1):" in done.stdout
     assert "line 38 of" in done.stdout
 
 
@@ -86,10 +87,10 @@ def test_bad_data_stop_it_before_it_starts_and_can_be_skipped(words: list[str | 
         (["finetune"], "no --data"),
         (["finetune", "--data", "my"], "no --out"),
         (["finetune", "--change", "steps"], "--change 'steps'"),
-        (["finetune", "--change", "step=3"], "the recipe's value 'step'"),
+        (["finetune", "--change", "step=3"], "the value 'step' of finetune"),
         (["finetune", "--data", "my", "--out", "run", "--tracker", "none"], "the tracker 'none'"),
-        (["finetune", "--data", "my", "--out", "run", "--no-guard", "--guard", "other"], "--guard and --no-guard"),
-        (["finetune", "--data", "my", "--out", "run", "--store-gb", "0"], "--store-gb 0"),
+        (["finetune", "--data", "my", "--out", "run", "--no-probe", "--probe", "other"], "--probe and --no-probe"),
+        (["finetune", "--data", "my", "--out", "run", "--feature-cache-gb", "0"], "--feature-cache-gb 0"),
     ],
 )
 def test_bad_words_are_one_sentence(
@@ -105,8 +106,8 @@ def test_bad_words_are_one_sentence(
 def test_a_recipes_values_are_listed() -> None:
     done = run("phrasecut-plus", "--list")
     assert done.exit_code == 0
-    assert "extract_layers  3,7,9" in done.stdout
-    assert "steps           20000" in done.stdout
+    assert "extract_layers    3,7,9" in done.stdout
+    assert "steps             20000" in done.stdout
 
 
 def test_the_clock() -> None:

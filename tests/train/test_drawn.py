@@ -14,8 +14,8 @@ from tests.train.pictures import write_coco, write_labels, write_table
 from wordmask.data.sampling.phrase_draws import PhraseDraws
 from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
 from wordmask.errors import DataError
+from wordmask.train.data import DataChoice, Lessons, open_lessons
 from wordmask.train.recipes import Recipe, find_recipe, finetune, with_changes
-from wordmask.train.sources import DataChoice, Lessons, open_lessons
 
 
 def recipe(name: str = "phrasecut-plus", **changes: Any) -> Recipe:

@@ -20,13 +20,13 @@ from wordmask.data.csv_table import CsvTable
 from wordmask.errors import DataError, TrainingError
 from wordmask.results import Found
 from wordmask.train import exam as exams
+from wordmask.train.data import DataChoice, Lessons
 from wordmask.train.exam import Answers, Exam, Guard, open_exam, sit
 from wordmask.train.forgetting import Difference, Forgetting, compare
 from wordmask.train.guarding import remember
 from wordmask.train.recipes import Recipe, finetune, with_changes
 from wordmask.train.report import movers, page, sentences
 from wordmask.train.run import train
-from wordmask.train.sources import DataChoice, Lessons
 from wordmask.train.vocabulary import EVERYDAY, FAR_AWAY, spread, trained_phrases, unmentioned
 
 PICTURES = 6
@@ -270,7 +270,7 @@ def test_movers_by_hand() -> None:
 RECORD: dict[str, Any] = {
     "recipe": {"name": "finetune", "batch": 8, "rate": 3e-4, "parts": ["decoder"], "start_share": 0.25}, "steps": 100,
     "left_out": [],
-    "data": {"name": "cups | plates", "split": "all", "pictures": 1}, "model": {"start": None}, "best": {"step": 50},
+    "data": {"name": "cups | plates", "split": "all", "images": 1}, "model": {"start": None}, "best": {"step": 50},
 }  # fmt: skip
 
 
@@ -329,7 +329,7 @@ def test_a_run_that_forgets_says_so(tmp_path: Path) -> None:
 
 def test_a_run_that_changes_nothing_says_so_and_the_guard_changes_no_run(tmp_path: Path) -> None:
     model, table = write_small_clipseg(tmp_path / "model"), write_table(tmp_path / "my", 5, 32)
-    record = run(model, table, tmp_path / "still", Guard(table), rate=0.0, final_rate=0.0, decay=0.0)
+    record = run(model, table, tmp_path / "still", Guard(table), lr=0.0, final_lr=0.0, weight_decay=0.0)
     assert record["forgetting"]["said"][0] == "Nothing that was measured got worse"
     assert not record["forgetting"]["worse"]
     assert record["forgetting"]["truth"]["names"] == {}  # all of them are trained
@@ -356,7 +356,7 @@ def test_forgetting_is_a_value() -> None:
         "worse": False,
         "truth": None,
         "change": {
-            "pictures": 1, "words": 1, "asked": 1, "found": 0, "agreement": None, "vanished": None, "appeared": 0.0,
+            "images": 1, "words": 1, "asked": 1, "found": 0, "agreement": None, "vanished": None, "appeared": 0.0,
             "far_alarms": None, "absent_alarms": None,
         },
     }  # fmt: skip

@@ -19,14 +19,14 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from tests.train.pictures import trained_weights, write_small_clipseg, write_table
+from wordmask.components.feature_cache import CachedFeatures, FeatureCache
 from wordmask.errors import DataError, OutputError, TrainingError, WordmaskWarning
 from wordmask.formats import files as written
 from wordmask.train import readouts
-from wordmask.train.loop import Moment
-from wordmask.train.readouts import ReadoutStore, StoredReadouts
+from wordmask.train.data import DataChoice
+from wordmask.train.loop import StepReport
 from wordmask.train.recipes import finetune, with_changes
 from wordmask.train.run import train
-from wordmask.train.sources import DataChoice
 
 ROOM = 2**30
 KEY, OTHER = (hashlib.sha256(word).hexdigest() for word in (b"one", b"other"))
@@ -52,8 +52,8 @@ def pictures(count: int, *, seed: int = 1) -> Tensor:
 
 def stored(
     folder: Path, tower: Callable[[Tensor], Any], fingerprint: str = "f", *, limit: int = ROOM
-) -> StoredReadouts:
-    return StoredReadouts(tower, ReadoutStore(folder, limit=limit), fingerprint)
+) -> CachedFeatures:
+    return CachedFeatures(tower, FeatureCache(folder, limit=limit), fingerprint)
 
 
 def the_file(folder: Path) -> Path:
@@ -123,7 +123,7 @@ def test_any_other_bit_is_another_key(tmp_path: Path) -> None:
 
 
 def test_files_are_float16_in_folders_of_two_letters(tmp_path: Path) -> None:
-    store, values = ReadoutStore(tmp_path, limit=ROOM), (torch.tensor([[1.0, 2.0005]]), torch.tensor([-3.0]))
+    store, values = FeatureCache(tmp_path, limit=ROOM), (torch.tensor([[1.0, 2.0005]]), torch.tensor([-3.0]))
     store.put(KEY, values)
     assert the_file(tmp_path) == tmp_path / KEY[:2] / f"{KEY[2:]}.safetensors"
     read = load_file(the_file(tmp_path))
@@ -169,7 +169,7 @@ def test_a_damaged_file_is_computed_again_and_replaced(tmp_path: Path, kind: str
 
 
 def test_a_file_under_another_name_is_not_trusted(tmp_path: Path) -> None:
-    store = ReadoutStore(tmp_path, limit=ROOM)
+    store = FeatureCache(tmp_path, limit=ROOM)
     store.put(KEY, [torch.ones(3)])
     path = tmp_path / OTHER[:2] / f"{OTHER[2:]}.safetensors"
     path.parent.mkdir()
@@ -179,7 +179,7 @@ def test_a_file_under_another_name_is_not_trusted(tmp_path: Path) -> None:
 
 def test_a_full_store_takes_no_more_and_says_so_once(tmp_path: Path) -> None:
     each = one_file(tmp_path / "trial")
-    store = ReadoutStore(tmp_path / "store", limit=3 * each)
+    store = FeatureCache(tmp_path / "store", limit=3 * each)
     keys = [hashlib.sha256(bytes([number])).hexdigest() for number in range(5)]
     for key in keys[:3]:
         store.put(key, [torch.ones(100)])
@@ -197,7 +197,7 @@ def test_a_full_store_takes_no_more_and_says_so_once(tmp_path: Path) -> None:
 
 
 def one_file(folder: Path) -> int:
-    ReadoutStore(folder, limit=ROOM).put(KEY, [torch.ones(100)])
+    FeatureCache(folder, limit=ROOM).put(KEY, [torch.ones(100)])
     return the_file(folder).stat().st_size
 
 
@@ -207,7 +207,7 @@ def bytes_in(folder: Path) -> int:
 
 def test_the_size_is_counted_at_opening_and_what_others_add_counts_before_the_limit(tmp_path: Path) -> None:
     each = one_file(tmp_path)
-    first, second = (ReadoutStore(tmp_path, limit=11 * each) for _ in range(2))
+    first, second = (FeatureCache(tmp_path, limit=11 * each) for _ in range(2))
     assert first.size == each
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -229,7 +229,7 @@ def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path: Path) ->
     for path in (old, new, foreign):
         path.write_bytes(b"x" * 10)
     os.utime(old, (time.time() - 7200,) * 2)
-    store = ReadoutStore(tmp_path, limit=ROOM)
+    store = FeatureCache(tmp_path, limit=ROOM)
     assert [path.exists() for path in (old, new, foreign)] == [False, True, True]
     assert store.size == each + 10
 
@@ -237,8 +237,8 @@ def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path: Path) ->
 WRITER = """
 import sys, torch
 from pathlib import Path
-from wordmask.train.readouts import ReadoutStore
-store = ReadoutStore(Path(sys.argv[1]), limit=2**30)
+from wordmask.components.feature_cache import FeatureCache
+store = FeatureCache(Path(sys.argv[1]), limit=2**30)
 values = [torch.arange(20_000.0) % 2048 / 16] * 3
 print("ready", flush=True)
 sys.stdin.readline()
@@ -263,7 +263,7 @@ def test_two_processes_may_write_the_same_key(tmp_path: Path) -> None:
         one.communicate()
         assert one.returncode == 0
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{KEY[2:]}.safetensors"]
-    found = ReadoutStore(tmp_path, limit=ROOM).get(KEY)
+    found = FeatureCache(tmp_path, limit=ROOM).get(KEY)
     assert found is not None
     assert torch.equal(found[2].float(), torch.arange(20_000.0) % 2048 / 16)
 
@@ -278,19 +278,19 @@ def test_values_beyond_float16_stop_the_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize("limit", [0, -1])
 def test_a_store_without_room_is_refused(tmp_path: Path, limit: int) -> None:
     with pytest.raises(DataError, match=f"^Got a store of '{limit}' bytes, expected room"):
-        ReadoutStore(tmp_path, limit=limit)
+        FeatureCache(tmp_path, limit=limit)
 
 
 def test_a_store_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "store").write_text("no folder")
     with pytest.raises(OutputError, match=r"^Got the store '.*store', which cannot be written to \(File exists\)"):
-        ReadoutStore(tmp_path / "store", limit=ROOM)
+        FeatureCache(tmp_path / "store", limit=ROOM)
 
 
 def test_a_folder_without_rights_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readouts.os, "access", lambda *_: False)  # root may write everywhere
     with pytest.raises(OutputError, match=r"which cannot be written to \(no right to write there\), expected a folder"):
-        ReadoutStore(tmp_path, limit=ROOM)
+        FeatureCache(tmp_path, limit=ROOM)
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,8 +308,8 @@ class Interrupted(Exception):
     """What stops a run in the middle."""
 
 
-def interrupt(moment: Moment) -> None:
-    if moment.step == 4:
+def interrupt(report: StepReport) -> None:
+    if report.step == 4:
         raise Interrupted
 
 

@@ -56,12 +56,12 @@ def test_a_run_killed_twice_ends_as_one_that_was_not(school: Path, whole: Path, 
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_ten_random_moments_ends_as_one_that_was_not(school: Path, whole: Path, tmp_path: Path) -> None:
-    """Ten runs; each is killed at a moment of its own, some again while they resume, and then goes on to the end."""
-    moments = random.Random(7)
+def test_a_run_killed_at_ten_random_reports_ends_as_one_that_was_not(school: Path, whole: Path, tmp_path: Path) -> None:
+    """Ten runs; each is killed at a report of its own, some again while they resume, and then goes on to the end."""
+    reports = random.Random(7)
     for number in range(10):
         out = tmp_path / f"run-{number}"
-        step, delay = moments.randrange(STEPS - 1), moments.uniform(0, 0.06)  # in a step, a validation or a checkpoint
+        step, delay = reports.randrange(STEPS - 1), reports.uniform(0, 0.06)  # in a step, a validation or a checkpoint
         assert start(school, out, step, delay) == -signal.SIGKILL, (step, delay)
         lesson(school, out)
         assert_same_results(out, whole)

@@ -16,14 +16,16 @@ from safetensors.torch import load_file
 import wordmask
 from tests.data.sets.test_phrasecut import task, write_phrasecut
 from tests.train.pictures import trained_weights, write_small_clipseg, write_small_compact, write_table
+from wordmask.batch import Place
 from wordmask.errors import MissingExtraError, TrainingError
-from wordmask.train.recipes import Recipe, find_recipe, finetune, with_changes
+from wordmask.methods.trainable import fingerprint_weights
+from wordmask.train.data import DataChoice
+from wordmask.train.recipe import Recipe, with_changes
+from wordmask.train.recipes import find_recipe
+from wordmask.train.recipes.finetune import finetune
 from wordmask.train.run import train
-from wordmask.train.sources import DataChoice
-from wordmask.train.students import open_student
-from wordmask.train.views import Collate, Views
 
-TINY = {"steps": 3, "batch": 4, "warm_up": 0, "size": 32, "valid_every": 2, "save_every": 2}
+TINY = {"steps": 3, "batch": 4, "warm_up": 0, "size": 32, "valid_every": 2, "save_every": 2, "workers": 0}
 PLAIN = {"crop": 1.0, "colour": 0.0, "mirror": 0.0, "negatives": 0.0}
 
 
@@ -45,7 +47,7 @@ def tiny(**changes: Any) -> Recipe:
 
 
 def run(table: Path, model: Path, recipe: Recipe, out: str = "run", **options: Any) -> dict[str, Any]:
-    options = {"guard": None} | options  # it has tests of its own
+    options = {"probe": None} | options  # it has tests of its own
     return train(recipe, DataChoice(table), table.parent.parent / out, model=model, device="cpu", **options)
 
 
@@ -62,13 +64,13 @@ def test_a_run_folder_says_everything_and_loads(
 
     folder = tmp_path / "run"
     assert record == json.loads((folder / "run.json").read_text())
-    assert (record["state"], record["steps"], record["pictures_seen"]) == ("finished", 3, 12)
-    assert (record["recipe"]["parts"], record["recipe"]["size"]) == (parts, 32)
-    assert (record["data"]["pictures"], record["validation"]["pictures"]) == (11, 1)
+    assert (record["state"], record["steps"], record["images_seen"]) == ("finished", 3, 12)
+    assert (record["model"]["parts"], record["model"]["size"]) == (parts, 32)
+    assert (record["data"]["images"], record["validation"]["images"]) == (11, 1)
     assert record["versions"]["accelerate"]
-    assert Recipe.from_json(record["recipe"]).name == "finetune"
-    assert [moment.step for moment in seen] == [0, 1, 2, 3]
-    assert seen[3].speed > 0
+    assert record["recipe"] == json.loads(json.dumps(tiny(accumulate=2).to_json()))
+    assert [report.step for report in seen] == [0, 1, 2, 3]
+    assert seen[3].images_per_second > 0
     assert [line["step"] for line in lines(folder)] == [0, 1, 2, 3]
     assert ["valid_iou" in line for line in lines(folder)] == [True, False, True, True]
     best, last = wordmask.load(folder / "best", device="cpu"), wordmask.load(folder / "last", device="cpu")
@@ -83,9 +85,9 @@ def test_a_run_folder_says_everything_and_loads(
 def test_the_trained_model_answers_as_it_did_in_training(models: Path, table: Path, tmp_path: Path) -> None:
     recipe = tiny(parts=("encoder", "neck", "decoder"), norms="trained")
     run(table, models / "compact", recipe)
-    student = open_student(tmp_path / "run" / "last", recipe)
+    model = recipe.method.open(tmp_path / "run" / "last", recipe.schedule)
     photo = table.parent / "photos" / "0.png"
-    live = student.segmenter().segment(photo, "red square")[0].heatmap_logits.values
+    live = model.segmenter().segment(photo, "red square")[0].heatmap_logits.values
     loaded = (
         wordmask.load(tmp_path / "run" / "last", device="cpu", dtype="float32")
         .segment(photo, "red square")[0]
@@ -97,33 +99,36 @@ def test_the_trained_model_answers_as_it_did_in_training(models: Path, table: Pa
 @pytest.mark.parametrize("kind", ["clipseg", "compact"])
 def test_no_gradient_reaches_the_frozen_parts(kind: str, models: Path, table: Path) -> None:
     from wordmask.data.csv_table import CsvTable
-    from wordmask.train.objective import objective
+    from wordmask.train.augmentation import AugmentedSet
+    from wordmask.train.data import Subset
 
     recipe = tiny()
-    student = open_student(models / kind, recipe).train()
-    data = Views(CsvTable(table), range(4), recipe, size=student.size, square=False, mean=student.mean, std=student.std)
-    batch = Collate(student.mean, student.std)([data[0, index] for index in range(4)])
-    before = student.fingerprint_frozen()
+    model: Any = recipe.method.open(models / kind, recipe.schedule)
+    model.train()
+    samples = Subset(CsvTable(table), (0, 1, 2, 3))
+    data = AugmentedSet(samples, recipe.data, model, recipe.schedule)  # type: ignore[arg-type]
+    batch = data.collate([data[Place(0, index)] for index in range(4)])
+    before = fingerprint_weights(model.frozen())
 
-    sum(objective(student(batch), batch, recipe).values()).backward()  # type: ignore[union-attr]
+    sum(model.loss(batch, 0).values()).backward()
 
-    frozen = [weight for module in student._beside.values() for weight in module.parameters()]
+    frozen = [weight for module in model._frozen.values() for weight in module.parameters()]
     assert len(frozen) > 10
     assert all(weight.grad is None and not weight.requires_grad for weight in frozen)
-    missing = [name for name, weight in student.named_parameters() if weight.grad is None]
+    missing = [name for name, weight in model.named_parameters() if weight.grad is None]
     assert missing == []
-    assert any(weight.grad.abs().sum() > 0 for weight in student.parameters())  # type: ignore[union-attr]
-    assert student.fingerprint_frozen() == before
+    assert any(weight.grad.abs().sum() > 0 for weight in model.parameters())
+    assert fingerprint_weights(model.frozen()) == before
     with torch.no_grad():
         frozen[0].view(-1)[0] += 1e-6
-    assert student.fingerprint_frozen() != before  # a single bit is noticed
+    assert fingerprint_weights(model.frozen()) != before  # a single bit is noticed
 
 
 def test_a_frozen_part_that_changes_is_noticed(models: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wordmask.train.students.student import Student
+    import wordmask.train.loop as loop
 
-    seen = iter("aa")  # for run.json, before the first step; then the last one
-    monkeypatch.setattr(Student, "fingerprint_frozen", lambda self: next(seen, "b"))
+    seen = iter("a")  # before the first step; then after the last one
+    monkeypatch.setattr(loop, "fingerprint_weights", lambda weights: next(seen, "b"))
     with pytest.raises(TrainingError, match="a frozen part that changed"):
         run(table, models / "compact", tiny())
 
@@ -132,12 +137,12 @@ def test_eight_pictures_are_learnt_by_heart(tmp_path: Path) -> None:
     table = write_table(tmp_path / "eight", 8, 32)
     model = write_small_clipseg(tmp_path / "wide", reduce_dim=64, decoder_intermediate_size=128)
     recipe = tiny(
-        **PLAIN, steps=200, batch=8, prompts=2, rate=3e-3, final_rate=3e-4, dice=0.0, balanced=0.0, valid_every=0,
+        **PLAIN, steps=200, batch=8, prompts=2, lr=3e-3, final_lr=3e-4, dice=0.0, balanced_bce=0.0, valid_every=0,
         save_every=1000,
     )  # fmt: skip
     seen = []
     run(table, model, recipe, watch=seen.append)
-    losses = [sum(moment.losses.values()) for moment in seen[1:]]
+    losses = [sum(report.losses.values()) for report in seen[1:]]
     assert losses[0] / losses[-1] >= 10
     found = wordmask.load(tmp_path / "run" / "last", device="cpu")
     mask = np.asarray(Image.open(sorted((table.parent / "masks").glob("0-*"))[0])) > 0
@@ -160,8 +165,8 @@ def test_a_finished_run_is_not_run_again_and_another_one_needs_a_folder(models: 
     first = run(table, models / "compact", tiny())
     assert run(table, models / "compact", tiny(), watch=seen.append) == first
     assert seen == []
-    with pytest.raises(TrainingError, match=r"another run in '.*run': its recipe\.rate is '0\.0003', not '0\.001'"):
-        run(table, models / "compact", tiny(rate=1e-3))
+    with pytest.raises(TrainingError, match=r"another run .*: its recipe\.schedule\.lr is '0\.0003', not '0\.001'"):
+        run(table, models / "compact", tiny(lr=1e-3))
     photo = table.parent / "masks" / sorted(path.name for path in (table.parent / "masks").iterdir())[0]
     Image.fromarray(np.full((48, 48), 255, np.uint8)).save(photo)
     with pytest.raises(TrainingError, match=r"its data\.fingerprint"):
@@ -169,7 +174,7 @@ def test_a_finished_run_is_not_run_again_and_another_one_needs_a_folder(models: 
 
 
 def test_best_is_the_start_where_nothing_was_better(models: Path, table: Path, tmp_path: Path) -> None:
-    record = run(table, models / "compact", tiny(rate=0.0, final_rate=0.0, decay=0.0))
+    record = run(table, models / "compact", tiny(lr=0.0, final_lr=0.0, weight_decay=0.0))
     assert record["best"]["step"] == 0
     before = load_file(models / "compact" / "model.safetensors")
     after = load_file(tmp_path / "run" / "best" / "model.safetensors")
@@ -180,7 +185,7 @@ def test_best_is_the_start_where_nothing_was_better(models: Path, table: Path, t
 def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
     accumulate: int, models: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import wordmask.train.objective as objectives
+    import wordmask.losses.masks as objectives
     from wordmask.losses import bce
 
     calls = []
@@ -190,7 +195,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
         return bce(*args) * (float("nan") if len(calls) > accumulate else 1)  # from the second step on
 
     monkeypatch.setitem(objectives.MASK_LOSSES, "bce", broken)
-    with pytest.raises(TrainingError, match=r"a loss that is no number at step 2, .*bad-batch-2-0\.safetensors"):
+    with pytest.raises(TrainingError, match=r"a loss that is not finite at step 2, .*bad-batch-2-0\.safetensors"):
         run(table, models / "compact", tiny(accumulate=accumulate, save_every=1))
 
     tensors = load_file(tmp_path / "run" / "bad-batch-2-0.safetensors")
@@ -206,23 +211,25 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
 
 
 def test_a_gradient_that_is_no_number_stops(models: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import wordmask.train.objective as objectives
+    import wordmask.losses.masks as objectives
     from wordmask.losses import bce
 
     def steep(logits: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
         return bce(logits, *rest) + (0 * logits).sum((1, 2)).abs().sqrt()  # its slope at 0 is none
 
     monkeypatch.setitem(objectives.MASK_LOSSES, "bce", steep)
-    with pytest.raises(TrainingError, match="a gradient that is no number at step 1"):
+    with pytest.raises(TrainingError, match="a gradient that is not finite at step 1"):
         run(table, models / "compact", tiny())
+
+
+def test_a_fresh_decoder_needs_towers(models: Path, table: Path) -> None:
+    with pytest.raises(TrainingError, match="expected the folder of a CLIP"):
+        run(table, models / "compact", with_changes(find_recipe("phrasecut"), TINY | {"precision": "no"}))
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
-    [
-        ({"parts": ("decoder", "tail")}, "the part 'tail', expected some of encoder, neck"),
-        ({"fresh": True}, "expected the folder of a CLIP"),
-    ],
+    [({"parts": ("decoder", "tail")}, "the part 'tail', expected some of encoder, neck")],
 )
 def test_recipes_that_do_not_fit_the_model(changes: dict[str, Any], said: str, models: Path, table: Path) -> None:
     with pytest.raises(TrainingError, match=said):
@@ -260,7 +267,7 @@ def test_gradients_are_clipped_as_a_whole(
         return step(self, closure)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", noted)
-    run(table, models / "clipseg", tiny(clip=clip, accumulate=2))
+    run(table, models / "clipseg", tiny(gradient_clipping=clip, accumulate=2))
     assert len(lengths) == 3
     if clip:
         assert lengths == pytest.approx([clip] * 3, rel=1e-3)
@@ -276,12 +283,12 @@ def test_a_tracker_is_given_losses_rate_speed_and_scores(models: Path, table: Pa
     (folder,) = (file.parent for file in (tmp_path / "run" / "wordmask").glob("events.*"))
     events = EventAccumulator(str(folder)).Reload()
     written = lines(tmp_path / "run")
-    names = {"bce", "balanced", "dice", "presence", "rate", "valid_iou", "valid_false_alarms", "pictures_per_second"}
+    names = {"bce", "balanced_bce", "dice", "presence", "lr", "valid_iou", "valid_false_positives", "images_per_second"}
     assert names <= set(events.Tags()["scalars"])
-    for name in ("dice", "rate", "valid_iou"):
+    for name in ("dice", "lr", "valid_iou"):
         expected = [(line["step"], pytest.approx(line[name], abs=1e-5)) for line in written if name in line]
         assert [(event.step, event.value) for event in events.Scalars(name)] == expected
-    speeds = [event.value for event in events.Scalars("pictures_per_second")]
+    speeds = [event.value for event in events.Scalars("images_per_second")]
     assert len(speeds) == 3
     assert min(speeds) > 0
 
@@ -292,34 +299,32 @@ def test_validation_is_kept_by_phrase(models: Path, table: Path, tmp_path: Path)
     for name, line in (("start", first), ("best", last)):
         sums = json.loads((tmp_path / "run" / "measured" / f"{name}.json").read_text())
         assert set(sums) <= {"red square", "green square", "blue square", "white square"}
-        iou, there, alarms, absent = (sum(values) for values in zip(*sums.values(), strict=True))
-        assert (there, absent) == (12, 6)
-        assert iou / there == pytest.approx(line["valid_iou"])
-        assert alarms / absent == pytest.approx(line["valid_false_alarms"])
+        iou, present, false_positives, absent = (sum(values) for values in zip(*sums.values(), strict=True))
+        assert (present, absent) == (12, 6)
+        assert iou / present == pytest.approx(line["valid_iou"])
+        assert false_positives / absent == pytest.approx(line["valid_false_positives"])
     assert f"| mean IoU | {first['valid_iou']:.3f} |" in (tmp_path / "run" / "report.md").read_text()
 
 
-def test_readouts_are_stored_and_shared_by_runs(models: Path, table: Path, tmp_path: Path) -> None:
-    recipe, store = tiny(variants=1, valid_every=0), tmp_path / "store"
-    runs = [run(table, models / "clipseg", recipe, out=name, store=store) for name in ("first", "second")]
-    assert [record["recipe"]["readouts"] for record in runs] == ["stored", "stored"]
-    files = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
-    assert len(files) == 12  # a view of each picture, and none of them twice
+def test_features_are_cached_and_shared_by_runs(models: Path, table: Path, tmp_path: Path) -> None:
+    recipe, cache = tiny(variants=1, valid_every=0), tmp_path / "cache"
+    for name in ("first", "second"):
+        run(table, models / "clipseg", recipe, out=name, feature_cache=cache)
+    files = {path: path.stat().st_mtime_ns for path in cache.rglob("*") if path.is_file()}
+    assert len(files) == 12  # one of each image
     one, other = (trained_weights(tmp_path / name) for name in ("first", "second"))
     assert all(torch.equal(one[name], other[name]) for name in one)
-    run(table, models / "clipseg", tiny(variants=1, valid_every=0, readouts="stored"), out="third")
-    assert len([path for path in (tmp_path / "third" / "store").rglob("*") if path.is_file()]) == len(files)
 
 
 @pytest.mark.parametrize(
     ("kind", "variants", "said"),
-    [("clipseg", 0, "expected views that come again"), ("compact", 1, "one with a frozen tower")],
+    [("clipseg", 0, "expected images that come again"), ("compact", 1, "one with a frozen encoder")],
 )
-def test_readouts_that_are_not_worth_storing_are_refused(
+def test_a_feature_cache_that_is_of_no_use_is_refused(
     kind: str, variants: int, said: str, models: Path, table: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match=said):
-        run(table, models / kind, tiny(variants=variants), store=tmp_path / "store")
+        run(table, models / kind, tiny(variants=variants), feature_cache=tmp_path / "cache")
     assert not (tmp_path / "run").exists()
 
 
@@ -335,17 +340,16 @@ def test_a_run_begun_before_a_recipe_could_say_it_goes_on(models: Path, table: P
     done = run(table, models / "clipseg", tiny())
     file = tmp_path / "run" / "run.json"
     older = json.loads(file.read_text())
-    for name in ("start_share", "feedforward"):
-        del older["recipe"][name]
+    del older["recipe"]["schedule"]["start_weight"], older["recipe"]["method"]["dropout"]
     file.write_text(json.dumps(older))
     assert run(table, models / "clipseg", tiny())["steps"] == done["steps"]
-    with pytest.raises(TrainingError, match=r"its recipe.start_share is '0.0', not '0.5'"):
-        run(table, models / "clipseg", tiny(start_share=0.5))
+    with pytest.raises(TrainingError, match=r"its recipe.schedule.start_weight is '0.0', not '0.5'"):
+        run(table, models / "clipseg", tiny(start_weight=0.5))
 
 
 def test_a_fresh_decoder_on_towers(models: Path, table: Path, tmp_path: Path) -> None:
-    changes = {"fresh": True, "channels": 8, "feedforward": 24, "extract_layers": (3, 7, 9), "dropout": 0.1}
-    record = run(table, models / "clipseg", tiny(**changes))
+    changes = {"channels": 8, "feedforward": 24, "extract_layers": (3, 7, 9), "precision": "no", "valid_every": 0}
+    record = run(table, models / "clipseg", with_changes(find_recipe("phrasecut"), TINY | changes))
     config = json.loads((tmp_path / "run" / "last" / "config.json").read_text())
     read = (config["reduce_dim"], config["decoder_intermediate_size"], config["extract_layers"])
     assert read == (8, 24, [3, 7, 9])
@@ -374,9 +378,9 @@ def test_clipsegs_experiment_on_a_small_phrasecut(name: str, models: Path, tmp_p
 
     record = train(recipe, DataChoice(folder), tmp_path / "run", model=models / "clipseg", device="cpu")
 
-    assert (record["data"]["pictures"], record["validation"]["pictures"]) == (4, 2)
+    assert (record["data"]["images"], record["validation"]["images"]) == (4, 2)
     assert wordmask.load(tmp_path / "run" / "best").name.startswith("clipseg-rd8-")
-    losses = [set(line) - {"step", "rate"} for line in lines(tmp_path / "run")]
+    losses = [set(line) - {"step", "lr"} for line in lines(tmp_path / "run")]
     assert losses == [{"valid_iou"}, {"bce"}, {"bce"}, {"bce", "valid_iou"}]
 
 

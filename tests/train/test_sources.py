@@ -13,8 +13,8 @@ from PIL import Image
 
 from tests.train.pictures import write_coco, write_labels, write_table
 from wordmask.errors import DataError
+from wordmask.train.data import DataChoice, Lessons, open_lessons
 from wordmask.train.recipes import finetune, with_changes
-from wordmask.train.sources import DataChoice, Lessons, open_lessons
 
 
 def lessons(path: Path, *, skip_bad: bool = False, scratch: Path = Path("none"), **choice: Any) -> Lessons:

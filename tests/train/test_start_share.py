@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.train.pictures import trained_weights, write_small_clipseg, write_table
+from wordmask.train.data import DataChoice
 from wordmask.train.recipes import Recipe, finetune, with_changes
 from wordmask.train.run import train
-from wordmask.train.sources import DataChoice
 from wordmask.train.students import Student, open_student
 from wordmask.train.students.clipseg import ClipSegStudent
 

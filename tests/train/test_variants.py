@@ -15,10 +15,10 @@ from tests.methods.checkpoints import write_vit
 from tests.train.pictures import trained_weights, write_labels, write_small_clipseg
 from wordmask.errors import TrainingError
 from wordmask.prompts import TextPrompt, VisualPrompt
+from wordmask.train.data import DataChoice, open_lessons
 from wordmask.train.objective import objective
 from wordmask.train.recipes import Recipe, find_recipe, finetune, with_changes
 from wordmask.train.run import train
-from wordmask.train.sources import DataChoice, open_lessons
 from wordmask.train.students import Student, open_student
 from wordmask.train.views import Batch, Collate, Views
 
@@ -134,15 +134,15 @@ def test_an_interrupted_variant_ends_as_one_that_was_not(name: str, school: Path
         choice = DataChoice(school / "my", exhaustive=True)
         return train(chosen, choice, tmp_path / out, model=start(school, name), device="cpu", watch=watch)
 
-    def stop(moment: Any) -> None:
-        if moment.step == 2:
+    def stop(report: Any) -> None:
+        if report.step == 2:
             raise KeyboardInterrupt
 
     record = run("whole")
     with pytest.raises(KeyboardInterrupt):
         run("cut", stop)
     seen: list[int] = []
-    resumed = run("cut", lambda moment: seen.append(moment.step))
+    resumed = run("cut", lambda report: seen.append(report.step))
 
     assert seen == [2, 3]
     assert record["model"] == resumed["model"]
@@ -168,13 +168,13 @@ def test_the_text_tower_of_a_vitseg_is_frozen(school: Path) -> None:
 def test_a_stored_tower_gives_nearly_the_same_loss_and_is_not_asked_again(
     name: str, school: Path, tmp_path: Path
 ) -> None:
-    from wordmask.train.readouts import ReadoutStore
+    from wordmask.components.feature_cache import FeatureCache
 
     chosen = recipe(school, name, variants=1, dropout=0.0)
     student = open_student(start(school, name), chosen)
     lesson = batch(school, student, chosen)
     plain = objective(student(lesson), lesson, chosen)["bce"].item()
-    student.use_store(ReadoutStore(tmp_path / "store", limit=2**30))
+    student.use_store(FeatureCache(tmp_path / "store", limit=2**30))
     first = objective(student(lesson), lesson, chosen)["bce"].item()
     vision = student._beside["vision"]
     vision.blocks = torch.nn.ModuleList()  # what is not stored can no longer be computed
@@ -184,9 +184,9 @@ def test_a_stored_tower_gives_nearly_the_same_loss_and_is_not_asked_again(
 
 
 def test_stores_of_two_towers_do_not_mix(school: Path, tmp_path: Path) -> None:
-    from wordmask.train.readouts import ReadoutStore
+    from wordmask.components.feature_cache import FeatureCache
 
-    store = ReadoutStore(tmp_path / "store", limit=2**30)
+    store = FeatureCache(tmp_path / "store", limit=2**30)
     pixels = torch.zeros(1, 3, 32, 32)
     seen = []
     for name in ("PC+", "random", "one layer", "vitseg"):
@@ -200,13 +200,13 @@ def test_stores_of_two_towers_do_not_mix(school: Path, tmp_path: Path) -> None:
 
 
 def test_examples_that_never_come_again_are_not_stored(school: Path, tmp_path: Path) -> None:
-    from wordmask.train.readouts import ReadoutStore
+    from wordmask.components.feature_cache import FeatureCache
 
     for variants in (0, 2):
         folder = tmp_path / str(variants)
         chosen = recipe(school, "PC+", variants=variants)
         student = open_student(school / "clip", chosen)
-        student.use_store(ReadoutStore(folder, limit=2**30))
+        student.use_store(FeatureCache(folder, limit=2**30))
         lesson = batch(school, student, chosen)
         student(lesson)
         assert lesson.supports is not None
@@ -220,8 +220,8 @@ def test_examples_that_never_come_again_are_not_stored(school: Path, tmp_path: P
 
 def test_a_model_without_a_frozen_tower_has_nothing_to_store(school: Path, tmp_path: Path) -> None:
     from tests.train.pictures import write_small_compact
-    from wordmask.train.readouts import ReadoutStore
+    from wordmask.components.feature_cache import FeatureCache
 
     student = open_student(write_small_compact(tmp_path / "compact"), finetune())
     with pytest.raises(TrainingError, match="readouts=stored for a model whose trained parts are neck, decoder"):
-        student.use_store(ReadoutStore(tmp_path / "store", limit=2**30))
+        student.use_store(FeatureCache(tmp_path / "store", limit=2**30))

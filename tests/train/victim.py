@@ -14,10 +14,11 @@ from typing import Any
 
 import torch
 
-from wordmask.train.loop import Moment
-from wordmask.train.recipes import Recipe, finetune, with_changes
+from wordmask.train.data import DataChoice
+from wordmask.train.loop import StepReport
+from wordmask.train.recipe import Recipe, with_changes
+from wordmask.train.recipes.finetune import finetune
 from wordmask.train.run import train
-from wordmask.train.sources import DataChoice
 
 STEPS = 12
 
@@ -31,8 +32,8 @@ def recipe(**changes: Any) -> Recipe:
 def lesson(folder: Path, out: Path, *, kill_after: int = -1, delay: float = 0.0, **changes: Any) -> dict[str, Any]:
     """Train the model in `folder/model` on the table in `folder/my`."""
 
-    def watch(moment: Moment) -> None:
-        if moment.step == kill_after:
+    def watch(report: StepReport) -> None:
+        if report.step == kill_after:
             threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
 
     torch.set_num_threads(1)

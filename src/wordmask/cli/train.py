@@ -1,4 +1,4 @@
-"""`wordmask train`: a model on your own pictures, or a paper's experiment."""
+"""`wordmask train`: train a model on your own images, or repeat an experiment of a paper."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from wordmask.train.exam import Guard
-    from wordmask.train.loop import Moment
-    from wordmask.train.recipes import Recipe
+    from wordmask.train.forgetting.probe import ProbeChoice
+    from wordmask.train.loop import StepReport
+    from wordmask.train.recipe import Recipe
 
-RECIPE_HELP = "What to do: finetune, phrasecut-plus or phrasecut; --list shows all their values."
+RECIPE_HELP = "Recipe: finetune, phrasecut-plus or phrasecut; --list shows all its values."
 DATA_HELP = "A CSV table, a COCO JSON file, a folder with images, labels and classes.json, or the folder of --dataset."
-DATASET_HELP = "Name of a data set that wordmask reads, such as plain or coco-stuff."
-VALID_HELP = "Other data to measure on, in one of the same shapes. Default: its val part, or some pictures held out."
+DATASET_HELP = "Name of a data set that wordmask reads, such as coco-stuff."
+VALID_HELP = "Other data for validation, in one of the same shapes. Default: the val part, or some images held out."
 IMAGES_HELP = "Folder that the file names in a COCO JSON file start from."
-EXHAUSTIVE_HELP = "Everything that has a name is marked in every picture: the other names are absent."
-MODEL_HELP = "What to start from, as for segment; for a fresh decoder, the folder of its CLIP."
-OUT_HELP = "Folder of the run. The same command goes on where a run in it was interrupted."
+EXHAUSTIVE_HELP = "Everything that has a name is marked in every image: the other names are absent."
+MODEL_HELP = "Model to start from, as for segment; for a fresh decoder, the folder of its CLIP."
+OUT_HELP = "Folder of the run. The same command continues a run that was interrupted."
 SKIP_HELP = "Leave out what is wrong with the data, and list it."
-CHANGE_HELP = "Another value of the recipe, such as --change rate=1e-4. Can be repeated."
-MIRROR_HELP = "Never mirror pictures. Default: half of them, with left and right swapped in their phrases."
+CHANGE_HELP = "Another value of the recipe, such as --change lr=1e-4. Can be repeated."
+MIRROR_HELP = "Never mirror images. Default: half of them, with left and right swapped in their phrases."
 TRACKER_HELP = "Also log to a tracker that accelerate knows, such as tensorboard. Can be repeated."
-GUARD_HELP = "Pictures with masks of things that are not trained, in one of the shapes of --data: are they still found?"
-NO_GUARD_HELP = "Do not look for forgetting, before and after."
-STORE_HELP = "Keep what the frozen image tower makes of each view in this folder, and read it from there."
+PROBE_HELP = "Labelled images of things that are not trained, in one of the shapes of --data: are they still found?"
+NO_PROBE_HELP = "Do not probe for forgetting before and after."
+CACHE_HELP = "Keep the features of the frozen image encoder in this folder, and read them from there."
 SAID = 6
 """Lines of a summary about forgetting."""
 
@@ -46,21 +46,21 @@ def train(
     dataset: Annotated[str | None, typer.Option(help=DATASET_HELP, show_default=False)] = None,
     split: Annotated[str, typer.Option(help="Part to train on, of sets that have parts.")] = "train",
     valid: Annotated[Path | None, typer.Option(help=VALID_HELP, show_default=False)] = None,
-    valid_split: Annotated[str, typer.Option(help="Part to measure on.")] = "val",
+    valid_split: Annotated[str, typer.Option(help="Part to validate on.")] = "val",
     images: Annotated[Path | None, typer.Option(help=IMAGES_HELP, show_default=False)] = None,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help=EXHAUSTIVE_HELP)] = False,
-    guard: Annotated[Path | None, typer.Option(help=GUARD_HELP, show_default=False)] = None,
-    guard_split: Annotated[str, typer.Option(help="Part of it, of sets that have parts.")] = "val",
-    no_guard: Annotated[bool, typer.Option("--no-guard", help=NO_GUARD_HELP)] = False,
+    probe: Annotated[Path | None, typer.Option(help=PROBE_HELP, show_default=False)] = None,
+    probe_split: Annotated[str, typer.Option(help="Part of it, of sets that have parts.")] = "val",
+    no_probe: Annotated[bool, typer.Option("--no-probe", help=NO_PROBE_HELP)] = False,
     steps: Annotated[int | None, typer.Option(help="Updates of the weights.", show_default=False)] = None,
-    batch: Annotated[int | None, typer.Option(help="Pictures for one update.", show_default=False)] = None,
-    rate: Annotated[float | None, typer.Option(help="Learning rate at the start.", show_default=False)] = None,
-    seed: Annotated[int | None, typer.Option(help="Of all that is drawn.", show_default=False)] = None,
+    batch: Annotated[int | None, typer.Option(help="Images of one update.", show_default=False)] = None,
+    lr: Annotated[float | None, typer.Option(help="Highest learning rate.", show_default=False)] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random draw.", show_default=False)] = None,
     precision: Annotated[str | None, typer.Option(help="no, bf16 or fp16.", show_default=False)] = None,
     no_mirror: Annotated[bool, typer.Option("--no-mirror", help=MIRROR_HELP)] = False,
     change: Annotated[list[str] | None, typer.Option(help=CHANGE_HELP, show_default=False)] = None,
-    store: Annotated[Path | None, typer.Option(help=STORE_HELP, show_default=False)] = None,
-    store_gb: Annotated[float, typer.Option("--store-gb", help="The most that it may hold, in GB.")] = 20.0,
+    feature_cache: Annotated[Path | None, typer.Option(help=CACHE_HELP, show_default=False)] = None,
+    feature_cache_gb: Annotated[float, typer.Option(help="The most that it may hold, in GB.")] = 20.0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help=SKIP_HELP)] = False,
     device: Annotated[str, typer.Option(help="cpu, or auto: what accelerate chooses.")] = "auto",
     tracker: Annotated[list[str] | None, typer.Option(help=TRACKER_HELP, show_default=False)] = None,
@@ -68,28 +68,29 @@ def train(
     list_all: Annotated[bool, typer.Option("--list", help="Show the recipe's values and what they mean.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Train a model on pictures, masks and phrases; an interrupted run goes on where it stopped.
+    """Train a model on images, masks and phrases; an interrupted run continues where it stopped.
 
     wordmask train finetune --data my/pairs.csv --out runs/mine
 
     wordmask train phrasecut-plus --data VGPhraseCut_v0 --model openai/clip-vit-base-patch16 --out runs/pc-plus
     """
     with one_sentence(debug):
-        given = {"steps": steps, "batch": batch, "rate": rate, "seed": seed, "precision": precision}
+        given = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "precision": precision}
         chosen = recipe_of(recipe, {k: v for k, v in given.items() if v is not None}, change or [], no_mirror)
         if list_all:
             typer.echo(listing(chosen))
             return
         folder, source = require_folders(data, out)
+        from wordmask.train.data import DataChoice
         from wordmask.train.run import train as run
-        from wordmask.train.sources import DataChoice
 
         choice = DataChoice(source, dataset, split, valid, valid_split, images, exhaustive)
         with progress(hidden=quiet) as watch:
             record = run(
                 chosen, choice, folder, model=model, skip_bad=skip_bad, device=None if device == "auto" else device,
                 trackers=tuple(tracker or ()), command=command_line(), watch=watch,
-                guard=guard_of(guard, guard_split, off=no_guard), store=store, store_limit=bytes_of(store_gb),
+                probe=probe_of(probe, probe_split, off=no_probe), feature_cache=feature_cache,
+                feature_cache_limit=bytes_of(feature_cache_gb),
             )  # fmt: skip
     if not quiet and _is_first():
         typer.echo(summary(record, folder))
@@ -102,16 +103,17 @@ def recipe_of(name: str, given: dict[str, Any], changes: list[str], no_mirror: b
         DataError: If there is none of that name, or a change does not fit.
     """
     from wordmask.errors import DataError, quote, sentence
-    from wordmask.train.recipes import find_recipe, with_changes
+    from wordmask.train.recipe import with_changes
+    from wordmask.train.recipes import find_recipe
 
     for word in changes:
         key, equals, value = word.partition("=")
         if not equals:
-            raise DataError(sentence(f"--change {quote(word)}", "NAME=VALUE", "write for example --change rate=1e-4"))
+            raise DataError(sentence(f"--change {quote(word)}", "NAME=VALUE", "write for example --change lr=1e-4"))
         given[key.strip()] = value.strip()
     recipe = find_recipe(name)
-    if "rate" in given and "final_rate" not in given:  # the end keeps its distance from the start
-        given["final_rate"] = float(given["rate"]) * recipe.final_rate / recipe.rate
+    if "lr" in given and "final_lr" not in given:  # the end keeps its proportion to the start
+        given["final_lr"] = float(given["lr"]) * recipe.schedule.final_lr / recipe.schedule.lr
     return with_changes(recipe, given | ({"mirror": 0.0} if no_mirror else {}))
 
 
@@ -125,24 +127,24 @@ def require_folders(data: Path | None, out: Path | None) -> tuple[Path, Path]:
 
     if data is None:
         remedy = "name a table, a COCO JSON file or a folder with --data"
-        raise DataError(sentence("no --data", "pictures with masks and phrases", remedy))
+        raise DataError(sentence("no --data", "images with masks and phrases", remedy))
     if out is None or not str(out).strip():
         raise OutputError(sentence("no --out", "a folder for the run", "name one, such as --out runs/mine"))
     return out, data
 
 
-def guard_of(data: Path | None, split: str, *, off: bool) -> Guard | None:
+def probe_of(data: Path | None, split: str, *, off: bool) -> ProbeChoice | None:
     """Return how forgetting is looked for.
 
     Raises:
         DataError: If it is named and switched off at once.
     """
     from wordmask.errors import DataError, sentence
-    from wordmask.train.exam import Guard
+    from wordmask.train.forgetting.probe import ProbeChoice
 
     if off and data is not None:
-        raise DataError(sentence("--guard and --no-guard", "one of them", "leave one out"))
-    return None if off else Guard(data, split)
+        raise DataError(sentence("--probe and --no-probe", "one of them", "leave one out"))
+    return None if off else ProbeChoice(data, split)
 
 
 def bytes_of(gigabytes: float) -> int:
@@ -154,12 +156,14 @@ def bytes_of(gigabytes: float) -> int:
     from wordmask.errors import DataError, sentence
 
     if not 0 < gigabytes < 1e6:
-        raise DataError(sentence(f"--store-gb {gigabytes:g}", "a size above 0", "write for example --store-gb 20"))
+        raise DataError(
+            sentence(f"--feature-cache-gb {gigabytes:g}", "a size above 0", "write for example --feature-cache-gb 20")
+        )
     return int(gigabytes * 2**30)
 
 
 class _Bar:
-    """A progress bar on standard error, with pictures per second and the time left."""
+    """A progress bar on standard error, with images per second and the time left."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -171,7 +175,7 @@ class _Bar:
         )
         self._scores = ""
 
-    def __enter__(self) -> Callable[[Moment], None]:
+    def __enter__(self) -> Callable[[StepReport], None]:
         self._bar.start()
         self._task = self._bar.add_task("", total=None, said="reading the data")
         return self.advance
@@ -179,16 +183,16 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def advance(self, moment: Moment) -> None:
+    def advance(self, report: StepReport) -> None:
         """Show a step."""
-        if moment.scores:
-            self._scores = "".join(f"  {name} {value:.3f}" for name, value in moment.scores.items())
-        loss = f"loss {sum(moment.losses.values()):.4f}  " if moment.losses else ""
-        said = f"{loss}{moment.speed:.1f} pictures/s  {clock(moment.left)} left{self._scores}"
-        self._bar.update(self._task, total=moment.steps, completed=moment.step, said=said)
+        if report.scores:
+            self._scores = "".join(f"  {name} {value:.3f}" for name, value in report.scores.items())
+        loss = f"loss {sum(report.losses.values()):.4f}  " if report.losses else ""
+        said = f"{loss}{report.images_per_second:.1f} images/s  {clock(report.seconds_left)} left{self._scores}"
+        self._bar.update(self._task, total=report.steps, completed=report.step, said=said)
 
 
-def progress(*, hidden: bool) -> AbstractContextManager[Callable[[Moment], None] | None]:
+def progress(*, hidden: bool) -> AbstractContextManager[Callable[[StepReport], None] | None]:
     """Return a progress bar; one that shows nothing where nobody watches."""
     from contextlib import nullcontext
 
@@ -210,16 +214,16 @@ def summary(record: dict[str, Any], folder: Path) -> str:
     from wordmask.cli.printed import escaped
 
     data, best = record["data"], record["best"]
-    lines = [f"Trained {record['steps']} steps on {data['pictures']} pictures of {data['name']}"]
+    lines = [f"Trained {record['steps']} steps on {data['images']} images of {data['name']}"]
     if record["left_out"]:
-        lines.append(f"Left out, since something is wrong with it ({len(record['left_out'])}):")
+        lines.append(f"Left out because of problems ({len(record['left_out'])}):")
         lines += [f"  {problem}" for problem in record["left_out"]]
     if "score" in best:
-        lines.append(f"Best at step {best['step']}: IoU {best['score']:.3f} on validation pictures")
+        lines.append(f"Best at step {best['step']}: IoU {best['score']:.3f} on validation images")
         if best["step"] == 0:
             lines.append("No step was better than the model that it started from: best is that model, unchanged")
     else:
-        lines.append("Nothing was measured: there are no pictures for validation (--valid names some)")
+        lines.append("Nothing was measured: there are no images for validation (--valid names some)")
     said = record.get("forgetting", {}).get("said", [])
     lines += said[:SAID]
     lines.append(f"Report: {folder / 'report.md'}")
@@ -228,12 +232,19 @@ def summary(record: dict[str, Any], folder: Path) -> str:
 
 
 def listing(recipe: Recipe) -> str:
-    """Return a recipe's values, one a line."""
-    return "\n".join(f"{name:<16}{_plain(value)}" for name, value in recipe.to_json().items())
+    """Return a recipe's values, one a line, by group."""
+    lines = [f"{'name':<20}{recipe.name}"]
+    for group, values in recipe.to_json().items():
+        if isinstance(values, dict):
+            lines += ["", f"{group}:", *(f"  {name:<18}{_plain(value)}" for name, value in values.items())]
+    return "\n".join(lines)
 
 
 def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    """Return a value as --change reads it."""
+    if not isinstance(value, list):
+        return str(value)
+    return ",".join(":".join(map(str, part)) if isinstance(part, list) else str(part) for part in value)
 
 
 def command_line() -> str:

@@ -87,6 +87,7 @@ METHODS: dict[str, Method] = {
             "text or visual prompt; small convolutional network with attention, dense mask and presence",
             loaders={"wordmask-compact": "wordmask.methods.compact:load_compact"},
             embedded=WEIGHTS / "compact",
+            trainer="wordmask.methods.compact.training:finetune_compact",
         ),
         Method(
             "clipseg",
@@ -95,6 +96,7 @@ METHODS: dict[str, Method] = {
                 "clipseg": "wordmask.methods.clipseg:load_clipseg",
                 "wordmask-clipseg": "wordmask.methods.clipseg:load_clipseg",  # variants that transformers cannot read
             },
+            trainer="wordmask.methods.clipseg.training:finetune_clipseg",
             presets=(
                 _clipseg("clipseg", "CIDAS/clipseg-rd64-refined", "refined head (finer borders), decoder width 64"),
                 _clipseg("clipseg-rd64", "CIDAS/clipseg-rd64", "plain head, decoder width 64"),

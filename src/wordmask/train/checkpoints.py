@@ -27,13 +27,15 @@ class Progress:
         step: Updates done; with the seed, the position of the sampler.
         best: Highest validation score so far; below 0 before the first.
         best_step: When that was.
-        pictures: Seen so far.
+        images: Seen so far.
+        skipped: Steps left out since a number was not finite.
     """
 
     step: int = 0
     best: float = -1.0
     best_step: int = 0
-    pictures: int = 0
+    images: int = 0
+    skipped: int = 0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the values."""

@@ -1,11 +1,11 @@
-"""Every sample is read once before a training starts: what is wrong is said then, with its file and line."""
+"""Read every sample once before a training starts, to say what is wrong with its file and line."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wordmask.data.problems import SHOWN, require_sound
+from wordmask.data.sampling.phrase_samples import Listed
 from wordmask.errors import DataError, TrainingError, WordmaskError, quote, sentence
 from wordmask.images import load_image
 from wordmask.prompts import MixedPrompt, TextPrompt
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wordmask.contracts import Dataset
     from wordmask.data.sample import Sample
 
-__all__ = ["SHOWN", "Inspected", "inspect", "phrase_of", "require_sound"]
+__all__ = ["Inspected", "inspect", "phrase_of"]
 
 
 @dataclass(frozen=True)
@@ -25,19 +25,21 @@ class Inspected:
 
     Attributes:
         usable: Indices of the samples that can be trained on.
-        problems: Sentences, each about one sample or line that cannot.
+        problems: Sentences, each about one sample that cannot.
+        phrases: Phrases of the usable samples, by index: nobody has to read them again for that.
     """
 
     usable: tuple[int, ...]
     problems: tuple[str, ...]
+    phrases: dict[int, Listed] = field(default_factory=dict)
 
 
 def inspect(dataset: Dataset, indices: Iterable[int] | None = None) -> Inspected:
-    """Read samples, pictures decoded.
+    """Read samples and decode their images.
 
-    Samples that ask for nothing and name nothing absent are left out without a word: there is nothing to learn there.
+    Samples without queries and names that are known to be absent are left out silently: nothing is learned from them.
     """
-    usable, problems = [], []
+    problems, phrases = [], {}
     for index in range(len(dataset)) if indices is None else indices:
         try:
             sample = dataset[index]
@@ -46,8 +48,8 @@ def inspect(dataset: Dataset, indices: Iterable[int] | None = None) -> Inspected
             problems.append(str(error))
             continue
         if sample.queries or sample.absent:
-            usable.append(index)
-    return Inspected(tuple(usable), tuple(problems))
+            phrases[index] = Listed.of(sample)
+    return Inspected(tuple(phrases), tuple(problems), phrases)
 
 
 def phrase_of(prompt: Any) -> str | None:
@@ -58,10 +60,10 @@ def phrase_of(prompt: Any) -> str | None:
 
 
 def _check(sample: Sample) -> None:
-    picture = load_image(sample.image)
-    if picture.size != sample.size:
-        got = f"a picture of {picture.size[0]} x {picture.size[1]} px for {quote(sample.key)}"
-        raise DataError(sentence(got, f"{sample.size[0]} x {sample.size[1]} px", "correct the picture or its masks"))
+    image = load_image(sample.image)
+    if image.size != sample.size:
+        got = f"an image of {image.size[0]} x {image.size[1]} px for {quote(sample.key)}"
+        raise DataError(sentence(got, f"{sample.size[0]} x {sample.size[1]} px", "correct the image or its masks"))
     for query in sample.queries:
         if query.packed.size != sample.size:
             got = f"a mask of {query.packed.size[0]} x {query.packed.size[1]} px for {quote(query.label)}"

@@ -1,61 +1,72 @@
-"""The loop: one for every recipe. Hugging Face accelerate brings processes, devices and precision together."""
+"""The training loop, for every method and recipe. Hugging Face accelerate handles processes, devices and precision."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch.optim.lr_scheduler import LambdaLR
+from torch import nn
 from torch.utils.data import DataLoader
 
 from wordmask.errors import TrainingError, sentence
 from wordmask.formats.files import write
+from wordmask.methods.trainable import fingerprint_weights
 from wordmask.train import checkpoints
+from wordmask.train.averaging import StartAverage, WeightAverage
 from wordmask.train.folder import MEASURED, text
-from wordmask.train.objective import objective
-from wordmask.train.order import Order
-from wordmask.train.schedule import rate_at
-from wordmask.train.validation import Answered, by_phrase, judge, total
-from wordmask.train.views import Batch, Collate
+from wordmask.train.optim import build_optimiser, set_lr
+from wordmask.train.schedule import lr_scale
+from wordmask.train.validation import Totals, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from accelerate import Accelerator
 
-    from wordmask.train.recipes import Recipe
-    from wordmask.train.sources import Lessons
-    from wordmask.train.students import Student
-    from wordmask.train.views import Views
+    from wordmask.batch import Batch
+    from wordmask.contracts import Trainable
+    from wordmask.train.data import TrainingData
+    from wordmask.train.schedule import Schedule
 
-__all__ = ["Loop", "Moment"]
+__all__ = ["Loop", "StepReport"]
 
-Phrases = dict[str, tuple[float, ...]]
-"""Values of a `Tally` for each phrase."""
+Losses = dict[str, torch.Tensor]
 
 
-class Moment(NamedTuple):
-    """What whoever watches a run is told after every step.
+class StepReport(NamedTuple):
+    """What a run reports after every step.
 
     Attributes:
         step, steps: Done, and in all.
         losses: By name, means over the batch.
-        speed: Pictures per second since the run was started or taken up again.
-        left: Seconds to go at that speed.
+        images_per_second: Since the run was started or resumed.
+        seconds_left: Until the end, at that speed.
         scores: Of the validation after this step; {} where there was none.
     """
 
     step: int
     steps: int
     losses: dict[str, float]
-    speed: float
-    left: float
+    images_per_second: float
+    seconds_left: float
     scores: dict[str, float]
+
+
+class _Losses(nn.Module):
+    """A model whose forward pass is its loss: what accelerate wraps for autocast and several processes."""
+
+    def __init__(self, model: Trainable) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, step: int) -> Losses:
+        return dict(self.model.loss(batch, step))
 
 
 @dataclass
@@ -64,32 +75,30 @@ class Loop:
 
     Attributes:
         accelerator: Of this process.
-        student: What is trained.
-        views: What it sees.
-        lessons: What it is measured on.
-        recipe: How.
+        model: What is trained.
+        data: What it is trained and validated on.
+        schedule: How.
         folder: The run's.
-        watch: Told after every step, in the main process.
+        watch: Called after every step, in the main process.
     """
 
     accelerator: Accelerator
-    student: Student
-    views: Views
-    lessons: Lessons
-    recipe: Recipe
+    model: Trainable
+    data: TrainingData
+    schedule: Schedule
     folder: Path
-    watch: Callable[[Moment], None] | None = None
+    watch: Callable[[StepReport], None] | None = None
     progress: checkpoints.Progress = field(default_factory=checkpoints.Progress)
 
     def run(self) -> checkpoints.Progress:
         """Train to the end, from the newest checkpoint where there is one.
 
         Raises:
-            TrainingError: If a loss or gradient is no number, or a frozen part changed.
+            TrainingError: If a loss or gradient is not finite and the schedule says "stop", or a frozen part changed.
             DataError: If a file that was there before is missing or damaged now.
         """
         self._prepare()
-        before = self.student.fingerprint_frozen()
+        before = fingerprint_weights(self.model.frozen())
         resumed = self._resume()
         if not resumed:
             self._after_step({}, 0)
@@ -97,23 +106,40 @@ class Loop:
         for losses in self._steps():
             pace = (time.monotonic() - started) / (self.progress.step - first)
             self._after_step(losses, pace)
-        if self.student.fingerprint_frozen() != before:
-            raise TrainingError(
-                sentence("weights of a frozen part that changed", "the same bits as before", "report this: it is a bug")
-            )
+        if fingerprint_weights(self.model.frozen()) != before:
+            got = "weights of a frozen part that changed"
+            raise TrainingError(sentence(got, "the same bits as before", "report this as a bug"))
         return self.progress
 
-    # --- before ----------------------------------------------------------------------------------------------------
+    @contextmanager
+    def final_weights(self) -> Iterator[None]:
+        """Give the model the weights that are validated and written: averaged, and mixed with those of the start."""
+        with self._average.applied(), self._start.applied():
+            yield
+
+    def write_models(self) -> dict[str, Any]:
+        """Write the last model, and as the best one, too, where there was no validation.
+
+        Returns:
+            What run.json says of the best one.
+        """
+        with self.final_weights():
+            checkpoints.replace_folder(self.folder / "last", self.model.export)
+            if self.progress.best >= 0:
+                return {"step": self.progress.best_step, "score": self.progress.best}
+            checkpoints.replace_folder(self.folder / "best", self.model.export)
+        return {"step": self.progress.step}
+
+    # --- before the first step -------------------------------------------------------------------------------------
 
     def _prepare(self) -> None:
-        recipe, accelerator = self.recipe, self.accelerator
-        self.student.place(accelerator.device)
-        weights = [weight for weight in self.student.parameters() if weight.requires_grad]
-        optimiser = torch.optim.AdamW(weights, lr=1.0, weight_decay=recipe.decay)
-        schedule = LambdaLR(optimiser, lambda step: rate_at(step, recipe))  # of a rate of 1
-        prepared = accelerator.prepare(self.student, optimiser, schedule)
-        self._wrapped, self._optimiser, self._schedule = prepared
-        accelerator.register_for_checkpointing(self.progress)
+        schedule, accelerator = self.schedule, self.accelerator
+        module = _Losses(self.model).to(accelerator.device)
+        self._average = WeightAverage(self.model, schedule.ema)
+        self._start = StartAverage(self.model, schedule.start_weight)
+        optimiser = build_optimiser(self.model.parameter_groups(schedule), schedule)
+        self._wrapped, self._optimiser = accelerator.prepare(module, optimiser)
+        accelerator.register_for_checkpointing(self.progress, self._average)
 
     def _resume(self) -> bool:
         checkpoint = checkpoints.latest(self.folder / "checkpoints")
@@ -124,15 +150,11 @@ class Loop:
         return checkpoint is not None
 
     def _loader(self) -> Any:
-        recipe = self.recipe
-        part = recipe.batch // recipe.accumulate
-        first, last = (step * recipe.accumulate for step in (self.progress.step, recipe.steps))
-        order = Order(len(self.views), part, first, last, seed=recipe.seed, shuffle=recipe.shuffle)
-        loader = DataLoader(
-            self.views,
-            batch_sampler=order,
-            collate_fn=Collate(self.student.mean, self.student.std),
-            num_workers=recipe.workers,
+        loader: DataLoader[Any] = DataLoader(
+            self.data.train,  # type: ignore[arg-type]
+            batch_sampler=self.data.train.order(self.progress.step, self.schedule.steps),
+            collate_fn=self.data.train.collate,
+            num_workers=self.schedule.workers,
             generator=torch.Generator(),  # its own: the global one's state is the dropout's
             persistent_workers=False,
         )
@@ -140,51 +162,58 @@ class Loop:
 
     # --- steps -----------------------------------------------------------------------------------------------------
 
-    def _steps(self) -> Any:
+    def _steps(self) -> Iterator[dict[str, float]]:
         """Yield each update's losses, by name."""
+        if self.progress.step >= self.schedule.steps:
+            return  # accelerate 1.0.0 fails on a loader without batches
         self._wrapped.train()
-        parts: list[tuple[Batch, dict[str, torch.Tensor]]] = []
+        parts: list[tuple[Batch, Losses]] = []
         for batch in self._loader():
             with self.accelerator.accumulate(self._wrapped):
-                losses = objective(self._wrapped(batch), batch, self.recipe)
+                losses = self._wrapped(batch, self.progress.step)
                 self.accelerator.backward(torch.stack(list(losses.values())).sum())
                 parts.append((batch, {name: loss.detach() for name, loss in losses.items()}))
                 if self.accelerator.sync_gradients:
                     means = self._means(parts)
-                    self._check(parts, means)
-                self._optimiser.step()
-                self._schedule.step()
-                self._optimiser.zero_grad()
+                    self._update(parts, means)
             if self.accelerator.sync_gradients:
                 self.progress.step += 1
-                self.progress.pictures += self.recipe.batch
+                self.progress.images += self.schedule.batch
                 parts = []
                 yield means
                 self._wrapped.train()
 
-    def _means(self, parts: list[tuple[Batch, dict[str, torch.Tensor]]]) -> dict[str, float]:
-        """Losses over all parts and processes; one that is no number anywhere is none everywhere."""
+    def _means(self, parts: list[tuple[Batch, Losses]]) -> dict[str, float]:
+        """Return losses over all parts and processes; one that is not finite anywhere is so everywhere."""
         names = list(parts[0][1])
         sums = torch.stack([torch.stack([losses[name] for name in names]) for _, losses in parts]).mean(0)
         means = self.accelerator.reduce(sums, "mean")
         return dict(zip(names, means.tolist(), strict=True))
 
-    def _check(self, parts: list[tuple[Batch, dict[str, torch.Tensor]]], means: dict[str, float]) -> None:
-        """Clip the gradient; stop where it, or a loss, is no number.
+    def _update(self, parts: list[tuple[Batch, Losses]], means: dict[str, float]) -> None:
+        """Clip the gradient and make the step, unless a number is not finite."""
+        clipping = self.schedule.gradient_clipping or math.inf
+        norm = float(self.accelerator.clip_grad_norm_(self._wrapped.parameters(), clipping))
+        losses_fit = all(map(math.isfinite, means.values()))
+        # a scaler of fp16 leaves out steps whose gradient overflows, and tries smaller factors
+        fits = losses_fit and (math.isfinite(norm) or self.accelerator.scaler is not None)
+        if fits:
+            set_lr(self._optimiser, lr_scale(self.progress.step, self.schedule))
+            self._optimiser.step()
+            if not self._optimiser.step_was_skipped:
+                self._average.update()
+        elif self.schedule.nonfinite == "stop":
+            raise self._not_finite(parts, "a gradient" if losses_fit else "a loss")
+        self.progress.skipped += not fits
+        self._optimiser.zero_grad()
 
-        Raises:
-            TrainingError: The batch is in the run's folder.
-        """
-        finite = all(map(math.isfinite, means.values()))
-        norm = float(self.accelerator.clip_grad_norm_(self._wrapped.parameters(), self.recipe.clip or math.inf))
-        if finite and (math.isfinite(norm) or self.accelerator.scaler is not None):
-            return  # a scaler leaves out steps whose gradient overflows, and tries smaller factors
+    def _not_finite(self, parts: list[tuple[Batch, Losses]], what: str) -> TrainingError:
+        """Write the batch into the run's folder and return the error that names it."""
         worst = [part for part in parts if not all(bool(loss.isfinite()) for loss in part[1].values())]
         saved = self._save_batch((worst or parts)[0][0])
-        what = "a loss" if not finite else "a gradient"
-        got = f"{what} that is no number at step {self.progress.step + 1}"
-        remedy = f"look at the batch in {saved}, or try a lower rate, clip=1 or precision=no"
-        raise TrainingError(sentence(got, "finite numbers", remedy))
+        got = f"{what} that is not finite at step {self.progress.step + 1}"
+        remedy = f"look at the batch in {saved}, or try a lower lr, gradient_clipping=1 or precision=no"
+        return TrainingError(sentence(got, "finite numbers", remedy))
 
     def _save_batch(self, batch: Batch) -> str:
         from safetensors.torch import save_file
@@ -199,67 +228,66 @@ class Loop:
     # --- between steps ---------------------------------------------------------------------------------------------
 
     def _after_step(self, losses: dict[str, float], pace: float) -> None:
-        """Measure, write down and keep what is due. Doing it again after a kill gives the same files."""
-        recipe, step = self.recipe, self.progress.step
-        last = step == recipe.steps
-        due = recipe.valid_every and (last or step % recipe.valid_every == 0)
-        scores, phrases = self._validate() if due and self.lessons.valid is not None else ({}, {})
-        if scores:
-            if step == 0:
-                self._keep_phrases("start", phrases)
-            self._keep_best(scores, phrases)
+        """Validate, log and save what is due. Doing it again after a kill gives the same files.
+
+        Args:
+            losses: Of the step, by name.
+            pace: Seconds a step takes.
+        """
+        schedule, step = self.schedule, self.progress.step
+        last = step == schedule.steps
+        due = schedule.valid_every and (last or step % schedule.valid_every == 0)
+        scores = self._validate() if due and self.data.validation is not None else {}
         if self.accelerator.is_main_process:
-            speed = recipe.batch / pace if pace else 0.0
-            moment = Moment(step, recipe.steps, losses, speed, pace * (recipe.steps - step), scores)
-            self._write_down(moment)
-        if step and (last or step % recipe.save_every == 0):
+            speed = schedule.batch / pace if pace else 0.0
+            self._report(StepReport(step, schedule.steps, losses, speed, pace * (schedule.steps - step), scores))
+        if step and (last or step % schedule.save_every == 0):
             checkpoints.save(self.accelerator, self.folder / "checkpoints", step)
 
-    def _validate(self) -> tuple[dict[str, float], Phrases]:
-        """Return the scores, and the sums of each phrase."""
-        from accelerate.utils import gather_object
-
-        valid, judged = self.lessons.valid, self.lessons.judged
-        assert valid is not None
+    def _validate(self) -> dict[str, float]:
+        """Return the scores, and keep the model if it is the best so far."""
+        assert self.data.validation is not None
         self._wrapped.eval()
-        mine = judged[self.accelerator.process_index :: self.accelerator.num_processes]
-        with self.student.as_written():
-            answers = list(judge(self.student.segmenter(), valid, mine))
-        sums = total(answers)
-        values = torch.tensor(sums.values(), dtype=torch.float64, device=self.accelerator.device)
-        iou, there, alarms, absent = self.accelerator.reduce(values, "sum").tolist()
-        everyone = (Answered(*answer) for answer in gather_object(answers))
-        phrases = {phrase: one.values() for phrase, one in by_phrase(everyone).items()}
-        return type(sums)(iou, int(there), int(alarms), int(absent)).scores(), phrases
+        with self.final_weights():
+            by_phrase = validate(self.accelerator, self.model.segmenter(), self.data.validation)
+        scores = Totals.sum(by_phrase.values()).scores()
+        values = {phrase: totals.values() for phrase, totals in by_phrase.items()}
+        if self.progress.step == 0:
+            self._keep_phrases("start", values)
+        self._keep_best(scores, values)
+        return scores
 
-    def _keep_phrases(self, name: str, phrases: Phrases) -> None:
+    def _keep_phrases(self, name: str, values: dict[str, tuple[float, ...]]) -> None:
         if self.accelerator.is_main_process:
-            write(self.folder / MEASURED / f"{name}.json", text(phrases))
+            write(self.folder / MEASURED / f"{name}.json", text(values))
 
-    def _keep_best(self, scores: dict[str, float], phrases: Phrases) -> None:
-        score = scores.get("iou", 1 - scores.get("false_alarms", 1.0))
+    def _keep_best(self, scores: dict[str, float], values: dict[str, tuple[float, ...]]) -> None:
+        score = scores.get("iou", 1 - scores.get("false_positives", 1.0))
         if score <= self.progress.best:
             return
         self.progress.best, self.progress.best_step = score, self.progress.step
-        self._keep_phrases("best", phrases)
+        self._keep_phrases("best", values)
         if self.accelerator.is_main_process:
-            with self.student.as_written():
-                checkpoints.replace_folder(self.folder / "best", self.student.export)
+            with self.final_weights():
+                checkpoints.replace_folder(self.folder / "best", self.model.export)
         self.accelerator.wait_for_everyone()
 
-    def _write_down(self, moment: Moment) -> None:
-        line = {"step": moment.step, **{k: round(v, 6) for k, v in moment.losses.items()}}
-        line |= {"rate": rate_at(moment.step, self.recipe), **{f"valid_{k}": v for k, v in moment.scores.items()}}
+    def _report(self, report: StepReport) -> None:
+        """Write a step into progress.jsonl, log it to trackers and tell the watcher."""
+        lr = self.schedule.lr * lr_scale(report.step, self.schedule)
+        line = {"step": report.step, **{k: round(v, 6) for k, v in report.losses.items()}, "lr": lr}
+        line |= {f"valid_{name}": score for name, score in report.scores.items()}
         with (self.folder / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        shown = {k: v for k, v in line.items() if k != "step"}
-        self.accelerator.log(shown | ({"pictures_per_second": moment.speed} if moment.speed else {}), step=moment.step)
+        logged = {k: v for k, v in line.items() if k != "step"}
+        speed = report.images_per_second
+        self.accelerator.log(logged | ({"images_per_second": speed} if speed else {}), step=report.step)
         if self.watch is not None:
-            self.watch(moment)
+            self.watch(report)
 
 
 def _cut_log(path: Path, step: int) -> None:
-    """Drop what was written down after the checkpoint: it comes again. A line that a kill cut short goes, too."""
+    """Drop lines of steps after the checkpoint, which come again, and lines that a kill cut short."""
     if not path.is_file():
         return
     kept = []

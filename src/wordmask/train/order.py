@@ -1,4 +1,4 @@
-"""Which sample comes when: a function of seed and step alone, so that any run can go on from any step."""
+"""Which samples a step takes: a function of seed and step alone, so that a run can be continued from any step."""
 
 from __future__ import annotations
 
@@ -6,50 +6,79 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wordmask.batch import Place
+from wordmask.train.schedule import size_at
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
-Place = tuple[int, int]
-"""Epoch and index of a sample."""
+    from wordmask.train.schedule import Schedule
+
+__all__ = ["Order", "draws", "epochs", "whole_batches"]
 
 
 class Order:
-    """A batch sampler for torch's `DataLoader`: the parts of the batches of steps `start` to `stop`.
+    """A batch sampler for torch's `DataLoader`: lists of places, `accumulate` of them for each step.
 
     Args:
-        count: Number of samples.
-        batch: Places in a part, over all processes.
-        start: First part.
-        stop: Part after the last.
-        seed: Of the order.
-        shuffle: Whether the order is drawn anew in every epoch; otherwise it is the data set's.
+        place: (time and index) of the n-th sample of the whole training: see `epochs` and `draws`.
+        schedule: Batch size, parts of a batch, sizes of images.
+        first: First step.
+        last: Step after the last one.
+        each: Places in a list; None = as many as a part of a batch has images.
     """
 
     drop_last = False
 
-    def __init__(self, count: int, batch: int, start: int, stop: int, *, seed: int, shuffle: bool = True) -> None:
-        self.count, self.batch_size, self.start, self.stop = count, batch, start, stop
-        self._seed, self._shuffle = seed, shuffle
-        self._drawn: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
+    def __init__(
+        self, place: Callable[[int], tuple[int, int]], schedule: Schedule, first: int, last: int, *,
+        each: int | None = None,
+    ) -> None:  # fmt: skip
+        self._place, self._schedule, self._first, self._last = place, schedule, first, last
+        self.batch_size = schedule.batch // schedule.accumulate if each is None else each
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return (self._last - self._first) * self._schedule.accumulate
 
     def __iter__(self) -> Iterator[list[Place]]:
-        for part in range(self.start, self.stop):
-            first = part * self.batch_size
-            yield [self.place(position) for position in range(first, first + self.batch_size)]
+        for part in range(self._first * self._schedule.accumulate, self._last * self._schedule.accumulate):
+            size = size_at(part // self._schedule.accumulate, self._schedule)
+            start = part * self.batch_size
+            yield [Place(*self._place(number), size) for number in range(start, start + self.batch_size)]
 
-    def place(self, position: int) -> Place:
-        """Return what comes at a position of the whole training."""
-        epoch, within = divmod(position, self.count)
-        return epoch, int(self._epoch(epoch)[within])
 
-    def _epoch(self, epoch: int) -> NDArray[np.int64]:
-        if not self._shuffle:
-            return np.arange(self.count)
-        if self._drawn[0] != epoch:
-            self._drawn = (epoch, np.random.default_rng([self._seed, epoch]).permutation(self.count))
-        return self._drawn[1]
+def epochs(count: int, *, seed: int, shuffle: bool = True) -> Callable[[int], tuple[int, int]]:
+    """Return where the n-th sample lies (epoch, index) when each of `count` samples comes once an epoch.
+
+    Args:
+        count: Number of samples.
+        seed: Of the order.
+        shuffle: Whether every epoch has a random order of its own; otherwise it is the data set's.
+    """
+    latest: dict[int, NDArray[np.int64]] = {}
+
+    def place(number: int) -> tuple[int, int]:
+        epoch, within = divmod(number, count)
+        if not shuffle:
+            return epoch, within
+        if epoch not in latest:
+            latest.clear()
+            latest[epoch] = np.random.default_rng([seed, epoch]).permutation(count)
+        return epoch, int(latest[epoch][within])
+
+    return place
+
+
+def draws(batch: int) -> Callable[[int], tuple[int, int]]:
+    """Return where the n-th sample lies (step, number in the step) when every step draws `batch` samples anew."""
+    return lambda number: divmod(number, batch)
+
+
+def whole_batches(schedule: Schedule, first: int, last: int) -> Order:
+    """Return the order of a set that makes whole batches, as tensor code on an accelerator does: one place for each.
+
+    The place's `time` is the step, its `item` the part of the step's batch. `collate` then gets a list of one batch.
+    """
+    return Order(draws(schedule.accumulate), schedule, first, last, each=1)

@@ -1,22 +1,23 @@
-"""A training from the user's words to the finished run folder; `folder` says what is in it."""
+"""Train a model: from the user's choices to the finished folder of the run; `folder` says what is in it."""
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordmask.api import find_model
 from wordmask.errors import MissingExtraError, TrainingError, WordmaskError, quote, sentence
 from wordmask.formats.files import write
-from wordmask.train.exam import GUARD, open_exam
-from wordmask.train.folder import MEASURED, claim, describe, keep_models, read_json, text
-from wordmask.train.guarding import forgotten, remember
+from wordmask.train.data import DataChoice
+from wordmask.train.folder import MEASURED, claim, describe, read_json, text
+from wordmask.train.forgetting.probe import PROBE, open_probe
+from wordmask.train.forgetting.report import sentences
+from wordmask.train.forgetting.run import ask_after, ask_before
 from wordmask.train.lock import locked
-from wordmask.train.recipes import with_changes
-from wordmask.train.report import page, sentences
-from wordmask.train.sources import open_lessons
+from wordmask.train.recipes import find_recipe
+from wordmask.train.report import page
 
 if TYPE_CHECKING:
     import os
@@ -24,21 +25,22 @@ if TYPE_CHECKING:
 
     from accelerate import Accelerator
 
-    from wordmask.train.exam import Answers, Exam, Guard
-    from wordmask.train.forgetting import Forgetting
-    from wordmask.train.loop import Moment
-    from wordmask.train.recipes import Recipe
-    from wordmask.train.sources import DataChoice
-    from wordmask.train.students import Student
+    from wordmask.contracts import Trainable
+    from wordmask.train.data import TrainingData
+    from wordmask.train.forgetting.comparison import Forgetting
+    from wordmask.train.forgetting.probe import Answers, Probe, ProbeChoice
+    from wordmask.train.loop import StepReport
+    from wordmask.train.recipe import Recipe
+    from wordmask.train.schedule import Schedule
 
-__all__ = ["STORE_LIMIT", "train"]
+__all__ = ["CACHE_LIMIT", "train"]
 
-STORE_LIMIT = 20 << 30
-"""Bytes that stored read-outs may take: 20 GiB."""
+CACHE_LIMIT = 20 << 30
+"""Bytes that a feature cache may take: 20 GiB."""
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _Job:
     """What the user asked for, see `train`."""
 
     recipe: Recipe
@@ -48,15 +50,15 @@ class _Wish:
     skip_bad: bool
     trackers: tuple[str, ...]
     command: str | None
-    watch: Callable[[Moment], None] | None
-    guard: Guard | None
-    store: Path
-    store_limit: int
+    watch: Callable[[StepReport], None] | None
+    probe: ProbeChoice | None
+    cache: Path | None
+    cache_limit: int
 
 
 def train(
-    recipe: Recipe,
-    data: DataChoice,
+    recipe: Recipe | str,
+    data: DataChoice | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
     model: str | os.PathLike[str] | None = None,
@@ -64,151 +66,155 @@ def train(
     device: str | None = None,
     trackers: tuple[str, ...] = (),
     command: str | None = None,
-    watch: Callable[[Moment], None] | None = None,
-    guard: Guard | None = GUARD,
-    store: Path | None = None,
-    store_limit: int = STORE_LIMIT,
+    watch: Callable[[StepReport], None] | None = None,
+    probe: ProbeChoice | None = PROBE,
+    feature_cache: Path | None = None,
+    feature_cache_limit: int = CACHE_LIMIT,
 ) -> dict[str, Any]:
-    """Train a model, or go on with a run that was interrupted.
+    """Train a model, or continue a run that was interrupted.
 
     Args:
-        recipe: How.
-        data: On what.
-        out: The run's folder. If it holds a run of the same recipe, data and model, that one goes on.
+        recipe: A complete configuration, or the name of one, such as "finetune".
+        data: What is trained on.
+        out: The run's folder. If it holds a run of the same recipe, data and model, that one is continued.
         model: What it starts from, as for `wordmask.load`; with a fresh decoder, where the towers come from.
-        skip_bad: Whether samples that are wrong are left out.
+        skip_bad: Whether samples that are wrong are left out; otherwise they are an error.
         device: `"cpu"`, or None for what accelerate chooses.
         trackers: Names of trackers that accelerate knows, such as "tensorboard".
         command: The command line, for run.json.
-        watch: Told after every step.
-        guard: How forgetting is looked for; None = not at all. A decoder that starts from random weights has nothing
-            to forget.
-        store: Folder for stored read-outs of the frozen tower, which several runs may share; naming one switches
-            them on. None: `store` in the run's folder, if the recipe wants them.
-        store_limit: Bytes that they may take.
+        watch: Called after every step.
+        probe: How forgetting is looked for; None = not at all. A model that starts from random weights has nothing to
+            forget.
+        feature_cache: Folder in which features of the frozen image encoder are kept, which several runs may share;
+            None = no cache.
+        feature_cache_limit: Bytes that they may take.
 
     Returns:
         What is in run.json.
 
     Raises:
-        WordmaskError: If data, model or recipe are wrong, the folder holds another run or is in use, or numbers are
-            none.
+        WordmaskError: If data, model or recipe are wrong, the folder holds another run or is in use, or a loss is not
+            finite.
     """
-    folder = Path(out)
-    if store is not None:
-        recipe = with_changes(recipe, {"readouts": "stored"})
-    wish = _Wish(
-        recipe, data, folder, model, skip_bad, trackers, command, watch, guard, store or folder / "store", store_limit
-    )
-    accelerator = _accelerator(recipe, device, trackers, folder)
+    job = _Job(
+        find_recipe(recipe) if isinstance(recipe, str) else recipe,
+        data if isinstance(data, DataChoice) else DataChoice(Path(data)),
+        Path(out), model, skip_bad, trackers, command, watch, probe, feature_cache, feature_cache_limit,
+    )  # fmt: skip
+    accelerator = _accelerator(job.recipe.schedule, device, trackers, job.folder)
     try:
-        return _alone(accelerator, wish)
+        return _alone(accelerator, job)
     finally:
         accelerator.end_training()
-        _forget(accelerator)
+        _reset(accelerator)
 
 
-def _alone(accelerator: Accelerator, wish: _Wish) -> dict[str, Any]:
+def _alone(accelerator: Accelerator, job: _Job) -> dict[str, Any]:
     """Train while no other run uses the folder: one process holds it for all of a launch."""
-    from contextlib import ExitStack
-
     from accelerate.utils import broadcast_object_list
 
     with ExitStack() as held:
         refused: list[Any] = [None]
         if accelerator.is_main_process:
             try:
-                held.enter_context(locked(wish.folder))
+                held.enter_context(locked(job.folder))
             except WordmaskError as error:
                 refused = [error]
         refusal = broadcast_object_list(refused)[0]
         if refusal is not None:
             raise refusal
-        return _train(accelerator, wish)
+        return _train(accelerator, job)
 
 
-def _train(accelerator: Accelerator, wish: _Wish) -> dict[str, Any]:
-    from wordmask.train.students import open_student
-
-    _check_machine(wish.recipe, accelerator)
-    lessons = open_lessons(wish.data, wish.recipe, skip_bad=wish.skip_bad, scratch=wish.folder / "corrected")
-    student = open_student(find_model(wish.model), wish.recipe)
-    recipe = dataclasses.replace(wish.recipe, parts=student.parts, size=wish.recipe.size or max(student.size))
-    _use_store(student, recipe, wish)
-    exam, left_out = _exam(wish, lessons, recipe)
-    lessons = dataclasses.replace(lessons, left_out=(*lessons.left_out, *left_out))
-    record = describe(recipe, wish.data, lessons, student, wish.model, wish.command)
-    done = claim(wish.folder, record, accelerator)
+def _train(accelerator: Accelerator, job: _Job) -> dict[str, Any]:
+    """Open model and data, and train unless the folder holds the finished run."""
+    recipe, schedule = job.recipe, job.recipe.schedule
+    _check_recipe(recipe)
+    _check_machine(schedule, accelerator)
+    model = recipe.method.open(None if job.model is None else find_model(job.model), schedule)
+    data = recipe.data.open(job.data, model, schedule, skip_bad=job.skip_bad, scratch=job.folder / "corrected")
+    _use_cache(model, job)
+    probe, left_out = _probe(job, data)
+    data = replace(data, left_out=(*data.left_out, *left_out))
+    record = describe(recipe, job.data, data, model, job.model, job.command)
+    done = claim(job.folder, record, accelerator, defaults=recipe.defaults())
     if done is not None:
         return done
-    accelerator.init_trackers("wordmask", config=_flat(recipe)) if wish.trackers else None
-    return _learn(accelerator, wish, recipe, lessons, student, exam, record)
+    accelerator.init_trackers("wordmask", config=_tracked(recipe)) if job.trackers else None
+    return _learn(accelerator, job, data, model, probe, record)
 
 
 def _learn(
-    accelerator: Accelerator, wish: _Wish, recipe: Recipe, lessons: Any, student: Student, exam: Exam | None,
+    accelerator: Accelerator, job: _Job, data: TrainingData, model: Trainable, probe: Probe | None,
     record: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     from accelerate.utils import set_seed
 
     from wordmask.train.loop import Loop
-    from wordmask.train.views import Views
 
+    model.to(accelerator.device)
     before = None
-    if exam is not None and accelerator.is_main_process:
-        before = remember(exam, student, record["model"], wish.folder, accelerator.device)
+    if probe is not None and accelerator.is_main_process:
+        before = ask_before(probe, model, record["model"], job.folder, accelerator.device)
     accelerator.wait_for_everyone()
-    views = Views(
-        lessons.train, lessons.usable, recipe, size=student.size, square=student.square, mean=student.mean,
-        std=student.std,
-    )  # fmt: skip
-    set_seed(recipe.seed, device_specific=True)  # whatever was drawn up to here, or was not since it lay there already
-    progress = Loop(accelerator, student, views, lessons, recipe, wish.folder, wish.watch).run()
+    set_seed(job.recipe.schedule.seed, device_specific=True)  # whatever was drawn up to here
+    loop = Loop(accelerator, model, data, job.recipe.schedule, job.folder, job.watch)
+    progress = loop.run()
     if accelerator.is_main_process:
-        best = keep_models(wish.folder, student, progress)
-        record |= {"state": "finished", "steps": progress.step, "pictures_seen": progress.pictures, "best": best}
-        _conclude(wish.folder, record, exam, before, accelerator.device)
+        best = loop.write_models()
+        steps = {"steps": progress.step, "skipped": progress.skipped, "images_seen": progress.images}
+        record |= {"state": "finished", **steps, "best": best}
+        _conclude(job.folder, record, probe, before, accelerator.device)
     accelerator.wait_for_everyone()
-    return read_json(wish.folder / "run.json")
+    return read_json(job.folder / "run.json")
 
 
-def _conclude(folder: Path, record: dict[str, Any], exam: Exam | None, before: Answers | None, device: Any) -> None:
+def _conclude(folder: Path, record: dict[str, Any], probe: Probe | None, before: Answers | None, device: Any) -> None:
     """Look for forgetting, and write the report and, last of all, that the run is finished."""
     forgetting: Forgetting | None = None
-    if exam is not None and before is not None:
-        forgetting = forgotten(exam, before, folder / "best", device)
+    if probe is not None and before is not None:
+        forgetting = ask_after(probe, before, folder / "best", device)
         record["forgetting"] = {"said": sentences(forgetting), **forgetting.to_json()}
     start, best = (read_json(folder / MEASURED / f"{name}.json") for name in ("start", "best"))
     write(folder / "report.md", page(record, forgetting, start, best).encode())
     write(folder / "run.json", text(record))
 
 
-def _exam(wish: _Wish, lessons: Any, recipe: Recipe) -> tuple[Exam | None, tuple[str, ...]]:
-    if wish.guard is None or (recipe.fresh and wish.guard.data is None):
+def _probe(job: _Job, data: TrainingData) -> tuple[Probe | None, tuple[str, ...]]:
+    pretrained = job.recipe.method.pretrained
+    if job.probe is None or (not pretrained and job.probe.data is None):
         return None, ()
-    scratch = wish.folder / "corrected" / "guard"
-    return open_exam(wish.guard, lessons, wish.data, recipe, skip_bad=wish.skip_bad, scratch=scratch)
+    return open_probe(job.probe, data, job.data, pretrained=pretrained, skip_bad=job.skip_bad)
 
 
-def _use_store(student: Student, recipe: Recipe, wish: _Wish) -> None:
-    if recipe.readouts == "stored":
-        from wordmask.train.readouts import ReadoutStore
+def _use_cache(model: Any, job: _Job) -> None:
+    """Put a feature cache before the model's frozen encoder.
 
-        _check_views(recipe)
-        student.use_store(ReadoutStore(wish.store, limit=wish.store_limit))
+    Raises:
+        TrainingError: If the recipe never asks for the same features again, or the model has no such encoder.
+    """
+    if job.cache is None:
+        return
+    from wordmask.components.feature_cache import FeatureCache
 
-
-def _check_views(recipe: Recipe) -> None:
-    """Refuse to fill a disk with what no epoch will ask for again."""
-    from wordmask.train.drawn import draws_phrases
-
-    is_drawn = draws_phrases(recipe) or recipe.crop < 1 or recipe.mirror or recipe.colour
-    if is_drawn and not recipe.variants:
-        got = "stored read-outs of pictures that are cut, mirrored or coloured anew in every epoch"
-        raise TrainingError(sentence(got, "views that come again", "add for example --change variants=4"))
+    if not job.recipe.data.repeats:
+        got = "a feature cache for images that are augmented anew in every epoch"
+        raise TrainingError(sentence(got, "images that come again", "add for example --change variants=4"))
+    model.use_cache(FeatureCache(job.cache, limit=job.cache_limit, examples=True))
 
 
-def _accelerator(recipe: Recipe, device: str | None, trackers: tuple[str, ...], folder: Path) -> Accelerator:
+def _check_recipe(recipe: Recipe) -> None:
+    if recipe.schedule.start_weight and not recipe.method.pretrained:
+        got = f"start_weight={recipe.schedule.start_weight:g} for a model that starts from random weights"
+        raise TrainingError(sentence(got, "start_weight=0", "leave it out: there is nothing to keep"))
+
+
+def _tracked(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe's values as trackers take them."""
+    return {name: str(value) if isinstance(value, list) else value for name, value in recipe.flat().items()}
+
+
+def _accelerator(schedule: Schedule, device: str | None, trackers: tuple[str, ...], folder: Path) -> Accelerator:
     try:
         from accelerate import Accelerator
         from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs, set_seed
@@ -219,21 +225,21 @@ def _accelerator(recipe: Recipe, device: str | None, trackers: tuple[str, ...], 
     try:
         accelerator = Accelerator(
             cpu=device == "cpu",
-            mixed_precision=recipe.precision,
-            gradient_accumulation_steps=recipe.accumulate,
+            mixed_precision=schedule.precision,
+            gradient_accumulation_steps=schedule.accumulate,
             dataloader_config=DataLoaderConfiguration(split_batches=True),
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=not recipe.presence)],
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
             log_with=list(trackers) or None,
             project_dir=str(folder),
         )
     except ValueError as error:
-        got = f"precision={recipe.precision} on this machine ({error})"
+        got = f"precision={schedule.precision} on this machine ({error})"
         raise TrainingError(sentence(got, "one that it computes", "write precision=no or bf16")) from error
-    set_seed(recipe.seed, device_specific=True)
+    set_seed(schedule.seed, device_specific=True)
     return accelerator
 
 
-def _forget(accelerator: Accelerator) -> None:
+def _reset(accelerator: Accelerator) -> None:
     """Let the next run in this process choose its own precision; accelerate keeps one state for a process."""
     from accelerate.state import AcceleratorState, GradientState
 
@@ -255,15 +261,11 @@ def _check_trackers(trackers: tuple[str, ...]) -> None:
             raise MissingExtraError(sentence(f"the tracker {quote(name)}", "its package", remedy))
 
 
-def _check_machine(recipe: Recipe, accelerator: Accelerator) -> None:
-    if recipe.precision == "fp16" and accelerator.device.type == "cpu":  # accelerate would compute in float32
+def _check_machine(schedule: Schedule, accelerator: Accelerator) -> None:
+    if schedule.precision == "fp16" and accelerator.device.type == "cpu":  # accelerate would compute in float32
         got = "precision=fp16 on a CPU"
         raise TrainingError(sentence(got, "one that it computes in", "write --precision no, or bf16"))
-    part = recipe.batch // recipe.accumulate
+    part = schedule.batch // schedule.accumulate
     if part % accelerator.num_processes:
-        got = f"parts of {part} pictures for {accelerator.num_processes} processes"
+        got = f"parts of {part} images for {accelerator.num_processes} processes"
         raise TrainingError(sentence(got, "the same number for each", "change batch or accumulate"))
-
-
-def _flat(recipe: Recipe) -> dict[str, Any]:
-    return {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in recipe.to_json().items()}

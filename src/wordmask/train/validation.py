@@ -1,4 +1,4 @@
-"""How good a model is on pictures that it is not trained on."""
+"""Scores of a model on samples that it is not trained on."""
 
 from __future__ import annotations
 
@@ -12,36 +12,39 @@ from wordmask.train.inspection import phrase_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from accelerate import Accelerator
+
     from wordmask.contracts import Dataset, Segmenter
     from wordmask.data.sample import Sample
     from wordmask.ops.masks import PackedMask
+    from wordmask.train.data import Subset
 
-__all__ = ["Answered", "Question", "Tally", "ask", "by_phrase", "judge", "questions_of", "tally", "total"]
+__all__ = ["Question", "Scored", "Totals", "answer", "questions_of", "score", "totals_by_phrase", "validate"]
 
 ABSENT = 3
-"""Phrases known to be absent that are asked of each picture."""
+"""Phrases known to be absent that are asked of each image."""
 
 
 class Question(NamedTuple):
-    """What is asked of a picture.
+    """A phrase asked of an image.
 
     Attributes:
         phrase: The words.
-        truth: The true mask; None, or an empty one, where the thing is not there.
+        ground_truth: The true mask; None, or an empty one, where the phrase is absent.
     """
 
     phrase: str
-    truth: PackedMask | None
+    ground_truth: PackedMask | None
 
 
-class Answered(NamedTuple):
-    """What an answer is worth.
+class Scored(NamedTuple):
+    """The score of one answer.
 
     Attributes:
-        key: Of the picture.
+        key: Of the sample.
         phrase: What was asked.
-        iou: Intersection over union with the truth; None where the thing is not there.
-        found: Whether the answer is a mask with anything in it: where the thing is not there, a false alarm.
+        iou: Intersection over union with the ground truth; None where the phrase is absent.
+        found: Whether the mask has any pixel: where the phrase is absent, a false positive.
     """
 
     key: str
@@ -51,90 +54,97 @@ class Answered(NamedTuple):
 
 
 @dataclass
-class Tally:
-    """Sums over answers.
+class Totals:
+    """Running totals over answers.
 
     Attributes:
-        iou: Sum of intersection over union of what is there.
-        there: Phrases that are there.
-        alarms: Phrases that are not there and got a mask all the same.
-        absent: Phrases that are not there.
+        iou: Sum of intersection over union of phrases that are present.
+        present: Number of these.
+        false_positives: Number of absent phrases that got a mask.
+        absent: Number of absent phrases.
     """
 
     iou: float = 0.0
-    there: int = 0
-    alarms: int = 0
+    present: int = 0
+    false_positives: int = 0
     absent: int = 0
 
-    def add(self, answered: Answered) -> None:
+    def add(self, scored: Scored) -> None:
         """Count one answer."""
-        if answered.iou is None:
-            self.alarms, self.absent = self.alarms + answered.found, self.absent + 1
+        if scored.iou is None:
+            self.false_positives, self.absent = self.false_positives + scored.found, self.absent + 1
         else:
-            self.iou, self.there = self.iou + answered.iou, self.there + 1
+            self.iou, self.present = self.iou + scored.iou, self.present + 1
 
     def values(self) -> tuple[float, ...]:
-        """Return the sums, to be added over processes."""
-        return self.iou, float(self.there), float(self.alarms), float(self.absent)
+        """Return the four totals."""
+        return self.iou, float(self.present), float(self.false_positives), float(self.absent)
+
+    @classmethod
+    def sum(cls, parts: Iterable[Totals]) -> Totals:
+        """Return the totals over parts."""
+        whole = cls()
+        for part in parts:
+            whole.iou += part.iou
+            whole.present += part.present
+            whole.false_positives += part.false_positives
+            whole.absent += part.absent
+        return whole
 
     def scores(self) -> dict[str, float]:
-        """Return mean IoU and the share of false alarms; what nobody was asked for is left out."""
-        scores = {"iou": self.iou / self.there} if self.there else {}
-        return scores | ({"false_alarms": self.alarms / self.absent} if self.absent else {})
+        """Return mean IoU and the rate of false positives; what was never asked is left out."""
+        scores = {"iou": self.iou / self.present} if self.present else {}
+        return scores | ({"false_positives": self.false_positives / self.absent} if self.absent else {})
 
 
-def tally(segmenter: Segmenter, dataset: Dataset, indices: Iterable[int]) -> Tally:
-    """Ask a model for everything in some samples, and for a few things that are not there."""
-    return total(judge(segmenter, dataset, indices))
+def validate(accelerator: Accelerator, segmenter: Segmenter, samples: Subset) -> dict[str, Totals]:
+    """Score a model on some samples, shared out among the processes; return the totals of each phrase."""
+    from accelerate.utils import gather_object
+
+    mine = samples.indices[accelerator.process_index :: accelerator.num_processes]
+    scored = list(score(segmenter, samples.dataset, mine))
+    return totals_by_phrase(Scored(*one) for one in gather_object(scored))
 
 
-def total(answers: Iterable[Answered]) -> Tally:
-    """Return the sums over answers."""
-    sums = Tally()
-    for answered in answers:
-        sums.add(answered)
-    return sums
+def totals_by_phrase(scored: Iterable[Scored]) -> dict[str, Totals]:
+    """Return the totals of each phrase's answers, phrases in alphabetical order."""
+    totals: dict[str, Totals] = {}
+    for one in scored:
+        totals.setdefault(one.phrase, Totals()).add(one)
+    return dict(sorted(totals.items()))
 
 
-def by_phrase(answers: Iterable[Answered]) -> dict[str, Tally]:
-    """Return the sums over each phrase's answers, phrases in alphabetical order."""
-    sums: dict[str, Tally] = {}
-    for answered in answers:
-        sums.setdefault(answered.phrase, Tally()).add(answered)
-    return dict(sorted(sums.items()))
-
-
-def judge(segmenter: Segmenter, dataset: Dataset, indices: Iterable[int]) -> Iterator[Answered]:
-    """Yield what every answer is worth that `tally` counts."""
+def score(segmenter: Segmenter, dataset: Dataset, indices: Iterable[int]) -> Iterator[Scored]:
+    """Ask a model for all phrases of some samples, and for a few absent ones; yield each answer's score."""
     for index in indices:
         sample = dataset[index]
-        yield from ask(segmenter, sample, questions_of(sample, sample.absent[:ABSENT]))
+        yield from answer(segmenter, sample, questions_of(sample, sample.absent[:ABSENT]))
 
 
 def questions_of(sample: Sample, absent: Iterable[str]) -> list[Question]:
     """Return a sample's queries as questions, and those about names known to be absent."""
-    asked = [Question(phrase_of(query.prompt) or query.label, query.packed) for query in sample.queries]
-    return asked + [Question(phrase, None) for phrase in absent]
+    present = [Question(phrase_of(query.prompt) or query.label, query.packed) for query in sample.queries]
+    return present + [Question(phrase, None) for phrase in absent]
 
 
-def ask(segmenter: Segmenter, sample: Sample, questions: Sequence[Question]) -> list[Answered]:
-    """Ask a model about one picture."""
+def answer(segmenter: Segmenter, sample: Sample, questions: Sequence[Question]) -> list[Scored]:
+    """Ask a model about one image."""
     if not questions:
         return []
     answers = segmenter.segment(sample.image, [TextPrompt(question.phrase) for question in questions])
-    judged = []
+    scored = []
     for found, (phrase, truth) in zip(answers, questions, strict=True):
-        worth = _overlap(found.packed, truth, sample.ignored) if truth is not None and truth.area else None
-        judged.append(Answered(sample.key, phrase, worth, found.packed.area > 0))
-    return judged
+        iou = _overlap(found.packed, truth, sample.ignored) if truth is not None and truth.area else None
+        scored.append(Scored(sample.key, phrase, iou, found.packed.area > 0))
+    return scored
 
 
 def _overlap(mask: PackedMask, truth: PackedMask, ignored: PackedMask | None) -> float:
     """IoU outside the ignored pixels."""
     if ignored is None:
-        joint, whole = intersection(mask, truth), mask.area + truth.area
+        shared, both = intersection(mask, truth), mask.area + truth.area
     else:
         known = ~ignored.full()
         first, second = mask.full() & known, truth.full() & known
-        joint, whole = int((first & second).sum()), int(first.sum()) + int(second.sum())
-    return joint / (whole - joint) if whole > joint else 1.0
+        shared, both = int((first & second).sum()), int(first.sum()) + int(second.sum())
+    return shared / (both - shared) if both > shared else 1.0

@@ -248,6 +248,13 @@ class PhraseDraws:
     def __len__(self) -> int:
         return len(self.tasks)
 
+    def phrases(self) -> frozenset[str]:
+        """Return every phrase that may be drawn, negatives too, without the sentences around them."""
+        phrases = {task.phrase.text for task in self.tasks}
+        if self._negatives:
+            phrases.update(self._phrases, *(self._absent(task) for task in self.tasks))
+        return frozenset(phrases)
+
     def __getitem__(self, index: int) -> Sample:
         """Return a sample as it is drawn in epoch 0.
 

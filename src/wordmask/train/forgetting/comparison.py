@@ -1,8 +1,8 @@
-"""The forgetting guard: did a training cost the model something about words that were not trained?
+"""What the answers to the forgetting probe before and after a training say.
 
-What counts as worse: a mean over all names that moved to the bad side by more than luck (the interval of a paired
-bootstrap over pictures, `metrics.bootstrap`, does not hold 0) and visibly, or by more than the first number in `FALL`;
-a single name's mean likewise, with `NAME_FALL`. Fewer than `FEWEST` pictures have no interval.
+What counts as worse: a mean over all names that moved to the bad side by more than chance (the interval of a paired
+bootstrap over images, `metrics.bootstrap`, does not hold 0) and visibly, or by more than the first number in `FALL`;
+a single name's mean likewise, with `NAME_FALL`. Fewer than `FEWEST` images have no interval.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ import numpy as np
 
 from wordmask.metrics.bootstrap import interval, pool, ratio_of_sums
 from wordmask.ops.rle import decode
-from wordmask.train.vocabulary import normalised
+from wordmask.train.forgetting.vocabulary import normalised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from wordmask.train.exam import Answers, Exam, Marked
-    from wordmask.train.validation import Answered
+    from wordmask.train.forgetting.probe import Answers, MaskAnswer, ProbeChoice
+    from wordmask.train.validation import Scored
 
-__all__ = ["FALL", "NAME_FALL", "Change", "Difference", "Forgetting", "Truth", "compare"]
+__all__ = ["FALL", "NAME_FALL", "Change", "Difference", "Forgetting", "Labelled", "compare"]
 
 Fall = tuple[float, float]
-"""How far a mean may move to the bad side: whatever its interval, and beyond luck."""
+"""How far a mean may move to the bad side: whatever its interval, and beyond chance."""
 
 FALL: Fall = (0.05, 0.005)
 """Of a mean over everything."""
 NAME_FALL: Fall = (0.1, 0.02)
-"""Of one name, whose mean rests on few pictures, and of many names some fall."""
+"""Of one name, whose mean rests on few images, and of many names some fall."""
 FEWEST = 5
-"""Pictures from which on there is an interval."""
+"""Images from which on there is an interval."""
 LEVEL = 0.95
 
 
@@ -44,10 +44,10 @@ class Difference:
 
     Attributes:
         before, after: The means.
-        low, high: Of after - before, the interval at `LEVEL`; None with fewer than `FEWEST` pictures.
+        low, high: Of after - before, the interval at `LEVEL`; None with fewer than `FEWEST` images.
         asked: Number of questions.
-        pictures: Number of pictures that they were asked of.
-        rises: Whether a rise is good: of an IoU it is, of false alarms it is not.
+        images: Number of images that they were asked of.
+        rises: Whether a rise is good: of an IoU it is, of false positives it is not.
     """
 
     before: float
@@ -55,20 +55,20 @@ class Difference:
     low: float | None
     high: float | None
     asked: int
-    pictures: int
+    images: int
     rises: bool = True
 
     @classmethod
     def of(cls, rows: Sequence[tuple[str, float, float]], *, rises: bool = True) -> Difference | None:
-        """Return the difference over rows of (picture, before, after); None where there is no row."""
+        """Return the difference over rows of (image, before, after); None where there is no row."""
         if not rows:
             return None
         values = np.array([[before, after, after - before, 1.0] for _, before, after in rows])
         pooled = pool(values, [key for key, _, _ in rows])
         low = high = None
         if len(pooled) >= FEWEST:
-            luck = interval(pooled, ratio_of_sums((2,), (3,)), level=LEVEL)
-            low, high = luck.low, luck.high
+            bounds = interval(pooled, ratio_of_sums((2,), (3,)), level=LEVEL)
+            low, high = bounds.low, bounds.high
         before, after = (math.fsum(values[:, column]) / len(rows) for column in (0, 1))
         return cls(before, after, low, high, len(rows), len(pooled), rises)
 
@@ -84,24 +84,24 @@ class Difference:
         """Return the plain values, rounded."""
         values = {"before": self.before, "after": self.after, "low": self.low, "high": self.high}
         rounded = {name: None if value is None else round(value, 6) for name, value in values.items()}
-        return {**rounded, "asked": self.asked, "pictures": self.pictures}
+        return {**rounded, "asked": self.asked, "images": self.images}
 
 
 @dataclass(frozen=True)
-class Truth:
-    """What data with truth say.
+class Labelled:
+    """What labelled images say.
 
     Attributes:
         path, split: Which.
-        iou: Of names that were not trained, over all pairs of picture and name; None where there is no such name.
-        alarms: Share of absent phrases that got a mask; None where nothing is known to be absent.
+        iou: Of names that were not trained, over all pairs of image and name; None where there is no such name.
+        false_positives: Rate of absent phrases that got a mask; None where nothing is known to be absent.
         names: IoU by name.
     """
 
     path: str
     split: str
     iou: Difference | None
-    alarms: Difference | None
+    false_positives: Difference | None
     names: dict[str, Difference]
 
     def worse_names(self) -> list[str]:
@@ -115,7 +115,7 @@ class Truth:
             "path": self.path,
             "split": self.split,
             "iou": _json(self.iou),
-            "false_alarms": _json(self.alarms),
+            "false_positives": _json(self.false_positives),
             "names": {name: difference.to_json() for name, difference in self.names.items()},
             "worse_names": self.worse_names(),
         }
@@ -123,25 +123,25 @@ class Truth:
 
 @dataclass(frozen=True)
 class Change:
-    """How far answers to everyday words moved: not whether they are good, since nobody knows the truth.
+    """How far answers on unlabelled images changed: not whether they are good, which only ground truth can tell.
 
     Attributes:
-        pictures: That were asked.
+        images: That were asked.
         words: Everyday words that were not trained.
-        asked: Pairs of picture and word.
+        asked: Pairs of image and word.
         found: Pairs of which the model before found something.
-        agreement: Mean IoU of the masks after with those before, where before found something; None where it never did.
-        vanished: Share of these where after finds nothing; None as well.
-        appeared: Share of the other pairs where after finds something; None where there are none.
-        far: Share of masks for things that hardly any picture shows: false alarms, but for luck.
-        absent: Share of masks for names that the data at hand know to be absent; None where they know none.
+        overlap: Mean IoU of the masks after with those before, where before found something; None where it never did.
+        vanished: Part of these where after finds nothing; None as well.
+        appeared: Part of the other pairs where after finds something; None where there are none.
+        far: Rate of masks for things that hardly any image shows: false positives, but for rare ones.
+        absent: Rate of masks for names that the data at hand know to be absent; None where they know none.
     """
 
-    pictures: int
+    images: int
     words: int
     asked: int
     found: int
-    agreement: float | None
+    overlap: float | None
     vanished: float | None
     appeared: float | None
     far: Difference | None
@@ -149,12 +149,12 @@ class Change:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain values, rounded."""
-        shares = {name: getattr(self, name) for name in ("agreement", "vanished", "appeared")}
+        parts = {name: getattr(self, name) for name in ("overlap", "vanished", "appeared")}
         return {
-            **{name: getattr(self, name) for name in ("pictures", "words", "asked", "found")},
-            **{name: None if value is None else round(value, 6) for name, value in shares.items()},
-            "far_alarms": _json(self.far),
-            "absent_alarms": _json(self.absent),
+            **{name: getattr(self, name) for name in ("images", "words", "asked", "found")},
+            **{name: None if value is None else round(value, 6) for name, value in parts.items()},
+            "far_false_positives": _json(self.far),
+            "absent_false_positives": _json(self.absent),
         }
 
 
@@ -163,54 +163,55 @@ class Forgetting:
     """What a training cost, as far as it was measured.
 
     Attributes:
-        truth: With truth; None where the user named no data.
-        change: Without truth.
+        labelled: On labelled images; None where the user named none.
+        change: On unlabelled images.
     """
 
-    truth: Truth | None
+    labelled: Labelled | None
     change: Change
 
     @property
     def worse(self) -> bool:
         """Whether anything that has a good and a bad side got worse."""
         parts = [self.change.far, self.change.absent]
-        if self.truth is not None:
-            parts += [self.truth.iou, self.truth.alarms]
-            if self.truth.worse_names():
+        if self.labelled is not None:
+            parts += [self.labelled.iou, self.labelled.false_positives]
+            if self.labelled.worse_names():
                 return True
         return any(part is not None and part.worse() for part in parts)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plain values."""
-        truth = None if self.truth is None else self.truth.to_json()
-        return {"worse": self.worse, "truth": truth, "change": self.change.to_json()}
+        labelled = None if self.labelled is None else self.labelled.to_json()
+        return {"worse": self.worse, "labelled": labelled, "change": self.change.to_json()}
 
 
-def compare(exam: Exam, before: Answers, after: Answers) -> Forgetting:
-    """Return what two models' answers to the same exam say."""
-    guard = exam.guard
-    truth = None if guard.data is None else _truth(str(guard.data), guard.split, before.truth, after.truth)
-    return Forgetting(truth, _change(before, after))
+def compare(choice: ProbeChoice, before: Answers, after: Answers) -> Forgetting:
+    """Return what two models' answers to the same probe say."""
+    labelled = (
+        None if choice.data is None else _labelled(str(choice.data), choice.split, before.labelled, after.labelled)
+    )
+    return Forgetting(labelled, _change(before, after))
 
 
-def _truth(path: str, split: str, before: list[Answered], after: list[Answered]) -> Truth:
+def _labelled(path: str, split: str, before: list[Scored], after: list[Scored]) -> Labelled:
     pairs = list(zip(before, after, strict=True))
-    there = [(old, new) for old, new in pairs if old.iou is not None]
-    rows = [(old.key, _worth(old), _worth(new)) for old, new in there]
+    present = [(old, new) for old, new in pairs if old.iou is not None]
+    rows = [(old.key, _iou(old), _iou(new)) for old, new in present]
     names: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
-    for row, (old, _) in zip(rows, there, strict=True):
+    for row, (old, _) in zip(rows, present, strict=True):
         names[normalised(old.phrase)].append(row)
     by_name = {name: Difference.of(of_name) for name, of_name in sorted(names.items())}
     known = {name: difference for name, difference in by_name.items() if difference is not None}
-    return Truth(path, split, Difference.of(rows), _alarms(before, after), known)
+    return Labelled(path, split, Difference.of(rows), _false_positives(before, after), known)
 
 
-def _worth(answered: Answered) -> float:
-    assert answered.iou is not None
-    return answered.iou
+def _iou(scored: Scored) -> float:
+    assert scored.iou is not None
+    return scored.iou
 
 
-def _alarms(before: Iterable[Answered], after: Iterable[Answered]) -> Difference | None:
+def _false_positives(before: Iterable[Scored], after: Iterable[Scored]) -> Difference | None:
     pairs = zip(before, after, strict=True)
     rows = [(old.key, float(old.found), float(new.found)) for old, new in pairs if old.iou is None]
     return Difference.of(rows, rises=False)
@@ -223,23 +224,23 @@ def _change(before: Answers, after: Answers) -> Change:
     overlaps = [_overlap(*pairs[place]) for place in found]
     news = [bool(new) for old, new in areas if not old]
     return Change(
-        pictures=len({answer.key for answer in before.everyday} | {answer.key for answer in before.far}),
-        words=len({answer.word for answer in before.everyday}),
+        images=len({answer.key for answer in before.everyday} | {answer.key for answer in before.far}),
+        words=len({answer.phrase for answer in before.everyday}),
         asked=len(pairs),
         found=len(found),
-        agreement=_mean(overlaps),
+        overlap=_mean(overlaps),
         vanished=_mean([not areas[place][1] for place in found]),
         appeared=_mean(news),
-        far=_alarms(before.far, after.far),
-        absent=_alarms(before.absent, after.absent),
+        far=_false_positives(before.far, after.far),
+        absent=_false_positives(before.absent, after.absent),
     )
 
 
-def _area(answer: Marked) -> int:
+def _area(answer: MaskAnswer) -> int:
     return int(np.count_nonzero(decode(answer.mask)))
 
 
-def _overlap(one: Marked, other: Marked) -> float:
+def _overlap(one: MaskAnswer, other: MaskAnswer) -> float:
     first, second = decode(one.mask), decode(other.mask)
     return float(np.count_nonzero(first & second) / np.count_nonzero(first | second))
 

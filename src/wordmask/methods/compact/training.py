@@ -12,24 +12,26 @@ from wordmask.methods.compact.method import CompactModel, CompactSettings
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
 from wordmask.methods.compact.weights import fill, load_compact, save_compact
 from wordmask.methods.dense import DenseSegmenter
-from wordmask.train.students.student import Answer, Student
+from wordmask.methods.trainable import DenseAnswer, DenseTrainable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
 
+    from wordmask.batch import Batch
     from wordmask.contracts import Segmenter
-    from wordmask.train.recipes import Recipe
-    from wordmask.train.views import Batch
+    from wordmask.methods.trainable import TrainedParts
+
+__all__ = ["CompactFinetuning", "finetune_compact"]
 
 PARTS = ("neck", "decoder")
-"""What is trained unless the recipe says otherwise: the encoder and the words stay as they are, and with them most of
-what the network knows."""
+"""What is trained unless the settings say otherwise: the image and text encoders stay as they are, and with them most
+of what the network knows."""
 
 
-class CompactStudent(Student):
-    """See `Student`.
+class CompactFinetuning(DenseTrainable):
+    """A compact network, some parts of which are trained further.
 
     Args:
         network: The network.
@@ -37,45 +39,45 @@ class CompactStudent(Student):
         settings: How it is run.
         tokenizer: Of its phrases.
         name: In its config.json.
-        recipe: What is trained, and how.
+        training: What is trained, and how.
     """
 
     def __init__(
         self, network: CompactNetwork, config: CompactConfig, settings: CompactSettings, tokenizer: Tokenizer,
-        name: str, recipe: Recipe,
+        name: str, training: TrainedParts,
     ) -> None:  # fmt: skip
-        whole = dict(network.named_children())
-        side = recipe.size or settings.long_side
+        modules = dict(network.named_children())
+        side = training.size or settings.long_side
         model = CompactModel(name, network, tokenizer, settings)
-        size = (-(-side // 32) * 32,) * 2
+        size = -(-side // 32) * 32
         super().__init__(
-            whole, recipe.parts or PARTS, recipe, size=(size[0], size[1]), square=recipe.fit != "squash",
+            modules, training.parts or PARTS, training, size=size, square=training.fit != "squash",
             mean=model.mean, std=model.std,
         )  # fmt: skip
         self._model = (model,)  # in a tuple, out of sight of torch
-        self._whole = (network, config, settings, tokenizer, name)
+        self._saved = (network, config, settings, tokenizer, name)
 
-    def forward(self, batch: Batch) -> Answer:
+    def forward(self, batch: Batch) -> DenseAnswer:
         model = self._model[0]
         conditions = self._conditions(batch.phrases, model).to(batch.pixels.device)
         each = conditions.view(len(batch.pixels), -1, conditions.shape[-1])
         logits, presence = model.answer(model.encode_pixels(batch.pixels), each)
-        return Answer(model.calibrate_masks(logits).flatten(0, 1), presence.flatten())
+        return DenseAnswer(model.calibrate_masks(logits).flatten(0, 1), presence.flatten())
 
     def segmenter(self) -> Segmenter:
-        device = self._whole[0].text.position.device
+        device = self._saved[0].text.position.device
         return DenseSegmenter(self._model[0], device=device)
 
     def export(self, folder: Path) -> None:
-        network, config, settings, tokenizer, name = self._whole
+        network, config, settings, tokenizer, name = self._saved
         save_compact(folder, name, network, config, settings, tokenizer)
 
     def _conditions(self, phrases: list[str], model: CompactModel) -> Tensor:
         return model.embed_texts(phrases) if "text" in self.trained else self.embedded(phrases, model.embed_texts)
 
 
-def open_compact(folder: Path, recipe: Recipe) -> CompactStudent:
-    """Open a folder that `save_compact` wrote.
+def finetune_compact(folder: Path, settings: TrainedParts) -> CompactFinetuning:
+    """Open a folder that `save_compact` wrote, to train some of its parts further.
 
     Raises:
         CheckpointError: If it is damaged.
@@ -86,5 +88,5 @@ def open_compact(folder: Path, recipe: Recipe) -> CompactStudent:
     network = build_compact(config)
     fill(network, load_file(folder / "model.safetensors"))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    settings = CompactSettings(**values["settings"])
-    return CompactStudent(network.eval(), config, settings, tokenizer, values.get("name", folder.name), recipe)
+    running = CompactSettings(**values["settings"])
+    return CompactFinetuning(network.eval(), config, running, tokenizer, values.get("name", folder.name), settings)

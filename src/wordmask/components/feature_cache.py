@@ -1,14 +1,13 @@
-"""What a frozen tower makes of pictures, computed once and kept on disk.
+"""Features that a frozen image encoder computes, kept on disk (feature cache).
 
-A file is named by a hash over everything that its values depend on: the tower, the precision that it computes in, and
-every bit of the pixels. What is found under a name is therefore what the tower would compute, and nothing has to be
-thrown away when data, recipe or model change.
+A file is named by a hash over everything that its values depend on: the weights of the encoder, the precision that it
+computes in, and every bit of the pixels. What is found under a name is therefore what the encoder would compute, and
+nothing has to be deleted when data, recipe or model change.
 
-A picture goes through the tower alone, never beside others: in a batch the last bits of its values may depend on how
-many others there are, and a run that was taken up again, which finds some of its pictures stored, would no longer be
-the same run. Going alone costs 4 % on one core of a CPU (ViT-B/16 at 352 px, against batches of 4), and only where
-nothing is stored yet. Values are rounded to float16 before they are used for the first time, so that the first time is
-no other than the next.
+An image is encoded by itself, never in a batch: there, the last bits of its features may depend on how many others
+there are, and a resumed run, which finds some of its images in the cache, would no longer be the same run. That costs
+4 % on one core of a CPU (ViT-B/16 at 352 px, against batches of 4), and only where nothing is cached yet. Values are
+rounded to float16 before they are used for the first time, so that the first time is no other than the next.
 """
 
 from __future__ import annotations
@@ -35,38 +34,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["ReadoutStore", "StoredReadouts"]
+__all__ = ["FeatureCache", "CachedFeatures"]
 
-FORMAT = "wordmask read-outs 1"
+FORMAT = "wordmask read-outs 1"  # keys of caches that are in use depend on this text
 """Part of every key; another number makes all older files unknown."""
 READERS = 8
 """Files read at once."""
 RECOUNT = 8
-"""The store is counted again when this process has used so great a part of the room that was left: `1 / RECOUNT`. As
-many processes can therefore write at once and stay within the limit, but for a file each."""
+"""The cache is counted again when this process has used `1 / RECOUNT` of the space that was left. As many processes can
+therefore write at once and stay within the limit, but for a file each."""
 ABANDONED = 3600.0
 """Seconds after which an unfinished file belongs to a process that is no more."""
 
 
-class ReadoutStore:
-    """A folder of tensors by key, of bounded size; any number of processes and runs may share one.
+class FeatureCache:
+    """A folder of tensors by key, of limited size; any number of processes and runs may share one.
 
     A damaged file counts as missing. Files are not forced onto the disk: what a power cut damages is noticed when it
     is read.
 
     Args:
         folder: Made where it is missing. Files lie in subfolders named by the first two letters of their keys.
-        limit: Bytes that the files may take together. Nothing is thrown out: once they do, no more is added.
+        limit: Bytes that the files may take together. Nothing is deleted: once they do, no more is added.
+        examples: Whether example images come again, so that their embeddings are worth keeping.
 
     Raises:
         OutputError: If the folder cannot be made, read or written to.
         DataError: If the limit is no positive number.
     """
 
-    def __init__(self, folder: Path, *, limit: int) -> None:
+    def __init__(self, folder: Path, *, limit: int, examples: bool = False) -> None:
         if limit <= 0:
-            raise DataError(sentence(f"a store of {quote(limit)} bytes", "room for some", "give it more"))
-        self.folder, self.limit, self.full = folder, limit, False
+            raise DataError(sentence(f"a feature cache of {quote(limit)} bytes", "a positive number", "allow it more"))
+        self.folder, self.limit, self.examples, self.full = folder, limit, examples, False
         _require_writable(folder)
         self._count()
 
@@ -89,7 +89,7 @@ class ReadoutStore:
     def put(self, key: str, tensors: Sequence[Tensor]) -> None:
         """Keep tensors under a key, rounded to float16; a file that is there is replaced.
 
-        Once the store is full nothing happens, but for one warning.
+        Once the cache is full nothing is written, after one warning.
 
         Raises:
             OutputError: If the file cannot be written, as on a full disk.
@@ -118,9 +118,9 @@ class ReadoutStore:
         return False
 
     def _is_full(self) -> str:
-        got = f"the store {quote(self.folder)}, which is full ({self.size / 2**30:.1f} GiB)"
-        remedy = "allow it more, ask for fewer variants, or go on without what is missing"
-        return sentence(got, "room for every view", remedy)
+        got = f"the feature cache {quote(self.folder)}, which is full ({self.size / 2**30:.1f} GiB)"
+        remedy = "allow it more, use fewer variants, or continue: what is missing is computed"
+        return sentence(got, "space for every augmented image", remedy)
 
     def _count(self) -> None:
         """Sum up all files, and remove what killed processes left unfinished."""
@@ -134,49 +134,49 @@ class ReadoutStore:
                     self._counted += about.st_size
 
 
-class StoredReadouts:
-    """A frozen tower in front of a store: called as the tower is, it computes only what is not stored.
+class CachedFeatures:
+    """A frozen encoder with a cache: called as the encoder is, it computes only what is not cached.
 
     Args:
-        tower: Pixels (B, 3, H, W) to K tensors (B, ...), read-outs (B, 1 + h * w, width) as a rule. Each picture's
+        encoder: Pixels (B, 3, H, W) to K tensors (B, ...), such as activations (B, 1 + h * w, width). Each image's
             values must depend on its pixels alone.
-        store: Where they are kept.
-        fingerprint: Of the tower's weights and of what is read out: another one finds nothing of this one's.
+        cache: Where they are kept.
+        fingerprint: Of the encoder's weights and of the layers that are read: another one finds nothing of this one's.
     """
 
-    def __init__(self, tower: Callable[[Tensor], Sequence[Tensor]], store: ReadoutStore, fingerprint: str) -> None:
-        self._tower, self.store, self._fingerprint = tower, store, fingerprint
-        self._readers = ThreadPoolExecutor(min(READERS, os.cpu_count() or 1), "read-outs")
+    def __init__(self, encoder: Callable[[Tensor], Sequence[Tensor]], cache: FeatureCache, fingerprint: str) -> None:
+        self._encoder, self.cache, self._fingerprint = encoder, cache, fingerprint
+        self._readers = ThreadPoolExecutor(min(READERS, os.cpu_count() or 1), "feature-cache")
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Return the tower's K outputs for pictures float32 (B, 3, H, W), float32 rounded to float16, on their device.
+        """Return the encoder's K outputs for pixels float32 (B, 3, H, W), float32 rounded to float16, on their device.
 
         Raises:
             TrainingError: If a value is too large for float16, or none.
-            OutputError: If the store cannot be written to.
+            OutputError: If the cache cannot be written to.
         """
         keys = self.keys(pixels)
         distinct = dict.fromkeys(keys)
-        known = dict(zip(distinct, self._readers.map(self.store.get, distinct), strict=True))
-        for picture, key in zip(pixels, keys, strict=True):
+        known = dict(zip(distinct, self._readers.map(self.cache.get, distinct), strict=True))
+        for image, key in zip(pixels, keys, strict=True):
             if known[key] is None:
-                known[key] = self._computed(picture)
-                self.store.put(key, known[key] or ())
+                known[key] = self._computed(image)
+                self.cache.put(key, known[key] or ())
         each = [known[key] or () for key in keys]
         return tuple(_together(parts, pixels.device) for parts in zip(*each, strict=True))
 
     def keys(self, pixels: Tensor) -> list[str]:
-        """Return where the outputs for pictures (B, 3, H, W) are kept: a name for each."""
+        """Return where the outputs for pixels (B, 3, H, W) are kept: a name for each image."""
         words = (FORMAT, self._fingerprint, _precision(pixels.device.type), pixels.dtype, tuple(pixels.shape[1:]))
         start = hashlib.sha256(repr(tuple(map(str, words))).encode())
-        return [_hashed(start.copy(), picture) for picture in pixels.detach().cpu()]
+        return [_hashed(start.copy(), image) for image in pixels.detach().cpu()]
 
-    def _computed(self, picture: Tensor) -> tuple[Tensor, ...]:
+    def _computed(self, image: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            outputs = tuple(output[0].to(torch.float16).cpu() for output in self._tower(picture[None]))
+            outputs = tuple(output[0].to(torch.float16).cpu() for output in self._encoder(image[None]))
         if not all(bool(output.isfinite().all()) for output in outputs):
-            got = "outputs of the frozen tower that do not fit into float16"
-            raise TrainingError(sentence(got, "numbers up to 65504", "train without the store"))
+            got = "outputs of the frozen encoder that do not fit into float16"
+            raise TrainingError(sentence(got, "numbers up to 65504", "train without the feature cache"))
         return outputs
 
 
@@ -190,8 +190,8 @@ def _together(parts: Sequence[Tensor], device: torch.device) -> Tensor:
     return whole
 
 
-def _hashed(start: Any, picture: Tensor) -> str:
-    start.update(picture.contiguous().numpy())
+def _hashed(start: Any, image: Tensor) -> str:
+    start.update(image.contiguous().numpy())
     return str(start.hexdigest())
 
 
@@ -209,10 +209,10 @@ def _checksum(key: str, tensors: Sequence[Tensor]) -> str:
     return f"{value:08x}"
 
 
-def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Every file of a store, without what else lies in the folder."""
-    with os.scandir(folder) as shelves:
-        names = [shelf.path for shelf in shelves if len(shelf.name) == 2 and shelf.is_dir()]
+def _files(root: Path) -> Iterator[os.DirEntry[str]]:
+    """Every file of a cache, without what else lies in the folder."""
+    with os.scandir(root) as folders:
+        names = [folder.path for folder in folders if len(folder.name) == 2 and folder.is_dir()]
     for name in names:
         with contextlib.suppress(OSError), os.scandir(name) as files:
             yield from files
@@ -224,5 +224,5 @@ def _require_writable(folder: Path) -> None:
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(None, "no right to write there")
     except OSError as error:
-        got = f"the store {quote(folder)}, which cannot be written to ({error.strerror})"
-        raise OutputError(sentence(got, "a folder of your own", "choose another folder for the store")) from error
+        got = f"the feature cache {quote(folder)}, which cannot be written to ({error.strerror})"
+        raise OutputError(sentence(got, "a folder that you may write to", "choose another folder")) from error
