@@ -177,7 +177,7 @@ def main() -> None:
         sources=table([list(row) for row in SOURCES]),
         presence=config["settings"]["presence_threshold"],
         threshold=cut_of(config["settings"]["threshold"]),
-        agreement=agreement_of(config["settings"].get("agreement_sharpness")),
+        agreement=agreement_of(config["settings"].get("affinity_sharpness")),
         long_side=config["settings"]["long_side"],
         sets=table(sets),
         presences=table(presences),

@@ -1,7 +1,7 @@
 r"""Compare settings of a model on every other validation picture, without the presence gate unless they have one.
 
     python scripts/train_compact/choose.py --data DATA --cache CACHE --model FOLDER \
-        --settings '{}' '{"long_side": 352}' '{"threshold": 0.4}' '{"agreement_sharpness": null}'
+        --settings '{}' '{"long_side": 352}' '{"threshold": 0.4}' '{"affinity_sharpness": null}'
 
 {} is the model as it is. Its calibration has seen these pictures and is not made anew for other settings.
 """

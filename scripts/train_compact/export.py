@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from stored import TEXT, read_run, read_text
 from tokenizers import Tokenizer
 
-from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, build_compact
+from wordmask.methods.compact.settings import CompactSettings
 from wordmask.methods.compact.weights import fill, save_compact
 
 if TYPE_CHECKING:

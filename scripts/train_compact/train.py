@@ -34,9 +34,9 @@ from torch import nn
 from train_text import encode, vary
 from vocabulary import Targets
 
+from wordmask.backbones.compact.text import CompactTextEncoder
 from wordmask.losses import bce, dice
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
-from wordmask.methods.compact.text_encoder import TextEncoder
 
 cv2.setNumThreads(1)
 
@@ -146,7 +146,7 @@ def take_over(network: CompactNetwork, stored: dict[str, torch.Tensor]) -> None:
 def speak(folder: Path, targets: Targets, names: list[str], *, ways: int = 12) -> dict[str, np.ndarray]:
     """Name -> unit vectors (ways, C) that the trained phrase encoder makes of it, plain first, then varied."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    model = TextEncoder(tokenizer.get_vocab_size()).eval()
+    model = CompactTextEncoder(tokenizer.get_vocab_size()).eval()
     model.load_state_dict(read_text(folder))
     rng, result = random.Random(0), {}
     with torch.no_grad():

@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from vocabulary import Targets
 
-from wordmask.methods.compact.text_encoder import TextEncoder
+from wordmask.backbones.compact.text import CompactTextEncoder
 
 TEMPLATES = [
     "a {}",
@@ -122,7 +122,7 @@ def main() -> None:
     captions = [c["caption"] for c in json.loads((args.data / "coco/captions.json").read_text())]
     corpus = [vary(w, rng) for w in words for _ in range(6)] + definitions + captions + ours * 20
     tokenizer = train_tokenizer(corpus, args.tokens)
-    model = TextEncoder(tokenizer.get_vocab_size())
+    model = CompactTextEncoder(tokenizer.get_vocab_size())
     print(f"{len(words)} phrases, {len(definitions)} definitions, {len(bank)} vectors", flush=True)
     optimiser = torch.optim.AdamW(model.parameters(), 1e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1.5e-3, total_steps=args.steps, pct_start=0.08)

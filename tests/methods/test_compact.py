@@ -15,13 +15,13 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from tests.methods.contract import MethodContract, example, logits, picture
+from wordmask.backbones.compact.image import position_code
 from wordmask.contracts import DenseOutput, Segmenter
 from wordmask.errors import CheckpointError, ImageError, ModelNotFoundError, UnsupportedPromptError
 from wordmask.methods.compact import load_compact, save_compact
 from wordmask.methods.compact.fold import fold_norms
-from wordmask.methods.compact.image_encoder import place_code
-from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+from wordmask.methods.compact.settings import CompactSettings
 from wordmask.ops.geometry import letterbox
 from wordmask.ops.probability import best_level
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
@@ -146,7 +146,7 @@ def test_the_film_path_and_the_dot_path_both_count() -> None:
 
 
 def test_place_code_does_not_depend_on_the_size_of_the_map() -> None:
-    coarse, fine = place_code(2, 2, 32, torch.device("cpu")), place_code(6, 6, 32, torch.device("cpu"))
+    coarse, fine = position_code(2, 2, 32, torch.device("cpu")), position_code(6, 6, 32, torch.device("cpu"))
     torch.testing.assert_close(coarse[3], fine.view(6, 6, 32)[4, 4])  # both centres lie at three quarters
     assert (fine[0] - fine[1]).abs().max() > 0.1
 
@@ -271,9 +271,9 @@ def spoil(folder: Path, copy: Path, key: str, value: float) -> None:
         ("settings", "long_side", 10**9, "not 32 to 8192 px"),
         ("settings", "long_side", 96.5, "long_side is '96.5', not a whole number"),
         ("settings", "threshold", 1.5, r"threshold is 1.5, not in \[0, 1\]"),
-        ("settings", "agreement_sharpness", -1, "agreement_sharpness is -1, not in 0 to 1000"),
-        ("settings", "agreement_sharpness", float("inf"), "agreement_sharpness is inf, not a finite number"),
-        ("settings", "agreement_sharpness", True, "agreement_sharpness is 'True', not a number"),
+        ("settings", "affinity_sharpness", -1, "affinity_sharpness is -1, not in 0 to 1000"),
+        ("settings", "affinity_sharpness", float("inf"), "affinity_sharpness is inf, not a finite number"),
+        ("settings", "affinity_sharpness", True, "affinity_sharpness is 'True', not a number"),
         ("settings", "mask_scale", 0.0, "mask_scale is 0.0, not above 0"),
         ("settings", "mask_shift", float("nan"), "mask_shift is nan, not a finite number"),
         ("settings", "threshold", "0.5", "threshold is '0.5', not a number"),

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tests.methods.checkpoints import write_clipseg
-from wordmask.methods.compact.method import CompactSettings
 from wordmask.methods.compact.network import CompactConfig, build_compact
+from wordmask.methods.compact.settings import CompactSettings
 from wordmask.methods.compact.weights import save_compact
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220), "white": (245, 245, 245)}

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from tests.methods.test_compact import TINY, tiny_network, tiny_tokenizer
 from wordmask.methods.compact import load_compact, save_compact
-from wordmask.methods.compact.method import CompactSettings
+from wordmask.methods.compact.settings import CompactSettings
 
 
 def test_presence_alone_depends_on_what_is_taken(script: Any) -> None:

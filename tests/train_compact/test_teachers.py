@@ -12,7 +12,7 @@ import torch
 
 from tests.methods.test_compact import TINY, tiny_network, tiny_tokenizer
 from wordmask.methods.compact import load_compact, save_compact
-from wordmask.methods.compact.method import CompactSettings
+from wordmask.methods.compact.settings import CompactSettings
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     found = []
     for shift in (-1.0, 1.0):
         folder = tmp_path_factory.mktemp("teacher")
-        settings = CompactSettings(mask_scale=0.5, mask_shift=shift, agreement_sharpness=5.0)
+        settings = CompactSettings(mask_scale=0.5, mask_shift=shift, affinity_sharpness=5.0)
         save_compact(folder, "tiny", tiny_network(), TINY, settings, tiny_tokenizer())
         found.append(folder)
     return found

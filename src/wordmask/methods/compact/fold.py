@@ -1,15 +1,17 @@
-"""Batch norms folded into the convolutions before them: the same function with fewer passes over memory."""
+"""Fold batch norms into the convolutions before them: the same function in fewer passes over memory."""
 
 from __future__ import annotations
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from wordmask.methods.compact.image_encoder import ConvNorm
+from wordmask.backbones.compact.image import ConvNorm
+
+__all__ = ["fold_norms"]
 
 
 def fold_norms(network: nn.Module) -> None:
-    """Replace every convolution + batch norm pair of an `eval()` network by one convolution, in place."""
+    """Replace every convolution with its batch norm by one convolution, in place, in an `eval()` network."""
     for part in network.modules():
         if isinstance(part, ConvNorm) and isinstance(part[1], nn.BatchNorm2d):
             convolution, norm = part[0], part[1]

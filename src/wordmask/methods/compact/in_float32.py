@@ -1,17 +1,19 @@
-"""A part that keeps its precision in a network of a lower one."""
+"""A module that computes in float32 inside a network of lower precision."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+__all__ = ["InFloat32"]
+
 
 class InFloat32(nn.Module):
-    """A part that computes in float32 though the rest of the network does not, unless autocast rules over both.
+    """Run a module in float32, whatever the precision of its input; autocast takes precedence.
 
     Args:
-        part: With float32 weights.
-        dtype: Of the result, which the parts behind it take.
+        part: The module, with float32 weights.
+        dtype: Precision of the result.
     """
 
     def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
@@ -20,6 +22,6 @@ class InFloat32(nn.Module):
         self.dtype = dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the part to `x`, of any precision."""
+        """Apply the module to `x`, of any precision."""
         out: Tensor = self.part(x.float())
         return out.to(self.dtype)

@@ -1,8 +1,8 @@
-"""Feature maps and a condition -> mask logits and presence, by FiLM as in CLIPSeg's decoder (arXiv 2112.10003).
+"""Decode feature maps and conditions to mask and presence logits, with FiLM as in CLIPSeg (arXiv 2112.10003).
 
-Two paths add up. The dot path is one product of pixel vectors with a vector made from the condition. The FiLM path
-scales and shifts a map at stride 8 by the condition, looks at it with a 3x3 convolution and refines it at stride 4; its
-pooled result tells whether the thing is there at all.
+Two paths are added. The dot path is the product of pixel embeddings with a query made from the condition. The FiLM path
+scales and shifts a map at stride 8 by the condition, applies a 3x3 convolution and refines the result at stride 4; its
+pooled activations feed the presence head.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wordmask.methods.compact.image_encoder import ConvNorm
+from wordmask.backbones.compact.image import ConvNorm
+
+__all__ = ["ImageFeatures", "MaskDecoder", "Neck"]
 
 
 class ImageFeatures(NamedTuple):
-    """What the encoder keeps of B pictures; everything a prompt needs.
+    """What the decoder needs of B images.
 
     Attributes:
-        fine: (B, F, h, w) pixel map at stride 4 for the FiLM path.
+        fine: (B, F, h, w) map at stride 4 for the FiLM path.
         coarse: (B, C, h / 2, w / 2) map at stride 8 for the FiLM path.
-        pixel: (B, D, h, w) pixel vectors of the dot path.
+        pixel: (B, D, h, w) pixel embeddings of the dot path.
         scene: (B, S) mean of the coarsest map.
     """
 
@@ -33,7 +35,14 @@ class ImageFeatures(NamedTuple):
 
 
 class Neck(nn.Module):
-    """Feature pyramid (Lin et al., arXiv 1612.03144): coarse maps are added to finer ones on the way down."""
+    """Feature pyramid network (Lin et al., arXiv 1612.03144): coarse maps are upsampled and added to finer ones.
+
+    Args:
+        widths: Channels of the encoder's four maps.
+        channels: Channels C at strides 8 and 16.
+        fine: Channels F at stride 4.
+        pixel: Channels D of a pixel embedding.
+    """
 
     def __init__(self, widths: tuple[int, ...], *, channels: int = 80, fine: int = 32, pixel: int = 64) -> None:
         super().__init__()
@@ -46,21 +55,32 @@ class Neck(nn.Module):
         self.pixel = nn.Conv2d(fine, pixel, 1)
         self.pixel_coarse = nn.Conv2d(channels, pixel, 1)
 
-    def forward(self, maps: list[Tensor]) -> ImageFeatures:
-        at8, at16, at32 = (lateral(m) for lateral, m in zip(self.lateral, maps[1:], strict=True))
-        at16 = self.mix16(at16 + _grow(at32, at16))
-        at8 = self.mix8(at8 + _grow(at16, at8))
-        fine = self.mix4(self.shallow(maps[0]) + _grow(self.down(at8), maps[0]))
-        pixel = self.pixel(fine) + _grow(self.pixel_coarse(at8), fine)
+    def forward(self, maps: tuple[Tensor, ...]) -> ImageFeatures:
+        """Combine the encoder's maps (B, widths[i], H / stride, W / stride) at strides 4, 8, 16 and 32."""
+        at8, at16, at32 = (lateral(m) for lateral, m in zip(self.lateral, maps[1:], strict=True))  # each C channels
+        at16 = self.mix16(at16 + _upsample(at32, at16))
+        at8 = self.mix8(at8 + _upsample(at16, at8))
+        fine = self.mix4(self.shallow(maps[0]) + _upsample(self.down(at8), maps[0]))  # (B, F, h, w)
+        pixel = self.pixel(fine) + _upsample(self.pixel_coarse(at8), fine)  # (B, D, h, w)
         return ImageFeatures(fine, at8, pixel, maps[-1].mean((2, 3)))
 
 
-def _grow(x: Tensor, like: Tensor) -> Tensor:
+def _upsample(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 class MaskDecoder(nn.Module):
-    """B pictures' features and K conditions for each -> K mask logit maps at stride 4 and K presence logits."""
+    """Decode K conditions for each of B images to mask logits at stride 4 and presence logits.
+
+    Args:
+        condition: Channels of a condition.
+        channels: Channels of the coarse map.
+        fine: Channels of the fine map.
+        pixel: Channels of a pixel embedding.
+        scene: Channels of the scene vector.
+        width: Channels of the FiLM path at stride 8.
+        narrow: Channels of the FiLM path at stride 4.
+    """
 
     def __init__(
         self,
@@ -75,7 +95,7 @@ class MaskDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.sizes = [width, width, narrow, narrow]
-        self.gain = condition**0.5  # conditions have unit length: their entries get unit variance
+        self.gain = condition**0.5  # conditions are unit vectors: their entries get unit variance
         self.query = nn.Sequential(nn.Linear(condition, 256), nn.GELU(), nn.Linear(256, pixel + 1))
         self.film = nn.Sequential(nn.Linear(condition, 256), nn.GELU(), nn.Linear(256, sum(self.sizes)))
         self.reduce = nn.Conv2d(channels, width, 1)
@@ -88,8 +108,13 @@ class MaskDecoder(nn.Module):
         self.presence = nn.Sequential(nn.Linear(2 * width + 2 + 64 + 64, 96), nn.GELU(), nn.Linear(96, 1))
 
     def dot(self, pixel: Tensor, conditions: Tensor) -> Tensor:
-        """The dot path alone: (B, D, h, w) pixel vectors and (B, K, condition) -> (B, K, h, w) logits."""
-        query = self.query(self.gain * conditions)
+        """Return the logits (B, K, h, w) of the dot path.
+
+        Args:
+            pixel: Pixel embeddings (B, D, h, w).
+            conditions: (B, K, condition).
+        """
+        query = self.query(self.gain * conditions)  # (B, K, D + 1), a bias last
         products: Tensor = query[..., :-1] @ pixel.flatten(2) * pixel.shape[1] ** -0.5 + query[..., -1:]
         return products.view(*products.shape[:2], *pixel.shape[-2:])
 
@@ -97,8 +122,8 @@ class MaskDecoder(nn.Module):
         """Decode prompts.
 
         Args:
-            features: maps of B pictures.
-            conditions: float (B, K, condition), or (1, K, condition) for one picture.
+            features: Of B images.
+            conditions: float (B, K, condition), or (1, K, condition) for one image.
 
         Returns:
             Mask logits (B, K, h, w) at stride 4 and presence logits (B, K).
@@ -107,31 +132,31 @@ class MaskDecoder(nn.Module):
         scale, shift, scale_fine, shift_fine = self.film(self.gain * conditions).split(self.sizes, -1)
         coarse = _film(self.reduce(features.coarse), scale, shift)  # (B * K, width, h / 2, w / 2)
         coarse = coarse + F.relu(self.look(coarse))
-        grown = _grow(self.narrow(coarse), features.fine)
-        fine = _film(self.reduce_fine(features.fine), scale_fine, shift_fine, grown)
+        upsampled = _upsample(self.narrow(coarse), features.fine)  # (B * K, narrow, h, w)
+        fine = _film(self.reduce_fine(features.fine), scale_fine, shift_fine, upsampled)
         logits = self.dot(features.pixel, conditions) + self.out(fine).view(b, k, *fine.shape[-2:])
         return logits, self._presence(features, conditions, coarse.view(b, k, *coarse.shape[1:]), logits)
 
     def _presence(self, features: ImageFeatures, conditions: Tensor, coarse: Tensor, logits: Tensor) -> Tensor:
         flat = logits.detach().flatten(2)
-        evidence = torch.stack([flat.amax(2) / 5, flat.sigmoid().mean(2) * 5], 2)  # (B, K, 2)
-        scene = self.scene(features.scene).unsqueeze(1).expand(-1, conditions.shape[1], -1)
-        pooled = [coarse.amax((3, 4)), coarse.mean((3, 4)), evidence, scene, self.words(self.gain * conditions)]
-        answer: Tensor = self.presence(torch.cat(pooled, 2))
-        return answer.squeeze(2)
+        mask = torch.stack([flat.amax(2) / 5, flat.sigmoid().mean(2) * 5], 2)  # (B, K, 2): peak and area
+        scene = self.scene(features.scene).unsqueeze(1).expand(-1, conditions.shape[1], -1)  # (B, K, 64)
+        pooled = [coarse.amax((3, 4)), coarse.mean((3, 4)), mask, scene, self.words(self.gain * conditions)]
+        presence: Tensor = self.presence(torch.cat(pooled, 2))
+        return presence.squeeze(2)
 
 
-def _film(x: Tensor, scale: Tensor, shift: Tensor, extra: Tensor | None = None) -> Tensor:
-    """ReLU((1 + scale) * x + shift [+ extra]): FiLM (Perez et al., arXiv 1709.07871) with scales around one.
+def _film(x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None = None) -> Tensor:
+    """ReLU((1 + scale) * x + shift [+ residual]): FiLM (Perez et al., arXiv 1709.07871) with scales around one.
 
     Args:
-        x: (B, C, h, w), shared by the picture's K prompts.
+        x: (B, C, h, w), shared by the image's K prompts.
         scale: (B, K, C).
         shift: (B, K, C).
-        extra: (B * K, C, h, w) or None.
+        residual: (B * K, C, h, w) or None.
 
     Returns:
         (B * K, C, h, w).
     """
     y = torch.addcmul(shift[..., None, None], x.unsqueeze(1), 1 + scale[..., None, None]).flatten(0, 1)
-    return F.relu(y if extra is None else y + extra)
+    return F.relu(y if residual is None else y + residual)

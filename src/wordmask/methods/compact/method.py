@@ -1,19 +1,19 @@
-"""The compact network as a `DenseModel`: what `methods/dense.py` runs with the embedded weights."""
+"""The compact network as a `DenseModel`, which `methods/dense.py` runs."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wordmask.backbones.compact.text import PhraseEncoder
+from wordmask.components.affinity import affinity_matrix, refine
 from wordmask.contracts import DenseOutput
 from wordmask.errors import UnsupportedPromptError, quote, sentence
-from wordmask.methods.compact.agreement import agree, likeness
+from wordmask.methods.compact.settings import STRIDE, CompactSettings
 from wordmask.ops.geometry import Placement, Size, squash
 from wordmask.ops.resize import place
 from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
@@ -23,89 +23,43 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
+    from wordmask.contracts import ImageEncoder, TextEncoder
     from wordmask.methods.compact.mask_decoder import ImageFeatures
     from wordmask.methods.compact.network import CompactNetwork
 
+__all__ = ["CompactFeatures", "CompactModel"]
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-CELL = 32  # canvases are multiples of the coarsest stride
-LONGEST_SIDE = 8192
-SHARPEST = 1000
-"""At this sharpness a cell listens to the one that is most like it, and nearly to that alone."""
 MODE: str = VisualPrompt.mode
-"""The one name of a mode that is taken, the default; it changes nothing, see `CompactModel`."""
+"""The one mode of a visual prompt that is accepted, the default; it has no effect, see `CompactModel`."""
 
 
-@dataclass(frozen=True)
-class CompactSettings:
-    """How a trained compact network is run; `config.json` beside the weights holds it.
-
-    Attributes:
-        long_side: longer side of the canvas, in pixels.
-        agreement_sharpness: how sharply cells that look alike are told from others when they agree on an answer
-            (`agreement.py`); None: each cell answers alone.
-        threshold: probability from which a pixel belongs to the mask; None: for each mask, the one that promises the
-            highest IoU.
-        mask_scale: factor on mask logits, fitted on validation pictures (Platt scaling).
-        mask_shift: added after the factor.
-        presence_scale: factor on presence logits, fitted on validation pictures (Platt scaling).
-        presence_shift: added after the factor.
-        presence_threshold: calibrated probability below which the mask is empty.
-
-    Raises:
-        TypeError: a value is not a number.
-        ValueError: a value is out of its range.
-    """
-
-    long_side: int = 352
-    agreement_sharpness: float | None = None
-    threshold: float | None = 0.5
-    mask_scale: float = 1.0
-    mask_shift: float = 0.0
-    presence_scale: float = 1.0
-    presence_shift: float = 0.0
-    presence_threshold: float = 0.3
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value is None and name in ("threshold", "agreement_sharpness"):
-                continue
-            whole = name == "long_side"
-            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-                raise TypeError(f"{name} is {quote(value)}, not a{' whole' if whole else ''} number")
-            if not math.isfinite(value):
-                raise ValueError(f"{name} is {value}, not a finite number")
-            if name.endswith("threshold") and not 0 <= value <= 1:
-                raise ValueError(f"{name} is {value}, not in [0, 1]")
-            if name.endswith("scale") and value <= 0:
-                raise ValueError(f"{name} is {value}, not above 0")
-            if name == "agreement_sharpness" and not 0 <= value <= SHARPEST:
-                raise ValueError(f"{name} is {value}, not in 0 to {SHARPEST}")
-        if not CELL <= self.long_side <= LONGEST_SIDE:
-            raise ValueError(f"long_side is {self.long_side}, not {CELL} to {LONGEST_SIDE} px")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the plain values."""
-        return asdict(self)
-
-
-class Seen(NamedTuple):
-    """What is kept of B pictures.
+class CompactFeatures(NamedTuple):
+    """Features of B images.
 
     Attributes:
-        maps: feature maps, everything a prompt needs.
-        alike: (B, N, M), which cells listen to which, in the precision of the maps; (B, 0, 0) where none does.
+        pyramid: Feature maps of the image encoder (B, C, H / stride, W / stride) at strides 4, 8, 16 and 32.
+        maps: What the decoder needs.
+        affinity: (B, N, M) affinities of cells in the precision of the maps; (B, 0, 0) without refinement.
     """
 
+    pyramid: tuple[Tensor, ...]
     maps: ImageFeatures
-    alike: Tensor
+    affinity: Tensor
 
 
 class CompactModel:
-    """A compact network, its tokenizer and its settings, as methods/dense.py wants them.
+    """A compact network with its tokenizer and settings.
 
-    An example is read through its mask in the network's own maps. Nothing is cropped, blurred or darkened before, so
-    of the modes of a `VisualPrompt` only the default is taken, and it has no effect here.
+    An example image is embedded by pooling the network's own maps under its mask. It is not cropped, blurred or
+    darkened, so only the default mode of a `VisualPrompt` is accepted, and it has no effect.
+
+    Args:
+        name: What messages and results call the model.
+        network: The network, in evaluation mode.
+        tokenizer: Of the text encoder.
+        settings: Inference settings.
     """
 
     accepts: frozenset[type] = frozenset({TextPrompt, VisualPrompt, MixedPrompt})
@@ -123,22 +77,33 @@ class CompactModel:
         self.threshold = self.settings.threshold
         self.presence_threshold = self.settings.presence_threshold
 
+    @property
+    def image_encoder(self) -> ImageEncoder:
+        """The image encoder alone, for other methods on the same trunk."""
+        return self.network.encoder
+
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """The text encoder alone, for other methods on the same trunk."""
+        return PhraseEncoder(self.network.text, self.tokenizer)
+
     def canvas(self, size: Size) -> Placement:
-        """The canvas nearest to the picture's own shape whose sides are multiples of 32; filled without padding."""
+        """Return the canvas nearest to the shape (H, W) of an image, its sides multiples of 32; filled, not padded."""
         scale = self.settings.long_side / max(size)
-        height, width = (max(CELL, CELL * round(side * scale / CELL)) for side in size)
+        height, width = (max(STRIDE, STRIDE * round(side * scale / STRIDE)) for side in size)
         return squash(size, (height, width))
 
-    def encode_pixels(self, pixels: Tensor) -> Seen:
-        """Normalised float32 (B, 3, H, W) pixels -> what is kept of B pictures."""
-        maps = self.network.encode(pixels.contiguous(memory_format=torch.channels_last))
-        return Seen(maps, self._alike(maps.pixel))
+    def encode_pixels(self, pixels: Tensor) -> CompactFeatures:
+        """Return the features of normalised pixels, float32 (B, 3, H, W)."""
+        pyramid = self.network.encoder(pixels.contiguous(memory_format=torch.channels_last))
+        maps: ImageFeatures = self.network.neck(pyramid)
+        return CompactFeatures(pyramid, maps, self._affinity(maps.pixel))
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
-        """Unit vector (C,) of a phrase, of an example, or of a mix of the two (`weight` is the text's share).
+        """Return the unit vector (C,) of a phrase, of an example, or of a weighted mean of the two.
 
         Raises:
-            UnsupportedPromptError: an example asks for another mode than the default.
+            UnsupportedPromptError: An example asks for another mode than the default.
         """
         if isinstance(prompt, TextPrompt):
             return self.embed_texts([prompt.text])[0]
@@ -148,62 +113,62 @@ class CompactModel:
         return F.normalize(mixed + (1 - prompt.weight) * self._embed_example(prompt.visual), dim=0)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors (P, C); words beyond the encoder's length are not read."""
-        length = self.network.text.length
-        rows = [encoding.ids[:length] or [0] for encoding in self.tokenizer.encode_batch(list(texts))]
-        longest = max(map(len, rows))
-        ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-        padding = torch.tensor([[i >= len(row) for i in range(longest)] for row in rows])
-        device = self.network.text.position.device
-        vectors: Tensor = self.network.text(ids.to(device), padding.to(device))
-        return vectors
+        """Return unit vectors (P, C) of phrases; tokens beyond the encoder's length are ignored."""
+        return self.text_encoder.embed_texts(texts)
 
-    def decode(self, features: Seen, conditions: Tensor) -> DenseOutput:
-        """One picture (B = 1) and conditions (P, C) -> logits (P, h, w) at stride 4, presence (P,)."""
+    def decode(self, features: CompactFeatures, conditions: Tensor) -> DenseOutput:
+        """Return calibrated mask logits (P, h, w) at stride 4 and presence logits (P,) of one image.
+
+        Args:
+            features: Of one image.
+            conditions: (P, C).
+        """
         logits, presence = self.answer(features, conditions.unsqueeze(0))
         return DenseOutput(self.calibrate_masks(logits[0]), presence[0])
 
-    def answer(self, features: Seen, conditions: Tensor) -> tuple[Tensor, Tensor]:
-        """What is calibrated: the network's answers, after cells that look alike have agreed on them.
+    def answer(self, features: CompactFeatures, conditions: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the network's logits after refinement by affinity and before calibration.
 
         Args:
-            features: of B pictures.
-            conditions: (B, K, C), K for each.
+            features: Of B images.
+            conditions: (B, K, C), K for each image.
 
         Returns:
             Mask logits (B, K, h, w) at stride 4 and presence logits (B, K).
         """
         logits, presence = self.network.decoder(features.maps, conditions)
-        if self.settings.agreement_sharpness is None:
+        if self.settings.affinity_sharpness is None:
             return logits, presence
-        # what was encoded where cells answer alone has yet to be compared
-        alike = features.alike if features.alike.numel() else self._alike(features.maps.pixel)
-        return agree(logits, alike), presence
-
-    def _alike(self, pixel: Tensor) -> Tensor:
-        """Pixel vectors (B, D, h, w) -> `Seen.alike`."""
-        sharpness = self.settings.agreement_sharpness
-        return pixel.new_empty((len(pixel), 0, 0)) if sharpness is None else likeness(pixel, sharpness).to(pixel.dtype)
+        # features of a model without refinement have no affinity
+        affinity = features.affinity if features.affinity.numel() else self._affinity(features.maps.pixel)
+        return refine(logits, affinity), presence
 
     def calibrate_masks(self, logits: Tensor) -> Tensor:
-        """The network's mask logits -> float32 logits whose probabilities were fitted on validation pictures."""
+        """Return float32 mask logits, calibrated by the scale and shift fitted on validation images."""
         return self.settings.mask_scale * logits.float() + self.settings.mask_shift
 
     def calibrate_presence(self, logits: Tensor) -> Tensor:
-        """Presence logits -> probabilities, by the scale and shift fitted on validation pictures."""
+        """Return presence probabilities, calibrated by the scale and shift fitted on validation images."""
         return (self.settings.presence_scale * logits + self.settings.presence_shift).sigmoid()
+
+    def _affinity(self, pixel: Tensor) -> Tensor:
+        """`CompactFeatures.affinity` of pixel embeddings (B, D, h, w)."""
+        sharpness = self.settings.affinity_sharpness
+        if sharpness is None:
+            return pixel.new_empty((len(pixel), 0, 0))
+        return affinity_matrix(pixel, sharpness).to(pixel.dtype)
 
     def _embed_example(self, prompt: VisualPrompt) -> Tensor:
         if prompt.mode != MODE:
             got = f"the visual prompt mode {quote(prompt.mode)} for {self.name}"
-            remedy = "leave mode out (examples are read through their mask, unchanged), or load a CLIPSeg checkpoint"
+            remedy = "leave mode out (examples are pooled under their mask, unchanged), or load a CLIPSeg checkpoint"
             raise UnsupportedPromptError(sentence(got, repr(MODE), remedy))
-        picture = prompt.example
-        placement = self.canvas(picture.size)
+        image = prompt.example
+        placement = self.canvas(image.size)
         weight = self.network.text.position
-        pixels = torch.from_numpy(place(picture.pixels, placement).astype(np.float32) / 255).permute(2, 0, 1)
+        pixels = torch.from_numpy(place(image.pixels, placement).astype(np.float32) / 255).permute(2, 0, 1)
         mean, std = (torch.tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
         features = self.network.encode(((pixels - mean) / std)[None].to(weight.device))
         mask = torch.from_numpy(prompt.region.astype(np.float32))[None, None].to(weight.device)
-        cells = F.interpolate(mask, size=features.fine.shape[-2:], mode="area")[0].to(weight.dtype)
+        cells = F.interpolate(mask, size=features.fine.shape[-2:], mode="area")[0].to(weight.dtype)  # (1, h, w)
         return self.network.read_example(features, cells)[0]

@@ -1,4 +1,4 @@
-"""The compact network: image encoder, neck, phrase encoder, mask decoder and the head that reads an example's mask."""
+"""The compact network: image encoder, neck, text encoder, mask decoder and the head for example images."""
 
 from __future__ import annotations
 
@@ -9,20 +9,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wordmask.backbones.compact.image import HEAD_CHANNELS, STRIDES, CompactImageEncoder
+from wordmask.backbones.compact.text import TEXT_HEADS, CompactTextEncoder
 from wordmask.errors import quote
-from wordmask.methods.compact.image_encoder import HEAD, STAGES, ImageEncoder
 from wordmask.methods.compact.mask_decoder import ImageFeatures, MaskDecoder, Neck
-from wordmask.methods.compact.text_encoder import TEXT_HEADS, TextEncoder
+
+__all__ = ["CompactConfig", "CompactNetwork", "build_compact"]
 
 LARGEST = 65536
-"""No size of a network is larger."""
+"""Highest number of channels or tokens."""
 DEEPEST = 256
-"""Nor does any part have more layers."""
+"""Highest number of layers of a part."""
 
 
 @dataclass(frozen=True)
 class CompactConfig:
-    """Sizes of a compact network; `config.json` beside the weights holds them.
+    """Sizes of a compact network, kept in `config.json` beside the weights.
+
+    Attributes:
+        widths: Channels of the image encoder's four stages.
+        depths: Residual blocks of the four stages.
+        attention: Transformer blocks after the last stage.
+        channels: Channels of the neck at strides 8 and 16.
+        fine: Channels of the neck at stride 4.
+        pixel: Channels of a pixel embedding.
+        decoder: Channels of the decoder's FiLM path.
+        condition: Channels of a condition, the embedding of a phrase.
+        tokens: Size of the vocabulary.
+        text_width: Channels of the text encoder.
+        text_depth: Transformer blocks of the text encoder.
 
     Raises:
         TypeError: a size is not a whole number.
@@ -43,20 +58,22 @@ class CompactConfig:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            _check_size(name, value, STAGES if name in ("widths", "depths") else None)
+            _check_size(name, value, len(STRIDES) if name in ("widths", "depths") else None)
         deepest = self.widths[-1]
-        if deepest < HEAD or deepest % (deepest // HEAD):
+        if deepest < HEAD_CHANNELS or deepest % (deepest // HEAD_CHANNELS):
             raise ValueError(
-                f"the last of widths is {deepest}, not a multiple of its {deepest // HEAD} attention heads"
+                f"the last of widths is {deepest}, not a multiple of its {deepest // HEAD_CHANNELS} attention heads"
             )
         if self.text_width % TEXT_HEADS:
             raise ValueError(f"text_width is {self.text_width}, not a multiple of its {TEXT_HEADS} attention heads")
 
     def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file."""
         return asdict(self)
 
     @staticmethod
     def from_json(values: dict[str, Any]) -> CompactConfig:
+        """Make a config from the values of a JSON file."""
         lists = {k: tuple(values[k]) for k in ("widths", "depths")}
         return CompactConfig(**{**values, **lists})
 
@@ -75,10 +92,15 @@ def _check_size(name: str, value: Any, count: int | None) -> None:
 
 
 class CompactNetwork(nn.Module):
-    """Finished parts, joined; see `build_compact` for the sizes."""
+    """A compact network made of finished parts; `build_compact` makes one from a config."""
 
     def __init__(
-        self, encoder: ImageEncoder, neck: Neck, text: TextEncoder, decoder: MaskDecoder, example: nn.Module
+        self,
+        encoder: CompactImageEncoder,
+        neck: Neck,
+        text: CompactTextEncoder,
+        decoder: MaskDecoder,
+        example: nn.Module,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -88,15 +110,15 @@ class CompactNetwork(nn.Module):
         self.example = example
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
-        """Float (B, 3, H, W) normalised pixels, H and W multiples of 32 -> features."""
+        """Return the features of normalised pixels, float (B, 3, H, W), H and W multiples of 32."""
         features: ImageFeatures = self.neck(self.encoder(pixels))
         return features
 
     def read_example(self, features: ImageFeatures, mask: Tensor) -> Tensor:
-        """Vector of what an example's mask covers, in the space of the phrases.
+        """Embed masked regions of example images in the space of the phrases.
 
         Args:
-            features: maps of B example pictures.
+            features: Of B example images.
             mask: float (B, h, w) in [0, 1] at stride 4.
 
         Returns:
@@ -110,12 +132,12 @@ class CompactNetwork(nn.Module):
 
 
 def build_compact(config: CompactConfig) -> CompactNetwork:
-    """The network of a config, with random weights."""
+    """Return the network of a config with random weights; without weights inside `no_weights`."""
     c = config
     return CompactNetwork(
-        ImageEncoder(c.widths, c.depths, c.attention),
+        CompactImageEncoder(c.widths, c.depths, c.attention),
         Neck(c.widths, channels=c.channels, fine=c.fine, pixel=c.pixel),
-        TextEncoder(c.tokens, width=c.text_width, depth=c.text_depth, channels=c.condition),
+        CompactTextEncoder(c.tokens, width=c.text_width, depth=c.text_depth, channels=c.condition),
         MaskDecoder(c.condition, channels=c.channels, fine=c.fine, pixel=c.pixel, scene=c.widths[-1], width=c.decoder),
         nn.Sequential(nn.Linear(c.pixel + c.channels + 1, 256), nn.GELU(), nn.Linear(256, c.condition)),
     )

@@ -8,8 +8,9 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from wordmask.checkpoints import read_json
-from wordmask.methods.compact.method import CompactModel, CompactSettings
+from wordmask.methods.compact.method import CompactModel
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+from wordmask.methods.compact.settings import CompactSettings
 from wordmask.methods.compact.weights import fill, load_compact, save_compact
 from wordmask.methods.dense import DenseSegmenter
 from wordmask.methods.trainable import DenseAnswer, DenseTrainable

@@ -1,4 +1,4 @@
-"""Compact networks on disk: config.json, model.safetensors (fp16) and tokenizer.json in one folder."""
+"""Read and write compact networks: config.json, model.safetensors (fp16) and tokenizer.json in one folder."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from wordmask.checkpoints.strict import not_finite
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.in_float32 import InFloat32
-from wordmask.methods.compact.method import CompactModel, CompactSettings
+from wordmask.methods.compact.method import CompactModel
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
+from wordmask.methods.compact.settings import CompactSettings
 from wordmask.methods.dense import DenseSegmenter
 
 MODEL_TYPE = "wordmask-compact"
@@ -29,12 +30,17 @@ MODEL_TYPE = "wordmask-compact"
 def load_compact(
     folder: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> DenseSegmenter:
-    """Read a folder that `save_compact` wrote.
+    """Load a compact network from a folder that `save_compact` wrote.
 
-    The model's name is that of the config and a checksum of the weights, such as wordmask-compact-1a2b3c4d.
+    The model's name is that of the config with a checksum of the weights, such as wordmask-compact-1a2b3c4d.
+
+    Args:
+        folder: With config.json, model.safetensors and tokenizer.json.
+        device: Where to run.
+        dtype: In which precision.
 
     Raises:
-        CheckpointError: a file is missing or damaged, a value is impossible, or the weights do not fit the config.
+        CheckpointError: A file is missing or damaged, a value is impossible, or the weights do not fit the config.
     """
     folder = Path(folder)
     name, config, settings = _read_config(folder)
@@ -51,10 +57,10 @@ def load_compact(
 
 
 def _move(network: CompactNetwork, device: torch.device, dtype: torch.dtype) -> None:
-    """Bring a float32 network to a device and precision.
+    """Move a float32 network to a device and precision.
 
-    Its first two convolutions stay in float32: of all parts it is their rounding that moves masks most
-    (docs/embedded-weights.md).
+    Its first two convolutions stay in float32: of all parts, their rounding changes masks most
+    (docs/experiments/embedded.md).
     """
     stem = network.encoder.stem.to(device)
     network.encoder.stem = nn.Identity()
@@ -70,10 +76,18 @@ def save_compact(
     settings: CompactSettings,
     tokenizer: Tokenizer,
 ) -> None:
-    """Write config.json, model.safetensors (fp16, statistics fp32) and tokenizer.json.
+    """Write config.json, model.safetensors (fp16, batch-norm statistics fp32) and tokenizer.json.
+
+    Args:
+        folder: Made if it does not exist.
+        name: What messages and results call the model.
+        network: The network, its batch norms not folded.
+        config: Its sizes.
+        settings: Inference settings.
+        tokenizer: Of the text encoder.
 
     Raises:
-        CheckpointError: a weight is too large for fp16 or not a number.
+        CheckpointError: A weight is too large for fp16 or not a number.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {k: _halved(k, v).contiguous() for k, v in network.state_dict().items() if "num_batches" not in k}
@@ -92,7 +106,7 @@ def _halved(key: str, value: Tensor) -> Tensor:
 
 
 def fill(network: CompactNetwork, state: dict[str, Tensor], *, assign: bool = False) -> None:
-    """Load weights; the batch counters of the batch norms, which files leave out, start at 0.
+    """Load weights into a network; the counters of the batch norms, which files leave out, start at 0.
 
     Args:
         network: The network to be filled.
@@ -101,7 +115,7 @@ def fill(network: CompactNetwork, state: dict[str, Tensor], *, assign: bool = Fa
             otherwise they are copied.
 
     Raises:
-        CheckpointError: keys are missing, unknown or of another shape, or values are not finite.
+        CheckpointError: Keys are missing, unknown or of another shape, or values are not finite.
     """
     _require_fit(network, state)
     state = {k: v.float() for k, v in state.items()}
@@ -121,7 +135,7 @@ def _require_fit(network: CompactNetwork, state: dict[str, Tensor]) -> None:
 
 
 class _Config(NamedTuple):
-    """What config.json says."""
+    """Content of config.json."""
 
     name: str
     network: CompactConfig
@@ -134,14 +148,14 @@ def _read_config(folder: Path) -> _Config:
         name = config.get("name", folder.name)
         if not isinstance(name, str):
             raise TypeError(f"name is {quote(name)}, not a string")
-        return _Config(name, CompactConfig.from_json(config["network"]), CompactSettings(**config["settings"]))
+        return _Config(name, CompactConfig.from_json(config["network"]), CompactSettings.from_json(config["settings"]))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         got = f"no usable config.json in {quote(folder)} ({error})"
         raise CheckpointError(sentence(got, "the config of a compact network", "save the model again")) from error
 
 
 def _read_weights(path: Path) -> tuple[dict[str, Tensor], int]:
-    """The tensors of a file and the CRC-32 of its bytes."""
+    """The tensors of a file, and the CRC-32 of its bytes."""
     try:
         content = path.read_bytes()
         return load(content), zlib.crc32(content)

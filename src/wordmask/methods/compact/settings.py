@@ -1,0 +1,76 @@
+"""Inference settings of a compact network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from wordmask.errors import quote
+
+__all__ = ["STRIDE", "CompactSettings"]
+
+STRIDE = 32
+"""Canvases are multiples of the coarsest stride, in pixels."""
+LONGEST_SIDE = 8192
+SHARPEST = 1000
+"""At this sharpness nearly all weight goes to the most similar cell."""
+
+
+@dataclass(frozen=True)
+class CompactSettings:
+    """How a trained compact network is run, kept in `config.json` beside the weights.
+
+    Attributes:
+        long_side: Longer side of the canvas, in pixels.
+        affinity_sharpness: Sharpness of the affinity with which masks are refined (`components.affinity`); None: no
+            refinement.
+        threshold: Probability from which a pixel belongs to the mask; None: for each mask, the one with the highest
+            expected IoU.
+        mask_scale: Factor of mask logits, fitted on validation images (Platt scaling).
+        mask_shift: Added after the factor.
+        presence_scale: Factor of presence logits, fitted on validation images (Platt scaling).
+        presence_shift: Added after the factor.
+        presence_threshold: Calibrated probability below which the mask is empty.
+
+    Raises:
+        TypeError: A value is not a number.
+        ValueError: A value is out of its range.
+    """
+
+    long_side: int = 352
+    affinity_sharpness: float | None = None
+    threshold: float | None = 0.5
+    mask_scale: float = 1.0
+    mask_shift: float = 0.0
+    presence_scale: float = 1.0
+    presence_shift: float = 0.0
+    presence_threshold: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value is None and name in ("threshold", "affinity_sharpness"):
+                continue
+            whole = name == "long_side"
+            if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+                raise TypeError(f"{name} is {quote(value)}, not a{' whole' if whole else ''} number")
+            if not math.isfinite(value):
+                raise ValueError(f"{name} is {value}, not a finite number")
+            if name.endswith("threshold") and not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}, not in [0, 1]")
+            if name.endswith("scale") and value <= 0:
+                raise ValueError(f"{name} is {value}, not above 0")
+            if name == "affinity_sharpness" and not 0 <= value <= SHARPEST:
+                raise ValueError(f"{name} is {value}, not in 0 to {SHARPEST}")
+        if not STRIDE <= self.long_side <= LONGEST_SIDE:
+            raise ValueError(f"long_side is {self.long_side}, not {STRIDE} to {LONGEST_SIDE} px")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> CompactSettings:
+        """Make settings from the values of a JSON file; the former name of `affinity_sharpness` is understood."""
+        renamed = {"agreement_sharpness": "affinity_sharpness"}
+        return cls(**{renamed.get(name, name): value for name, value in values.items()})
