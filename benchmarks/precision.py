@@ -3,7 +3,7 @@
     python benchmarks/precision.py --data sets/celebamask                     # the embedded weights, bfloat16
     python benchmarks/precision.py --data sets/pascal --model runs/mine/model # trained weights of your own
 
-A set is in the plain layout (`docs/tasks/evaluate.md`); each picture is asked for the names it holds. Mask IoU is that
+Data have any layout of docs/data.md; each picture is asked for the names it holds. Mask IoU is that
 of the two masks with each other, both at the threshold the model itself takes, where either has a pixel. The error of
 the logits is relative (L2), over all of a set. The score is the mean IoU with the truth, in either precision.
 """
@@ -24,20 +24,18 @@ import numpy as np
 import torch
 
 from wordmask.api import load
-from wordmask.data.plain import plain
+from wordmask.data.registry import open_data
 from wordmask.images import load_image
 from wordmask.ops.masks import iou, pack
 
 if TYPE_CHECKING:
-    from wordmask.contracts import Segmenter
-    from wordmask.data.coco_json import CocoJson
-    from wordmask.data.label_maps import LabelMaps
+    from wordmask.contracts import Dataset, Segmenter
 
 LOW = (0.9, 0.95, 0.99)
 """Mask IoUs of which is told how many masks lie below."""
 
 
-def compare(exact: Segmenter, rough: Segmenter, data: LabelMaps | CocoJson, limit: int | None) -> dict[str, Any]:
+def compare(exact: Segmenter, rough: Segmenter, data: Dataset, limit: int | None) -> dict[str, Any]:
     """Both segmenters on the pictures of a set."""
     same: list[float] = []
     scores: list[tuple[float, ...]] = []
@@ -82,7 +80,7 @@ def main() -> None:
     rough = load(args.model, device="cpu", dtype=args.dtype)
     record: dict[str, Any] = {"model": exact.name, "dtype": args.dtype, "torch": torch.__version__, "sets": {}}
     for folder in args.data:
-        data = plain(folder, args.split)
+        data = open_data(folder, split=args.split)
         found = record["sets"][data.name] = compare(exact, rough, data, args.limit)
         low = ", ".join(f"{share:.1%} below {level}" for level, share in found["share_below"].items())
         print(

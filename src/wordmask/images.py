@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["MAX_PIXELS", "SAMPLES", "ImageInput", "RgbImage", "load_image"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "SAMPLES", "ImageInput", "RgbImage", "load_image"]
 
 MAX_PIXELS = 200_000_000
 """Largest picture decoded from a file, in pixels; larger ones are taken for decompression bombs."""
+
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif", ".jfif", ".jp2", ".pgm", ".pnm", ".ppm",
+    ".tga",
+)  # fmt: skip
+"""Endings, in lower case, of the files that are images where a folder is read; the usual ones first."""
 
 SAMPLES = ("astronaut", "chelsea", "coffee")
 """Pictures that come with scikit-image, readable as `sample:NAME`."""

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.benchmarks.scripts import load_benchmark
 from tests.evaluate.halves import Shrunk, write_halves
 from tests.fakes import BrightnessSegmenter
-from wordmask.data.plain import plain
+from wordmask.data.registry import open_data
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def module() -> Any:
 
 
 def test_masks_are_compared_with_each_other_and_with_the_truth(module: Any, tmp_path: Path) -> None:
-    data = plain(write_halves(tmp_path / "halves"))
+    data = open_data(write_halves(tmp_path / "halves"))
     found = module.compare(BrightnessSegmenter(), Shrunk(), data, 2)  # one sees all of it, one the lower half
     assert (found["masks"], found["mask_iou"], found["median"]) == (4, 0.5, 0.5)
     assert found["share_below"] == {"0.9": 1, "0.95": 1, "0.99": 1}
@@ -35,12 +35,12 @@ def test_pixels_of_which_nothing_is_known_do_not_count(module: Any, tmp_path: Pa
         labels = np.array(Image.open(path))
         labels[:32] = 255
         Image.fromarray(labels).save(path)
-    found = module.compare(BrightnessSegmenter(), Shrunk(), plain(folder), 2)
+    found = module.compare(BrightnessSegmenter(), Shrunk(), open_data(folder), 2)
     assert (found["mask_iou"], found["score"]) == (0.5, {"exact": 1, "rough": 1})
 
 
 def test_the_same_precision_changes_nothing(module: Any, tmp_path: Path) -> None:
-    data = plain(write_halves(tmp_path / "halves"))
+    data = open_data(write_halves(tmp_path / "halves"))
     found = module.compare(BrightnessSegmenter(), BrightnessSegmenter(), data, None)
     assert (found["masks"], found["mask_iou"], found["logit_error"]) == (12, 1, 0)
     assert found["score"]["exact"] == found["score"]["rough"] < 1

@@ -80,7 +80,7 @@ def test_the_list_names_every_benchmark_and_preset() -> None:
         (["--benchmark", "cocoa"], "Got the benchmark 'cocoa'"),
         (["--benchmark", "phrasecut"], "Got no folder for phrasecut"),
         (["--set", "halves"], "Got --set without --data"),
-        (["--data", "nowhere"], "Got no folder 'nowhere"),
+        (["--data", "nowhere"], "Got no folder or file 'nowhere"),
         (["--benchmark", "shapes", "--preset", "paper"], "Got the preset 'paper' of shapes"),
         (["--benchmark", "shapes", "--split", "val"], "Got the split 'val' of shapes"),
         (["--benchmark", "shapes", "--limit", "0"], "Got the limit 0"),

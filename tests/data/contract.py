@@ -6,9 +6,9 @@ One that is made in memory inherits `DatasetContract` and needs `build` only.
 
     class TestVoc(FolderContract):
         annotations = ("SegmentationClass/2007_000032.png",)
-        pictures = "JPEGImages/*.jpg"
+        images = "JPEGImages/*.jpg"
         options: ClassVar[dict[str, Any]] = {"background": True}
-        malformed = (("SegmentationClass/2007_000032.png", b"no picture"), ("ImageSets/Segmentation/val.txt", None))
+        malformed = (("SegmentationClass/2007_000032.png", b"no image"), ("ImageSets/Segmentation/val.txt", None))
 
         @pytest.fixture
         def folder(self, tmp_path: Path) -> Path:
@@ -39,8 +39,8 @@ from wordmask.ops.masks import PackedMask, union
 from wordmask.prompts import MixedPrompt, Prompt, TextPrompt, VisualPrompt
 
 
-def write_picture(path: Path, size: tuple[int, int] = (4, 6), *, seed: int = 0) -> Path:
-    """Write a picture of noise, `size = (H, W)`, in the format of the path's ending; folders are made."""
+def write_image(path: Path, size: tuple[int, int] = (4, 6), *, seed: int = 0) -> Path:
+    """Write an image of noise, `size = (H, W)`, in the format of the path's ending; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
@@ -67,7 +67,7 @@ def assert_same_mask(first: PackedMask | None, second: PackedMask | None) -> Non
 
 
 def assert_same_sample(first: Sample, second: Sample) -> None:
-    """Compare everything that two samples hold, pictures and example prompts by their pixels."""
+    """Compare everything that two samples hold, images and example prompts by their pixels."""
     assert (first.key, first.size, first.absent) == (second.key, second.size, second.absent)
     np.testing.assert_array_equal(load_image(first.image).pixels, load_image(second.image).pixels)
     assert [query.label for query in first.queries] == [query.label for query in second.queries]
@@ -216,26 +216,26 @@ class FolderContract(DatasetContract):
 
     Attributes:
         annotations: Files under `folder` whose bytes the fingerprint must depend on.
-        pictures: Glob of the pictures under `folder`.
+        images: Glob of the images under `folder`.
         malformed: File under `folder` -> what it holds instead (None: it is missing). Opening the data set or reading
             all its samples must fail with an error that names the file. To break one file in several ways, use
             `(file, contents)` pairs in a tuple.
     """
 
     annotations: ClassVar[tuple[str, ...]]
-    pictures: ClassVar[str]
+    images: ClassVar[str]
     malformed: ClassVar[Mapping[str, bytes | None] | tuple[tuple[str, bytes | None], ...]]
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
         raise NotImplementedError("write a small data set in the authors' layout")
 
-    def test_opening_reads_no_picture(self, folder: Path) -> None:
+    def test_opening_reads_no_image(self, folder: Path) -> None:
         count = len(self.build(folder))
-        found = sorted(folder.glob(self.pictures))
+        found = sorted(folder.glob(self.images))
         assert found
         for path in found:
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
         assert len(self.build(folder)) == count
 
     def test_the_fingerprint_knows_the_annotations_and_not_the_place(self, folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as reference
 
-from tests.data.contract import FolderContract, write_picture
+from tests.data.contract import FolderContract, write_image
 from wordmask.contracts import Dataset
 from wordmask.data.coco_json import CocoJson, decode_segmentation
 from wordmask.errors import DataError
@@ -46,14 +46,14 @@ def content() -> dict[str, Any]:
 
 def write_set(root: Path) -> Path:
     for seed, name in enumerate(("a.png", "sub/b.png", "c.png")):
-        write_picture(root / "images" / name, (4, 6), seed=seed)
+        write_image(root / "images" / name, (4, 6), seed=seed)
     (root / "instances.json").write_text(json.dumps(content()))
     return root
 
 
 class TestCocoJson(FolderContract):
     annotations = ("instances.json",)
-    pictures = "images/**/*.png"
+    images = "images/**/*.png"
     options: ClassVar[dict[str, Any]] = {"exhaustive": True, "crowds": True, "keys": ("a",)}
     malformed = (
         ("instances.json", None),
@@ -64,7 +64,7 @@ class TestCocoJson(FolderContract):
         ("instances.json", json.dumps(content() | {"annotations": [{"image_id": 7, "category_id": 4}]}).encode()),
         ("instances.json", json.dumps(content() | {"annotations": [{"image_id": 7, "category_id": 3}]}).encode()),
         ("images/a.png", None),
-        ("images/sub/b.png", b"no picture"),
+        ("images/sub/b.png", b"no image"),
     )
 
     @pytest.fixture
@@ -133,7 +133,7 @@ def test_crowds_may_count(root: Path) -> None:
     assert [query.packed.area for query in sample.queries] == [8, 12]
 
 
-def test_a_picture_may_be_exhaustive_by_itself(root: Path) -> None:
+def test_a_image_may_be_exhaustive_by_itself(root: Path) -> None:
     dataset = opened(root)
     assert [dataset[index].absent for index in range(3)] == [(), ("car", "person"), ()]
     assert dataset[1].key == "b"
@@ -155,12 +155,12 @@ def test_names_that_clash_get_whole_keys(root: Path) -> None:
     changed = content()
     changed["images"][1]["file_name"] = "sub/a.png"
     (root / "instances.json").write_text(json.dumps(changed))
-    write_picture(root / "images" / "sub" / "a.png")
+    write_image(root / "images" / "sub" / "a.png")
     assert [opened(root)[index].key for index in range(3)] == ["a.png", "sub/a.png", "c.png"]
 
 
-def test_a_picture_of_another_size_is_named(root: Path) -> None:
-    write_picture(root / "images" / "a.png", (6, 4))
+def test_a_image_of_another_size_is_named(root: Path) -> None:
+    write_image(root / "images" / "a.png", (6, 4))
     with pytest.raises(DataError, match=r"a\.png' with 6 x 4 pixels"):
         opened(root)[0]
 

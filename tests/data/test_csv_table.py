@@ -1,4 +1,4 @@
-"""Pictures, masks and phrases in a table."""
+"""Images, masks and phrases in a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.contract import FolderContract, samples, write_picture
+from tests.data.contract import FolderContract, samples, write_image
 from wordmask.data.csv_table import CsvTable
 from wordmask.errors import DataError
 
@@ -38,7 +38,7 @@ def write_lines(path: Path, *lines: str) -> Path:
 
 class TestCsvTable(FolderContract):
     annotations = ("pairs.csv", "masks/a-cup.png")
-    pictures = "photos/*"
+    images = "photos/*"
     options: ClassVar[dict[str, Any]] = {"keys": ("b",), "name": "mine"}
     malformed = (
         ("pairs.csv", b"image,mask\n"),
@@ -46,16 +46,16 @@ class TestCsvTable(FolderContract):
         ("pairs.csv", b"\xff\xfe\x00"),
         ("pairs.csv", b'image,mask,phrase\nphotos/a.jpg,masks/b.png,"never closed\n'),
         ("masks/a-handle.png", None),
-        ("masks/b.png", b"no picture"),
+        ("masks/b.png", b"no image"),
         ("photos/b.png", None),
-        ("photos/a.jpg", b"no picture"),
+        ("photos/a.jpg", b"no image"),
     )
 
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
         folder = tmp_path / "table"
-        write_picture(folder / "photos" / "a.jpg")
-        write_picture(folder / "photos" / "b.png", (3, 3), seed=1)
+        write_image(folder / "photos" / "a.jpg")
+        write_image(folder / "photos" / "b.png", (3, 3), seed=1)
         write_mask(folder / "masks" / "a-cup.png", (0, 0), (0, 1))
         write_mask(folder / "masks" / "a-second.png", (3, 5))
         write_mask(folder / "masks" / "a-handle.png", (1, 1))
@@ -66,7 +66,7 @@ class TestCsvTable(FolderContract):
     def build(self, folder: Path, **options: Any) -> CsvTable:
         return CsvTable(folder / "pairs.csv", **options)
 
-    def test_a_picture_is_a_sample_with_all_its_phrases(self, folder: Path) -> None:
+    def test_a_image_is_a_sample_with_all_its_phrases(self, folder: Path) -> None:
         first, second = samples(self.build(folder))
 
         assert (first.key, first.size, first.absent) == ("photos/a.jpg", (4, 6), ("spoon",))
@@ -83,7 +83,7 @@ class TestCsvTable(FolderContract):
             self.build(folder, keys=("a", "c"))
 
     def test_bad_lines_are_left_out_and_listed(self, folder: Path) -> None:
-        (folder / "masks" / "b.png").write_bytes(b"no picture")
+        (folder / "masks" / "b.png").write_bytes(b"no image")
         (folder / "masks" / "a-handle.png").unlink()
         dataset = CsvTable(folder / "pairs.csv", skip_bad=True)
         (only,) = samples(dataset)

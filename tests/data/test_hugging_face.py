@@ -40,7 +40,7 @@ class Rows:
         return self.rows[index]
 
 
-def picture(size: tuple[int, int] = (2, 3)) -> Image.Image:
+def image(size: tuple[int, int] = (2, 3)) -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
 
 
@@ -49,7 +49,7 @@ def label_map(values: Any = VALUES) -> Image.Image:
 
 
 def rows(**row: Any) -> Rows:
-    first = {"image": picture(), "label": label_map(), "id": "first"} | row
+    first = {"image": image(), "label": label_map(), "id": "first"} | row
     return Rows([first, first | {"label": label_map([[1] * 3] * 2), "id": "second"}])
 
 
@@ -93,11 +93,11 @@ def test_undecoded_columns_are_read() -> None:
 @pytest.mark.parametrize(
     ("row", "problem"),
     [
-        ({"image": b"no picture"}, "no readable picture in row 0 of streets"),
-        ({"label": b"no picture"}, "no readable label map in row 0 of streets"),
-        ({"label": label_map([[0]])}, "a label map of 1 x 1 in row 0 of streets, expected its picture's 2 x 3"),
+        ({"image": b"no image"}, "no readable image in row 0 of streets"),
+        ({"label": b"no image"}, "no readable label map in row 0 of streets"),
+        ({"label": label_map([[0]])}, "a label map of 1 x 1 in row 0 of streets, expected its image's 2 x 3"),
         ({"label": label_map([[9] * 3] * 2)}, "row 0 of streets' with the value 9"),
-        ({"label": picture()}, r"a label map of shape \(2, 3, 3\)"),
+        ({"label": image()}, r"a label map of shape \(2, 3, 3\)"),
         ({"label": None}, "a label map of shape"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Any folder of pictures and label maps."""
+"""Any folder of images and label maps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from tests.data.contract import FolderContract, write_labels, write_picture
+from tests.data.contract import FolderContract, write_image, write_labels
 from wordmask.contracts import Dataset
 from wordmask.data.label_maps import LabelMaps
 from wordmask.errors import DataError
@@ -19,9 +19,9 @@ STREET = [[1, 1], [1, 1]]
 
 
 def write_folder(root: Path) -> Path:
-    write_picture(root / "images" / "kitchen.jpg", (2, 3))
+    write_image(root / "images" / "kitchen.jpg", (2, 3))
     write_labels(root / "labels" / "kitchen.png", KITCHEN)
-    write_picture(root / "images" / "street.png", (2, 2), seed=1)
+    write_image(root / "images" / "street.png", (2, 2), seed=1)
     write_labels(root / "labels" / "street.tif", STREET, bits=16)
     (root / "images" / "Thumbs.db").write_bytes(b"not looked at")
     return root
@@ -29,7 +29,7 @@ def write_folder(root: Path) -> Path:
 
 class TestLabelMaps(FolderContract):
     annotations = ("labels/kitchen.png", "labels/street.tif")
-    pictures = "images/*.[jp][pn]g"
+    images = "images/*.[jp][pn]g"
     options: ClassVar[dict[str, Any]] = {
         "ignore": (255, 7),
         "exhaustive": True,
@@ -37,10 +37,10 @@ class TestLabelMaps(FolderContract):
         "names": ("sky", "cat", "car"),
     }
     malformed = (
-        ("labels/kitchen.png", b"no picture"),
+        ("labels/kitchen.png", b"no image"),
         ("labels/kitchen.png", None),
         ("images/kitchen.jpg", None),
-        ("images/street.png", b"no picture"),
+        ("images/street.png", b"no image"),
     )
 
     @pytest.fixture
@@ -98,7 +98,7 @@ def test_an_unknown_value_is_named(root: Path) -> None:
 
 
 def test_sizes_that_differ_are_named(root: Path) -> None:
-    write_picture(root / "images" / "street.png", (2, 3))
+    write_image(root / "images" / "street.png", (2, 3))
     with pytest.raises(DataError, match=r"street\.png' with 2 x 3 pixels"):
         opened(root)[1]
 
@@ -110,7 +110,7 @@ def test_keys_choose_and_order(root: Path) -> None:
 
 
 def test_two_files_of_one_name_are_refused(root: Path) -> None:
-    write_picture(root / "images" / "kitchen.png", (2, 3))
+    write_image(root / "images" / "kitchen.png", (2, 3))
     with pytest.raises(DataError, match=r"two files for 'kitchen' .*kitchen\.png and kitchen\.jpg"):
         opened(root)
 
@@ -118,7 +118,7 @@ def test_two_files_of_one_name_are_refused(root: Path) -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     for name in ("images", "labels"):
         (tmp_path / name).mkdir()
-    with pytest.raises(DataError, match=r"no pictures in '.*images'"):
+    with pytest.raises(DataError, match=r"no images in '.*images'"):
         opened(tmp_path)
 
 
@@ -139,7 +139,7 @@ def test_bad_meanings_are_refused(root: Path, names: Any, options: dict[str, Any
 
 
 def test_large_label_maps_are_counted_whole(tmp_path: Path) -> None:
-    write_picture(tmp_path / "images" / "a.png", (1, 70_000))
+    write_image(tmp_path / "images" / "a.png", (1, 70_000))
     values = np.zeros((1, 70_000))
     values[0, 65_536:] = 1
     write_labels(tmp_path / "labels" / "a.png", values)

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.contract import write_labels, write_picture
+from tests.data.contract import write_image, write_labels
 from wordmask.data import reading
 from wordmask.errors import DataError
 from wordmask.images import load_image
 
-TURNED = 6  # EXIF: the picture lies on its right side
+TURNED = 6  # EXIF: the image lies on its right side
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -31,8 +31,8 @@ def grey_png(rows: list[bytes], width: int, bits: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
-def turned_picture(path: Path) -> Path:
-    """A picture stored 4 high and 6 wide, that viewers show 6 high and 4 wide."""
+def turned_image(path: Path) -> Path:
+    """An image stored 4 high and 6 wide, that viewers show 6 high and 4 wide."""
     exif = Image.Exif()
     exif[0x0112] = TURNED
     pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
@@ -118,14 +118,14 @@ def test_missing_files_and_folders_in_their_place_are_named(tmp_path: Path, read
 def test_folders(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "file").write_bytes(b"")
-    assert reading.require_folder(tmp_path / "b", "pictures") == tmp_path / "b"
-    assert reading.first_folder(tmp_path, ("a", "b"), "pictures") == tmp_path / "b"
-    with pytest.raises(DataError, match=r"no folder '.*x', expected a folder with pictures"):
-        reading.require_folder(tmp_path / "x", "pictures")
-    with pytest.raises(DataError, match=r"the file '.*file', expected a folder with pictures"):
-        reading.require_folder(tmp_path / "file", "pictures")
-    with pytest.raises(DataError, match=r"no folder '.*x' or 'y' beside it, expected a folder with pictures"):
-        reading.first_folder(tmp_path, ("x", "y"), "pictures")
+    assert reading.require_folder(tmp_path / "b", "images") == tmp_path / "b"
+    assert reading.first_folder(tmp_path, ("a", "b"), "images") == tmp_path / "b"
+    with pytest.raises(DataError, match=r"no folder '.*x', expected a folder with images"):
+        reading.require_folder(tmp_path / "x", "images")
+    with pytest.raises(DataError, match=r"the file '.*file', expected a folder with images"):
+        reading.require_folder(tmp_path / "file", "images")
+    with pytest.raises(DataError, match=r"no folder '.*x' or 'y' beside it, expected a folder with images"):
+        reading.first_folder(tmp_path, ("x", "y"), "images")
 
 
 def test_choices_and_indices() -> None:
@@ -138,12 +138,12 @@ def test_choices_and_indices() -> None:
             reading.require_index(outside, 3)
 
 
-# --- pictures ------------------------------------------------------------------------------------------------------
+# --- images ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])
-def test_size_and_picture_without_decoding(tmp_path: Path, ending: str) -> None:
-    path = write_picture(tmp_path / f"a.{ending}", (40, 60))
+def test_size_and_image_without_decoding(tmp_path: Path, ending: str) -> None:
+    path = write_image(tmp_path / f"a.{ending}", (40, 60))
     assert reading.read_size(path) == (40, 60)
     assert reading.read_image(path, (40, 60)) == path
     if ending == "jpg":
@@ -151,14 +151,14 @@ def test_size_and_picture_without_decoding(tmp_path: Path, ending: str) -> None:
         assert reading.read_size(path) == (40, 60)
 
 
-def test_a_picture_of_another_size_than_its_truth(tmp_path: Path) -> None:
-    path = write_picture(tmp_path / "a.png", (4, 6))
+def test_a_image_of_another_size_than_its_truth(tmp_path: Path) -> None:
+    path = write_image(tmp_path / "a.png", (4, 6))
     with pytest.raises(DataError, match=r"a\.png' with 4 x 6 pixels .* of the size of its truth, 6 x 4"):
         reading.read_image(path, (6, 4))
 
 
-def test_a_turned_picture_follows_its_truth(tmp_path: Path) -> None:
-    path = turned_picture(tmp_path / "turned.png")
+def test_a_turned_image_follows_its_truth(tmp_path: Path) -> None:
+    path = turned_image(tmp_path / "turned.png")
     assert reading.read_size(path) == load_image(path).size == (6, 4)
     assert reading.read_image(path, (6, 4)) == path  # drawn on what viewers show
     stored = load_image(reading.read_image(path, (4, 6)))  # drawn on the pixels as they are stored
@@ -167,10 +167,10 @@ def test_a_turned_picture_follows_its_truth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
-def test_what_is_no_picture(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_image(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.jpg"
     path.write_bytes(content)
-    with pytest.raises(DataError, match=r"bad\.jpg' with contents that are no picture, expected a picture: "):
+    with pytest.raises(DataError, match=r"bad\.jpg' with contents that are no image, expected an image: "):
         reading.read_size(path)
 
 
@@ -208,7 +208,7 @@ def test_a_palette_gives_its_indices(tmp_path: Path) -> None:
 
 def test_colours_and_other_sizes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.png' with colours \(RGB\), expected labels as one channel"):
-        reading.read_labels(write_picture(tmp_path / "a.png"), "labels")
+        reading.read_labels(write_image(tmp_path / "a.png"), "labels")
     path = write_labels(tmp_path / "b.png", np.zeros((2, 3)))
     with pytest.raises(DataError, match=r"b\.png' with 2 x 3 pixels .* expected labels of 3 x 2"):
         reading.read_labels(path, "labels", (3, 2))

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.contract import write_labels, write_picture
-from tests.data.test_hugging_face import Rows, label_map, picture
-from tests.data.test_plain import write_set, write_things
+from tests.data.contract import write_image, write_labels
+from tests.data.test_folder import write_set, write_things
+from tests.data.test_hugging_face import Rows, image, label_map
 from wordmask.contracts import Dataset
 from wordmask.data.problems import problems_of
 from wordmask.data.registry import NAMED_SETS, find_set, open_data, splits_of
@@ -25,7 +25,7 @@ IN_FOLDERS = [name for name, entry in NAMED_SETS.items() if entry.needs_folder]
 
 def write_csv(root: Path) -> Path:
     for key in ("a", "b", "c"):
-        write_picture(root / "photos" / f"{key}.png", (2, 3))
+        write_image(root / "photos" / f"{key}.png", (2, 3))
         (root / "masks").mkdir(exist_ok=True)
         Image.fromarray(np.full((2, 3), 255, np.uint8)).save(root / "masks" / f"{key}.png")
     lines = ["image,mask,phrase", *(f"photos/{key}.png,masks/{key}.png,cup {key}" for key in "abc")]
@@ -68,7 +68,7 @@ def test_generated_sets_need_no_folder() -> None:
 
 
 def test_a_folder_and_a_split_are_handed_on(tmp_path: Path) -> None:
-    write_picture(tmp_path / "images" / "training" / "a.jpg", (1, 2))
+    write_image(tmp_path / "images" / "training" / "a.jpg", (1, 2))
     write_labels(tmp_path / "annotations" / "training" / "a.png", [[1, 150]])
     dataset = open_data(tmp_path, dataset="ade20k-150", split="train")
     assert (dataset.name, dataset.split, len(dataset)) == ("ade20k-150", "train", 1)
@@ -137,7 +137,7 @@ def test_a_split_needs_splits(tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_left_out_and_listed(tmp_path: Path) -> None:
     folder = write_csv(tmp_path)
-    (folder / "masks" / "b.png").write_bytes(b"no picture")
+    (folder / "masks" / "b.png").write_bytes(b"no image")
     dataset = open_data(folder)
     assert keys_of(dataset) == ["photos/a.png", "photos/c.png"]
     (problem,) = problems_of(dataset)
@@ -146,7 +146,7 @@ def test_what_is_wrong_is_left_out_and_listed(tmp_path: Path) -> None:
 
 
 def test_data_of_no_known_shape(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="which is none of the shapes that are read, expected a CSV table"):
+    with pytest.raises(DataError, match="which has none of the layouts that are read, expected a CSV table"):
         open_data(tmp_path)
 
 
@@ -164,7 +164,7 @@ def test_a_set_of_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
     def load_dataset(name: str, config: str | None, *, split: str) -> Rows:
         asked.append((name, config, split))
         feature = type("ClassLabel", (), {"names": ["sky", "road"]})()
-        return Rows([{"pixel_values": picture(), "annotation": label_map()}], {"annotation": feature})
+        return Rows([{"pixel_values": image(), "annotation": label_map()}], {"annotation": feature})
 
     library.load_dataset = load_dataset  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", library)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from tests.data.contract import FolderContract, write_picture
+from tests.data.contract import FolderContract, write_image
 from wordmask.contracts import Dataset
 from wordmask.data.registry import open_data, splits_of
 from wordmask.data.sample import UNKNOWN
@@ -39,7 +39,7 @@ RECORDS: dict[str, Any] = {
 
 def write_weak(root: Path, records: dict[str, Any] = RECORDS) -> Path:
     for key in "abc":
-        write_picture(root / "images" / f"{key}.jpg", (4, 6))
+        write_image(root / "images" / f"{key}.jpg", (4, 6))
     (root / "weak.json").write_text(json.dumps(records))
     return root
 
@@ -50,7 +50,7 @@ def changed(**fields: Any) -> bytes:
 
 class TestWeakLabels(FolderContract):
     annotations = ("weak.json",)
-    pictures = "images/*.jpg"
+    images = "images/*.jpg"
     options: ClassVar[dict[str, Any]] = {"keys": ("b", "a"), "vocabulary": "voc20", "name": "mine"}
     malformed = (
         ("weak.json", None),

@@ -86,7 +86,7 @@ def test_bad_lines_of_a_table(tmp_path: Path) -> None:
         "line 11 of '.*pairs.csv' the file '.*large.png' with 60 x 60 pixels",
         "line 12 of '.*pairs.csv' a blank prompt",
         "line 13 of '.*pairs.csv' no file '.*none.png'",
-        "line 14 of '.*pairs.csv' the file '.*bad.png' with contents that are no picture",
+        "line 14 of '.*pairs.csv' the file '.*bad.png' with contents that are no image",
     ]
 
     with pytest.raises(DataError, match=r"data with 4 problems") as caught:

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from wordmask.cli.printed import escaped, escaped_json
-from wordmask.cli.sources import SUFFIXES, Source, StandardInput
+from wordmask.cli.sources import Source, StandardInput
 from wordmask.errors import OutputError, quote, sentence
 from wordmask.formats.coco import CocoAnnotations
 from wordmask.formats.folder import ResultFolder
+from wordmask.images import IMAGE_SUFFIXES
 from wordmask.results import Found, Instance, Segmentation
 
 DEFAULT_FOLDER = Path("segmented")
 OVERLAYS = (".png", ".jpg", ".jpeg", ".webp")
 """An output path that ends so is the file of one overlay."""
-_OTHER_PICTURES = (SUFFIXES | {".eps", ".heic", ".heif", ".ico", ".pdf", ".qoi", ".svg"}) - set(OVERLAYS)
+_OTHER_PICTURES = {*IMAGE_SUFFIXES, ".eps", ".heic", ".heif", ".ico", ".pdf", ".qoi", ".svg"} - set(OVERLAYS)
 
 
 @dataclass

@@ -13,9 +13,6 @@ from typing import TypeAlias
 from wordmask.cli.failures import complain
 from wordmask.errors import ImageError, PromptError, quote, sentence
 
-SUFFIXES = frozenset(".avif .bmp .gif .jfif .jp2 .jpeg .jpg .pgm .png .pnm .ppm .tga .tif .tiff .webp".split())
-"""What counts as a picture when a folder is given; a file that is named itself may have any suffix."""
-
 
 class StandardInput(io.BytesIO):
     """What came on standard input; the name makes messages call it that."""
@@ -41,7 +38,7 @@ def split_words(words: list[str], phrases: list[str]) -> tuple[list[str], list[s
         got = f"the picture {quote(pictures[0])} and no phrase"
         raise PromptError(sentence(got, "at least one phrase", 'name what to segment, such as "left eye"'))
     for phrase in phrases:
-        if Path(phrase).suffix.lower() in SUFFIXES and os.path.isfile(phrase):
+        if _is_image_file(Path(phrase)):
             got = f"the picture file {quote(phrase)} in a phrase's place"
             remedy = 'quote a glob ("*.jpg"), or put the phrases behind -p: wordmask segment *.jpg -p "left eye"'
             raise PromptError(sentence(got, "phrases after the first word", remedy))
@@ -98,12 +95,14 @@ def _standard_input() -> StandardInput:
 
 def _pictures_in(folder: Path) -> list[str]:
     try:
-        found = sorted(str(path) for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+        found = sorted(str(path) for path in folder.iterdir() if _is_image_file(path))
     except OSError as error:
         got = f"the folder {quote(folder)}, which cannot be listed ({error.strerror})"
         raise ImageError(sentence(got, "a folder that may be read", "change its permissions")) from error
     if not found:
-        expected = f"at least one picture in it ({', '.join(sorted(SUFFIXES))})"
+        from wordmask.images import IMAGE_SUFFIXES
+
+        expected = f"at least one picture in it ({', '.join(sorted(IMAGE_SUFFIXES))})"
         raise ImageError(sentence(f"the folder {quote(folder)}", expected, "give another folder or a file"))
     return found
 
@@ -114,3 +113,10 @@ def _matches(pattern: str) -> list[str]:
         got = f"the pattern {quote(pattern)}, which matches no file here"
         raise ImageError(sentence(got, "at least one match", "check the folder and the spelling"))
     return found
+
+
+def _is_image_file(path: Path) -> bool:
+    """Whether a file in a folder counts as an image; a file that is named itself may have any suffix."""
+    from wordmask.images import IMAGE_SUFFIXES
+
+    return path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()

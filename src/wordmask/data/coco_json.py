@@ -1,4 +1,4 @@
-"""Any data set in COCO's instance format: one JSON file and a folder of pictures.
+"""Any data set in COCO's instance format: one JSON file and a folder of images.
 
     instances.json      {"images":      [{"id": 1, "file_name": "a.jpg", "height": 480, "width": 640}],
                          "categories":  [{"id": 3, "name": "car"}],
@@ -7,8 +7,8 @@
       a.jpg
 
 A segmentation is a list of polygons (`[[x0, y0, x1, y1, …], …]`), or run lengths, compressed (a text) or not (a list).
-Format: https://cocodataset.org/#format-data. COCO itself (118,287 + 5,000 pictures in its 2017 training and validation
-parts, 80 things; annotations CC BY 4.0, pictures under their Flickr terms) is had from https://cocodataset.org/#download
+Format: https://cocodataset.org/#format-data. COCO itself (118,287 + 5,000 images in its 2017 training and validation
+parts, 80 things; annotations CC BY 4.0, images under their Flickr terms) is had from https://cocodataset.org/#download
 as `annotations/instances_val2017.json` and `val2017/`. Licence and size of other sets are their own.
 """
 
@@ -60,8 +60,8 @@ class CocoJson:
     Args:
         annotations: The JSON file.
         images: Folder that the file names in it start from.
-        exhaustive: Whether every thing of every category is annotated in every picture, so that the other names are
-            known to be absent; None: as the file says, by a field `"exhaustive": true` of its own or of a picture.
+        exhaustive: Whether every thing of every category is annotated in every image, so that the other names are
+            known to be absent; None: as the file says, by a field `"exhaustive": true` of its own or of an image.
         crowds: Whether a crowd counts as a part of its name's mask instead.
         keys: File names without folder and ending, to choose and order the samples; None means all, in the file's
             order.
@@ -86,7 +86,7 @@ class CocoJson:
     ) -> None:
         self.name, self.split, self.crowds = name, split, crowds
         self._path = require_file(annotations, _WHAT)
-        self._folder = require_folder(images, f"the pictures of {name}")
+        self._folder = require_folder(images, f"the images of {name}")
         content = read_json(self._path, _WHAT, dict)
         self.problems: tuple[str, ...] = ()
         if skip_bad:
@@ -123,12 +123,12 @@ class CocoJson:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: if the picture is missing or of another size than the file says, or a segmentation is malformed.
+            DataError: if the image is missing or of another size than the file says, or a segmentation is malformed.
         """
         key, record = self._images[require_index(index, len(self))]
         path = self._folder / record["file_name"]
         size = self._size(record, path)
-        picture = read_image(path, size, f"a picture of {self.name}")
+        image = read_image(path, size, f"an image of {self.name}")
         found = self._instances(record["id"], size)
         counted = {name: [one for one in found[name] if self.crowds or not one.crowd] for name in self.names}
         masks = {name: union([_mask(one) for one in ones]) for name, ones in counted.items() if ones}
@@ -140,7 +140,7 @@ class CocoJson:
         present = {name for name in self.names if found[name]}
         known = self.exhaustive or (self._said is None and record.get("exhaustive") is True)
         absent = tuple(name for name in self.names if name not in present) if known else ()
-        return Sample(key, picture, size, queries, absent, self._ignored(found, size))
+        return Sample(key, image, size, queries, absent, self._ignored(found, size))
 
     # --- the file --------------------------------------------------------------------------------------------------
 
@@ -176,11 +176,11 @@ class CocoJson:
                 things[image].append(record)
         return things
 
-    # --- one picture -----------------------------------------------------------------------------------------------
+    # --- one image -----------------------------------------------------------------------------------------------
 
     def _size(self, record: dict[str, Any], path: Path) -> tuple[int, int]:
         if "height" not in record or "width" not in record:
-            return read_size(path, f"a picture of {self.name}")
+            return read_size(path, f"an image of {self.name}")
         of = f"image {record['id']}"
         height, width = (require_field(record, side, int, self._path, _WHAT, of=of) for side in ("height", "width"))
         return height, width
@@ -259,7 +259,7 @@ def decode_segmentation(code: Any, size: tuple[int, int], path: str | os.PathLik
 
     Args:
         code: A list of polygons, or an object with `size` and `counts`.
-        size: `(H, W)` of the picture.
+        size: `(H, W)` of the image.
         path: The file that it comes from, for messages.
         of: What it belongs to, such as "annotation 3".
 

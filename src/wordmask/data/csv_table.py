@@ -1,12 +1,12 @@
-"""Your own pictures as a table: one line says which mask a phrase has in a picture.
+"""Your own images as a table: one line says which mask a phrase has in an image.
 
     pairs.csv           image,mask,phrase
                         photos/a.jpg,masks/a-cup.png,the red cup
                         photos/a.jpg,masks/a-handle.png,handle
                         photos/a.jpg,,a spoon
 
-Paths start from the table's folder. A mask is a picture in black and white, white where the thing is, of the size of
-its photograph. Lines with the same image and phrase add up. A line without a mask says that nothing in the picture is
+Paths start from the table's folder. A mask is an image in black and white, white where the thing is, of the size of
+its photograph. Lines with the same image and phrase add up. A line without a mask says that nothing in the image is
 called so. Text is UTF-8; further columns are not read. Licence, size and origin are those of your own data.
 """
 
@@ -67,11 +67,11 @@ class CsvRow:
 
 
 class CsvTable:
-    """A table of picture, mask and phrase; one sample for every picture, in the order of their first lines.
+    """A table of image, mask and phrase; one sample for every image, in the order of their first lines.
 
     Args:
         table: The CSV file.
-        keys: Pictures, as the table writes them or without folder and ending, to choose and order the samples; None
+        keys: Images, as the table writes them or without folder and ending, to choose and order the samples; None
             means all, in the order of their first lines.
         skip_bad: Whether every line and mask is read now, and lines in which something is wrong are left out and
             listed in `problems`.
@@ -101,10 +101,10 @@ class CsvTable:
             self._leave_out()
         if not self.rows:
             raise malformed(self.path, _WHAT, "no line that is left", "add a line for every mask")
-        pictures: dict[str, list[CsvRow]] = {}
+        images: dict[str, list[CsvRow]] = {}
         for row in self.rows:
-            pictures.setdefault(row.image, []).append(row)
-        self._pictures = tuple(pictures.items())
+            images.setdefault(row.image, []).append(row)
+        self._images = tuple(images.items())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -115,7 +115,7 @@ class CsvTable:
         return fingerprint(files, name=self.name, split=self.split, lines=lines)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
         """Return a sample.
@@ -124,7 +124,7 @@ class CsvTable:
             IndexError: outside 0 to `len - 1`.
             DataError: if a file of one of its lines is missing or malformed, or a phrase is blank; the line is named.
         """
-        image, rows = self._pictures[require_index(index, len(self))]
+        image, rows = self._images[require_index(index, len(self))]
         size = self._size(rows[0])
         found: dict[str, list[PackedMask]] = {}
         absent: dict[str, None] = {}
@@ -145,7 +145,7 @@ class CsvTable:
 
         Args:
             row: The line.
-            size: `(H, W)` of the picture, if it is known already.
+            size: `(H, W)` of the image, if it is known already.
 
         Raises:
             DataError: If something about the line is wrong; the message names it.
@@ -160,7 +160,7 @@ class CsvTable:
             mask = read_mask(path, "a mask in black and white", _REMEDY)
             if mask.shape != size:
                 problem = f"{mask.shape[0]} x {mask.shape[1]} pixels (height x width)"
-                raise malformed(path, f"a mask of its picture's size, {size[0]} x {size[1]}", problem, _REMEDY)
+                raise malformed(path, f"a mask of its image's size, {size[0]} x {size[1]}", problem, _REMEDY)
             if not mask.any():
                 raise malformed(path, "a mask with a white pixel", "nothing in it", "leave the column mask empty")
         except WordmaskError as error:
@@ -210,7 +210,7 @@ def _rows(path: Path) -> list[CsvRow]:
 
 
 def _chosen(rows: list[CsvRow], keys: tuple[str, ...] | None, path: Path) -> tuple[CsvRow, ...]:
-    """Return the lines of the pictures asked for, in the order of the keys."""
+    """Return the lines of the images asked for, in the order of the keys."""
     if keys is None:
         return tuple(rows)
     by_key: dict[str, list[CsvRow]] = {}

@@ -47,6 +47,7 @@ _EXHAUSTIVE = "exhaustive"
 _CLASSES = "the names of label values, such as {'1': 'skin'}"
 _SPLITS = "splits: a list of image names under each split's name"
 _LARGEST = 65535
+_SHAPES = "a CSV table, a COCO JSON file, or a folder with images, labels and classes.json"
 
 
 def open_files(
@@ -72,6 +73,8 @@ def open_files(
         DataError: If files are missing or malformed, or nothing is left.
     """
     given = Path(path)
+    if not given.exists():
+        raise DataError(sentence(f"no folder or file {show(given)}", _SHAPES, "correct the path"))
     file = given if given.is_file() else _file_in(given)
     if file is not None and file.name == WEAK_FILE:
         return _weak_labels(file, given, images, split)
@@ -83,9 +86,8 @@ def open_files(
         return _coco(file, images, part, keys, exhaustive=exhaustive)
     if (given / "images").is_dir() and ((given / "labels").is_dir() or keys is not None):
         return _label_maps(given, part, keys, exhaustive=exhaustive)
-    got = f"{show(given)}, which is none of the shapes that are read" if given.exists() else f"no {show(given)}"
-    expected = "a CSV table, a COCO JSON file, or a folder with images, labels and classes.json"
-    raise DataError(sentence(got, expected, "see docs/data.md for the shapes"))
+    got = f"{show(given)}, which has none of the layouts that are read"
+    raise DataError(sentence(got, _SHAPES, "see docs/data.md for the layouts"))
 
 
 def read_splits(path: str | os.PathLike[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face `datasets` library: pictures in one column, label maps in another.
+"""A data set of the Hugging Face `datasets` library: images in one column, label maps in another.
 
     HuggingFace("owner/streets", ["sky", "road", "car"], split="validation", image="pixels", label="annotation")
 
@@ -34,7 +34,7 @@ LABEL_COLUMNS = ("label", "annotation", "mask", "semantic_mask", "segmentation_m
 
 
 class HuggingFace:
-    """Rows with a picture and a label map; one query for every name that is in the picture.
+    """Rows with an image and a label map; one query for every name that is in the image.
 
     Args:
         dataset: A `datasets.Dataset` (anything with a length and rows that are dictionaries), or its name on the hub,
@@ -45,7 +45,7 @@ class HuggingFace:
         key: Column that names the rows; None: their numbers.
         ignore: Value (or values) of pixels that count neither for nor against an answer.
         other: Values of pixels known to be none of the names.
-        exhaustive: Whether names that do not occur in a picture are known to be absent.
+        exhaustive: Whether names that do not occur in an image are known to be absent.
         split: Which part to open of a set that is given by name; otherwise what reports call it.
         config: The set's configuration, if it has several.
 
@@ -110,25 +110,25 @@ class HuggingFace:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: if the picture or the label map is damaged, or they differ in size.
+            DataError: if the image or the label map is damaged, or they differ in size.
         """
         row = self._rows[require_index(index, len(self))]
         where = f"row {index} of {self.name}"
         try:
-            picture = load_image(_decoded(row[self._image]))
+            image = load_image(_decoded(row[self._image]))
         except ImageError as error:
-            got = f"no readable picture in {where} ({quote(error, limit=200)})"
+            got = f"no readable image in {where} ({quote(error, limit=200)})"
             raise DataError(
-                sentence(got, f"a picture in the column {self._image!r}", "prepare the set again")
+                sentence(got, f"an image in the column {self._image!r}", "prepare the set again")
             ) from error
         values = _label_values(row[self._label], where)
         positions = self._meanings.read(values, where, "a label map")
-        if positions.shape != picture.size:
+        if positions.shape != image.size:
             got = f"a label map of {positions.shape[0]} x {positions.shape[1]} in {where}"
-            expected = f"its picture's {picture.size[0]} x {picture.size[1]} (height x width)"
+            expected = f"its image's {image.size[0]} x {image.size[1]} (height x width)"
             raise DataError(sentence(got, expected, "prepare the set again"))
         key = str(index) if self._key is None else str(row[self._key])
-        return semantic_sample(key, picture, positions, self.names, exhaustive=self.exhaustive)
+        return semantic_sample(key, image, positions, self.names, exhaustive=self.exhaustive)
 
 
 # --- the library ---------------------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def _class_names(rows: Any, label: str, name: str) -> Sequence[str]:
 
 
 def _decoded(value: Any) -> Any:
-    """Return what a column of pictures holds; undecoded ones are dictionaries of bytes and a path."""
+    """Return what a column of images holds; undecoded ones are dictionaries of bytes and a path."""
     if not isinstance(value, Mapping):
         return value
     content = value.get("bytes")
@@ -204,7 +204,7 @@ def _label_values(value: Any, where: str) -> NDArray[np.int32]:
     except (OSError, ValueError, SyntaxError, TypeError) as error:
         got = f"no readable label map in {where}"
         raise DataError(
-            sentence(got, "a picture of one channel, or rows of numbers", "prepare the set again")
+            sentence(got, "an image of one channel, or rows of numbers", "prepare the set again")
         ) from error
     if values.ndim != 2 or values.dtype.kind not in "uib" or not values.size:
         got = f"a label map of shape {values.shape} and type {values.dtype} in {where}"

@@ -1,10 +1,10 @@
-"""Any folder of pictures with a label map each: the shape most segmentation sets come in.
+"""Any folder of images with a label map each: the shape most segmentation sets come in.
 
     images/             labels/
       kitchen.jpg         kitchen.png     one channel of 8 or 16 bits, or a palette: the value of a pixel is its name
       street.jpeg         street.png
 
-A picture and its label map share their name up to the ending. Licence, size and origin are those of your own data.
+An image and its label map share their name up to the ending. Licence, size and origin are those of your own data.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from wordmask.data.reading import (
 )
 from wordmask.data.sample import UNKNOWN, Query, Sample
 from wordmask.errors import DataError, quote, sentence
+from wordmask.images import IMAGE_SUFFIXES
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
 
@@ -44,7 +45,6 @@ __all__ = ["IGNORED", "LabelMaps", "LabelMeanings", "semantic_sample"]
 IGNORED = -2
 """Position of a pixel that counts neither for nor against an answer."""
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 MAPS = (".png", ".tif", ".tiff")
 _INVALID = -3
 _LARGEST = 65535  # of 16 bits
@@ -123,24 +123,24 @@ class LabelMeanings:
 
 
 class LabelMaps:
-    """Pictures with a label map each; one query for every name that is in the picture.
+    """Images with a label map each; one query for every name that is in the image.
 
     Args:
-        images: Folder of the pictures.
+        images: Folder of the images.
         labels: Folder of the label maps.
         names: Value -> name, or the names of the values from 0 on. A name may have several values.
         ignore: Value (or values) of pixels that count neither for nor against an answer.
         other: Values of pixels known to be none of the names.
         exhaustive: Whether every thing that has a name is labelled wherever it occurs: the other names are then known
-            to be absent from a picture.
+            to be absent from an image.
         keys: File names without ending, to choose and order the samples; None means all, sorted.
-        skip_bad: Whether a picture without a label map, or the reverse, is left out and listed in `problems`.
+        skip_bad: Whether an image without a label map, or the reverse, is left out and listed in `problems`.
         read: How a label map is read: a function `(path, what it ought to hold) -> int32 (H, W)`.
         endings: Endings that a label map may have.
         name, split: What reports call the set.
 
     Raises:
-        DataError: If a folder is missing, a picture has no label map or a label map no picture.
+        DataError: If a folder is missing, an image has no label map or a label map no image.
     """
 
     def __init__(
@@ -191,23 +191,23 @@ class LabelMaps:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: if the picture or its label map is missing or malformed, or they differ in size.
+            DataError: if the image or its label map is missing or malformed, or they differ in size.
         """
-        key, image, labels = self._files[require_index(index, len(self))]
+        key, path, labels = self._files[require_index(index, len(self))]
         positions = self._meanings.read(self._read(labels, self._what), labels, self._what)
         size = (positions.shape[0], positions.shape[1])
-        picture = read_image(image, size, f"a picture of {self.name}")
-        return semantic_sample(key, picture, positions, self.names, exhaustive=self.exhaustive)
+        image = read_image(path, size, f"an image of {self.name}")
+        return semantic_sample(key, image, positions, self.names, exhaustive=self.exhaustive)
 
 
 def semantic_sample(
     key: str, image: ImageInput, positions: NDArray[np.int32], names: Sequence[str], *, exhaustive: bool
 ) -> Sample:
-    """Return the sample of a picture whose pixels have one name each.
+    """Return the sample of an image whose pixels have one name each.
 
     Args:
         key: Its name.
-        image: The picture.
+        image: The image.
         positions: int32 `(H, W)`, positions among the names, `UNKNOWN` or `IGNORED`.
         names: The vocabulary.
         exhaustive: Whether names that do not occur are known to be absent.
@@ -256,30 +256,30 @@ def _ranges(values: list[int]) -> list[str]:
 def _pairs(
     images: Path, labels: Path, endings: tuple[str, ...], keys: tuple[str, ...] | None, name: str, *, skip_bad: bool
 ) -> tuple[tuple[tuple[str, Path, Path], ...], tuple[str, ...]]:
-    """Return key, picture and label map of every sample, and sentences about files without a partner."""
-    pictures = _by_stem(images, PICTURES, f"the pictures of {name}")
-    maps = _by_stem(labels, endings, f"the label maps of {name}")
-    chosen = tuple(sorted(pictures.keys() | maps.keys())) if keys is None else keys
-    problems = _alone(pictures, maps) if skip_bad else ()
+    """Return key, image and label map of every sample, and sentences about files without a partner."""
+    image_files = _by_stem(images, IMAGE_SUFFIXES, f"the images of {name}")
+    label_files = _by_stem(labels, endings, f"the label maps of {name}")
+    chosen = tuple(sorted(image_files.keys() | label_files.keys())) if keys is None else keys
+    problems = _alone(image_files, label_files) if skip_bad else ()
     if skip_bad:
-        chosen = tuple(key for key in chosen if key in pictures and key in maps)
+        chosen = tuple(key for key in chosen if key in image_files and key in label_files)
     if problems and not chosen:
         require_sound(problems)
     for key in chosen:
-        _require(key, maps, labels, "the label map of this picture", endings)
-        _require(key, pictures, images, "the picture of this label map", PICTURES)
+        _require(key, label_files, labels, "the label map of this image", endings)
+        _require(key, image_files, images, "the image of this label map", IMAGE_SUFFIXES)
     if not chosen:
-        got = f"no pictures in {show(images)}"
-        raise DataError(sentence(got, f"the pictures of {name}", "give the folder that holds them"))
-    return tuple((key, pictures[key], maps[key]) for key in chosen), problems
+        got = f"no images in {show(images)}"
+        raise DataError(sentence(got, f"the images of {name}", "give the folder that holds them"))
+    return tuple((key, image_files[key], label_files[key]) for key in chosen), problems
 
 
-def _alone(pictures: Mapping[str, Path], maps: Mapping[str, Path]) -> tuple[str, ...]:
+def _alone(images: Mapping[str, Path], maps: Mapping[str, Path]) -> tuple[str, ...]:
     """Return a sentence about every file without a partner."""
     return tuple(
-        str(malformed(path, "a picture and its label map", "no partner", "add it, or take this file away"))
-        for stem, path in sorted({**pictures, **maps}.items())
-        if stem not in pictures or stem not in maps
+        str(malformed(path, "an image and its label map", "no partner", "add it, or take this file away"))
+        for stem, path in sorted({**images, **maps}.items())
+        if stem not in images or stem not in maps
     )
 
 

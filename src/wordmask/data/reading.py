@@ -202,29 +202,29 @@ def _kind(kind: type) -> str:
     return words.get(kind, "nothing" if kind is type(None) else "true or false" if kind is bool else kind.__name__)
 
 
-# --- pictures ------------------------------------------------------------------------------------------------------
+# --- images ------------------------------------------------------------------------------------------------------
 
 
-def read_size(path: str | os.PathLike[str], what: str = "a picture", remedy: str = REMEDY) -> tuple[int, int]:
-    """Return `(H, W)` of a picture, upright as `load_image` reads it, from its header alone.
+def read_size(path: str | os.PathLike[str], what: str = "an image", remedy: str = REMEDY) -> tuple[int, int]:
+    """Return `(H, W)` of an image, upright as `load_image` reads it, from its header alone.
 
     Raises:
-        DataError: If the file is missing or is no picture.
+        DataError: If the file is missing or is no image.
     """
     (height, width), orientation = _header(path, what, remedy)
     return (width, height) if orientation >= 5 else (height, width)
 
 
 def read_image(
-    path: str | os.PathLike[str], size: tuple[int, int], what: str = "a picture", remedy: str = REMEDY
+    path: str | os.PathLike[str], size: tuple[int, int], what: str = "an image", remedy: str = REMEDY
 ) -> Path | RgbImage:
-    """Return a picture whose truth has the given `(H, W)`: nearly always the path itself, its header checked only.
+    """Return an image whose truth has the given `(H, W)`: nearly always the path itself, its header checked only.
 
-    Annotations are drawn on the pixels as they are stored, but `load_image` turns a picture as its EXIF orientation
+    Annotations are drawn on the pixels as they are stored, but `load_image` turns an image as its EXIF orientation
     says. One of the few that would turn is therefore decoded here, unturned, unless the truth has its turned size.
 
     Raises:
-        DataError: If the file is missing, is no picture, or is of another size than its truth.
+        DataError: If the file is missing, is no image, or is of another size than its truth.
     """
     stored, orientation = _header(path, what, remedy)
     upright = (stored[1], stored[0]) if orientation >= 5 else stored
@@ -243,20 +243,20 @@ def read_image(
 
 
 def _header(path: str | os.PathLike[str], what: str, remedy: str) -> tuple[tuple[int, int], int]:
-    """Return `(H, W)` as stored and the EXIF orientation, 1 to 8 (from 5 on the picture lies on its side)."""
+    """Return `(H, W)` as stored and the EXIF orientation, 1 to 8 (from 5 on the image lies on its side)."""
     file = require_file(path, what, remedy)
     try:
         with Image.open(file) as image:
             width, height = image.size
             orientation = _orientation(image)
     except _DAMAGE as error:
-        raise malformed(file, what, "contents that are no picture", remedy) from error
+        raise malformed(file, what, "contents that are no image", remedy) from error
     return (height, width), orientation
 
 
 def _orientation(image: Image.Image) -> int:
     if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode the whole picture to look for one behind the pixels
+        return 1  # Pillow would decode the whole image to look for one behind the pixels
     try:
         value = image.getexif().get(_ORIENTATION, 1)
     except _DAMAGE:  # a damaged EXIF block turns nothing

@@ -22,9 +22,9 @@ UNSEEN = {f"unseen{number}": number for number in (10, 4, 2, 6, 8)}
 
 
 def open_plain(folder: Path | None, split: str, seed: int) -> Dataset:
-    from wordmask.data.plain import plain
+    from wordmask.data.folder import open_files
 
-    return plain(_given(folder), split)
+    return open_files(_given(folder), split)
 
 
 def open_shapes(folder: Path | None, split: str, seed: int) -> Dataset:

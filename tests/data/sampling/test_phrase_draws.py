@@ -30,7 +30,7 @@ def box(top: int, left: int, height: int, width: int) -> np.ndarray:
 
 
 class Pets:
-    """Four pictures: two say what is absent (one by a query without a mask), two do not."""
+    """Four images: two say what is absent (one by a query without a mask), two do not."""
 
     name, split, names, fingerprint, exhaustive = "pets", "all", (), "abc", False
     content: tuple[tuple[dict[str, np.ndarray], tuple[str, ...]], ...] = (
@@ -67,13 +67,13 @@ def test_every_query_with_a_mask_is_a_task() -> None:
     assert (dataset.name, dataset.split, len(dataset)) == ("pets", "all", 8)
 
 
-def test_pictures_are_read_when_they_are_drawn_and_only_then() -> None:
+def test_images_are_read_when_they_are_drawn_and_only_then() -> None:
     pets = Pets()
     dataset = PhraseDraws(SamplePhrases(pets), size=16)
     assert pets.read == [0, 1, 2, 3]  # their words
     dataset.draw(2, epoch=0)
     assert pets.read[4] == 1
-    assert len(pets.read) <= 6  # the picture, and that of the example
+    assert len(pets.read) <= 6  # the image, and that of the example
 
 
 def test_what_was_listed_while_it_was_read_is_not_read_again() -> None:
@@ -90,7 +90,7 @@ def test_what_was_listed_while_it_was_read_is_not_read_again() -> None:
 
 def test_a_positive_is_the_querys_mask() -> None:
     dataset = draws(crop=False, negatives=0.0, size=40)
-    draw = dataset.draw(3, epoch=0)  # the cat of picture 2
+    draw = dataset.draw(3, epoch=0)  # the cat of image 2
     expected = Pets.content[2][0]["cat"][np.arange(40) * 20 // 40]
     np.testing.assert_array_equal(draw.mask, expected)
     assert draw.known.all()
@@ -102,11 +102,11 @@ def test_a_positive_is_the_querys_mask() -> None:
     [
         (0, {"bird", "poodle"}),  # stated by name
         (2, {"fish"}),  # stated by a query without a mask
-        (3, {"dog"}),  # nothing is stated: what other pictures show and this one does not
+        (3, {"dog"}),  # nothing is stated: what other images show and this one does not
         (5, set()),  # it shows everything there is
     ],
 )
-def test_negatives_are_phrases_that_the_picture_does_not_show(index: int, expected: set[str]) -> None:
+def test_negatives_are_phrases_that_the_image_does_not_show(index: int, expected: set[str]) -> None:
     dataset = draws(negatives=1.0)
     drawn = [dataset.draw(index, epoch=epoch) for epoch in range(30)]
     assert {draw.phrase for draw in drawn if draw.negative} == expected
@@ -116,7 +116,7 @@ def test_negatives_are_phrases_that_the_picture_does_not_show(index: int, expect
 
 def test_the_example_of_a_negative_is_one_of_its_phrase_if_there_is_any() -> None:
     dataset = draws(negatives=1.0, crop=False)
-    supports = [dataset.draw(3, epoch=epoch).support for epoch in range(12)]  # "dog", which three pictures show
+    supports = [dataset.draw(3, epoch=epoch).support for epoch in range(12)]  # "dog", which three images show
     dogs = {pack(draws(negatives=0.0, crop=False).draw(index, epoch=0).mask).area for index in (0, 2, 5)}
     assert {pack(support.mask).area for support in supports if support is not None} == dogs
     bird = dataset.draw(0, epoch=0)
@@ -172,7 +172,7 @@ def assert_same_draw(one: Any, other: Any) -> None:
 
 
 def test_examples_come_again_with_fixed_views() -> None:
-    """Three dogs of two views each: six examples at most, and each looks as its own picture does."""
+    """Three dogs of two views each: six examples at most, and each looks as its own image does."""
     dataset = draws(negatives=0.0)
     supports = [dataset.draw(0, epoch=epoch, variants=2).support for epoch in range(60)]
     seen = {support.image.tobytes() for support in supports if support is not None and support.valid}

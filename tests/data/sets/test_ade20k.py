@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.data.contract import FolderContract, write_labels, write_picture
+from tests.data.contract import FolderContract, write_image, write_labels
 from wordmask.contracts import Dataset
 from wordmask.data.sets.ade20k import NAMES_150, ade20k_150, ade20k_847
 from wordmask.errors import DataError
@@ -18,14 +18,14 @@ FULL = [f"name {number}" for number in range(847)]
 
 def write_benchmark(root: Path) -> Path:
     for part in ("training", "validation"):
-        write_picture(root / "images" / part / f"{NAME}.jpg", (1, 4))
+        write_image(root / "images" / part / f"{NAME}.jpg", (1, 4))
         write_labels(root / "annotations" / part / f"{NAME}.png", [[0, 1, 1, 150]])
     return root
 
 
 def write_full(root: Path) -> Path:
     for part in ("training", "validation"):
-        write_picture(root / "images_detectron2" / part / f"{NAME}.jpg", (1, 4))
+        write_image(root / "images_detectron2" / part / f"{NAME}.jpg", (1, 4))
         write_labels(root / "annotations_detectron2" / part / f"{NAME}.tif", [[0, 255, 846, 65535]], bits=16)
     (root / "names847.txt").write_text("\n".join(FULL))
     return root
@@ -33,12 +33,12 @@ def write_full(root: Path) -> Path:
 
 class TestAde20k150(FolderContract):
     annotations = (f"annotations/validation/{NAME}.png",)
-    pictures = "images/*/*.jpg"
+    images = "images/*/*.jpg"
     options: ClassVar[dict[str, Any]] = {"split": "train"}
     malformed = (
         (f"images/validation/{NAME}.jpg", None),
         (f"annotations/validation/{NAME}.png", None),
-        (f"annotations/validation/{NAME}.png", b"no picture"),
+        (f"annotations/validation/{NAME}.png", b"no image"),
     )
 
     @pytest.fixture
@@ -51,14 +51,14 @@ class TestAde20k150(FolderContract):
 
 class TestAde20k847(FolderContract):
     annotations = (f"annotations_detectron2/validation/{NAME}.tif",)
-    pictures = "images_detectron2/*/*.jpg"
+    images = "images_detectron2/*/*.jpg"
     options: ClassVar[dict[str, Any]] = {"split": "train"}
     malformed = (
         ("names847.txt", None),
         ("names847.txt", b"wall\nfloor\n"),
         ("names847.txt", "\n".join(["twice", *FULL[1:-1], "twice"]).encode()),
         (f"annotations_detectron2/validation/{NAME}.tif", None),
-        (f"annotations_detectron2/validation/{NAME}.tif", b"no picture"),
+        (f"annotations_detectron2/validation/{NAME}.tif", b"no image"),
     )
 
     @pytest.fixture

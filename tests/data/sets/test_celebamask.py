@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data.contract import FolderContract, write_picture
+from tests.data.contract import FolderContract, write_image
 from wordmask.contracts import Dataset
 from wordmask.data.sets.celebamask import PARTS, CelebAMask
 from wordmask.errors import DataError
@@ -31,7 +31,7 @@ def write_part(
 
 def write_faces(root: Path) -> Path:
     for number in (0, 1, 2, 3, 2000):
-        write_picture(root / "CelebA-HQ-img" / f"{number}.jpg", (8, 8), seed=number)
+        write_image(root / "CelebA-HQ-img" / f"{number}.jpg", (8, 8), seed=number)
         write_part(root, number, "skin", slice(0, 4), slice(0, 3))
     write_part(root, 3, "l_eye", slice(1, 2), slice(2, 3))
     write_part(root, 3, "r_eye", slice(1, 2), slice(0, 1))
@@ -43,14 +43,14 @@ def write_faces(root: Path) -> Path:
 
 class TestCelebAMask(FolderContract):
     annotations = ("CelebAMask-HQ-mask-anno/0/00003_skin.png", "CelebAMask-HQ-mask-anno/0/00003_r_eye.png")
-    pictures = "CelebA-HQ-img/*.jpg"
+    images = "CelebA-HQ-img/*.jpg"
     options: ClassVar[dict[str, Any]] = {"split": "val", "eyes": True}
     malformed = (
         ("CelebA-HQ-to-CelebA-mapping.txt", None),
         ("CelebA-HQ-to-CelebA-mapping.txt", b"head\n1 2\n"),
         ("CelebA-HQ-to-CelebA-mapping.txt", b"head\n1 2 x.jpg\n"),
         ("CelebA-HQ-img/3.jpg", None),
-        ("CelebAMask-HQ-mask-anno/0/00003_hair.png", b"no picture"),
+        ("CelebAMask-HQ-mask-anno/0/00003_hair.png", b"no image"),
     )
 
     @pytest.fixture
@@ -83,7 +83,7 @@ def test_later_parts_lie_over_earlier_ones(root: Path) -> None:
     sample = CelebAMask(root)[0]
     assert sample.labels is not None
     names = [*PARTS.values(), "-"]
-    # 4 x 4 masks on a picture of 8 x 8: each pixel becomes 2 x 2; the hair under the hat is gone
+    # 4 x 4 masks on an image of 8 x 8: each pixel becomes 2 x 2; the hair under the hat is gone
     assert [[names[value] for value in row] for row in sample.labels[::2, ::2]] == [
         ["hat", "hat", "hat", "hat"],
         ["right eye", "skin", "left eye", "-"],
@@ -125,8 +125,8 @@ def test_masks_that_do_not_fit_are_named(root: Path) -> None:
     write_part(root, 3, "nose", slice(0, 1), slice(0, 1), size=(2, 2))
     with pytest.raises(DataError, match=r"00003_nose\.png' with 2 x 2 pixels"):
         CelebAMask(root)[0]
-    write_picture(root / "CelebA-HQ-img" / "1.jpg", (9, 8))
-    with pytest.raises(DataError, match=r"00001_skin\.png' with 4 x 4 pixels .* picture's 9 x 8"):
+    write_image(root / "CelebA-HQ-img" / "1.jpg", (9, 8))
+    with pytest.raises(DataError, match=r"00001_skin\.png' with 4 x 4 pixels .* image's 9 x 8"):
         CelebAMask(root, "val")[0]
 
 

@@ -18,23 +18,23 @@ from wordmask.errors import DataError
 from wordmask.prompts import MixedPrompt
 
 
-def picture_name(number: int) -> str:
+def image_name(number: int) -> str:
     return f"val2014/COCO_val2014_{number:012d}.jpg"
 
 
 ROWS = (10, 11)
-PICTURES = {label: [picture_name(100 * label + rows) for rows in ROWS] for label in COCO_20I[0]}
-EPISODE = draw_episodes(PICTURES, COCO_20I[0], count=20, seed=5)[3]
+IMAGES = {label: [image_name(100 * label + rows) for rows in ROWS] for label in COCO_20I[0]}
+EPISODE = draw_episodes(IMAGES, COCO_20I[0], count=20, seed=5)[3]
 
 
 def write_coco(folder: Path) -> Path:
-    """Write two pictures for each class of fold 0, each with the class in its upper rows: 10 and 11 of 16."""
+    """Write two images for each class of fold 0, each with the class in its upper rows: 10 and 11 of 16."""
     root = folder / "COCO2014"
     for name in ("val2014", "annotations/val2014", "splits/val"):
         (root / name).mkdir(parents=True)
-    lists = {label: PICTURES.get(label, []) for label in range(80)}
+    lists = {label: IMAGES.get(label, []) for label in range(80)}
     for label in COCO_20I[0]:
-        for rows, name in zip(ROWS, PICTURES[label], strict=True):
+        for rows, name in zip(ROWS, IMAGES[label], strict=True):
             values = np.zeros((16, 20), dtype=np.uint8)
             values[:rows] = label + 1
             values[-1] = (label + 2) % 80 + 1  # another class
@@ -46,17 +46,17 @@ def write_coco(folder: Path) -> Path:
 
 class TestCoco20i(FolderContract):
     annotations = (f"annotations/{EPISODE.query[:-4]}.png", f"annotations/{EPISODE.support[:-4]}.png")
-    pictures = "val2014/*.jpg"
+    images = "val2014/*.jpg"
     options: ClassVar[dict[str, Any]] = {"seed": 1, "count": 19, "prompts": "text", "weight": 0.2, "template": "a {}"}
     malformed = (
         ("splits/val/fold0.pkl", None),
         ("splits/val/fold0.pkl", b"no pickle"),
-        ("splits/val/fold0.pkl", pickle.dumps({0: [picture_name(10)]})),
+        ("splits/val/fold0.pkl", pickle.dumps({0: [image_name(10)]})),
         ("splits/val/fold0.pkl", pickle.dumps({label: ["../../etc/a.jpg", "b.jpg"] for label in range(80)})),
-        ("splits/val/fold0.pkl", pickle.dumps({label: [picture_name(10)] for label in range(80)})),
+        ("splits/val/fold0.pkl", pickle.dumps({label: [image_name(10)] for label in range(80)})),
         ("splits/val/fold0.pkl", pickle.dumps([1, 2])),
         (f"annotations/{EPISODE.query[:-4]}.png", None),
-        (f"annotations/{EPISODE.query[:-4]}.png", b"no picture"),
+        (f"annotations/{EPISODE.query[:-4]}.png", b"no image"),
         (EPISODE.support, None),
     )
 
@@ -67,7 +67,7 @@ class TestCoco20i(FolderContract):
     def build(self, folder: Path, **options: Any) -> Coco20i:
         return Coco20i(folder, **{"fold": 0, "count": 20, "seed": 5, **options})
 
-    def test_an_episode_asks_for_one_class_by_another_picture(self, dataset: Coco20i) -> None:
+    def test_an_episode_asks_for_one_class_by_another_image(self, dataset: Coco20i) -> None:
         assert (len(dataset), dataset.name, dataset.split) == (20, "coco20i", "fold0")
         assert (len(dataset.names), dataset.names[0], dataset.names[1]) == (20, "person", "airplane")
         for index, episode in enumerate(dataset.episodes):
@@ -89,9 +89,9 @@ class TestCoco20i(FolderContract):
             Coco20i(folder, fold=1)
 
     def test_lists_are_derived_from_label_maps(self, folder: Path) -> None:
-        with pytest.raises(DataError, match="at least two pictures of class 0"):
+        with pytest.raises(DataError, match="at least two images of class 0"):
             self.build(folder, lists=DERIVED)  # 240 pixels are fewer than 2,048
-        large = {label: [picture_name(1000 * label + side) for side in (44, 45, 46, 47)] for label in COCO_20I[0]}
+        large = {label: [image_name(1000 * label + side) for side in (44, 45, 46, 47)] for label in COCO_20I[0]}
         for label, names in large.items():
             for name, side in zip(names, (44, 45, 46, 47), strict=True):
                 values = np.zeros((50, 50), dtype=np.uint8)
@@ -122,7 +122,7 @@ def test_there_are_80_classes() -> None:
 def test_episodes_are_those_of_the_global_generator() -> None:
     """The rule of HSNet's test, written out with the functions that it calls."""
     labels = COCO_20I[2]
-    pictures = {label: [f"{label}-{number}" for number in range(2 + label % 7)] for label in labels}
+    images = {label: [f"{label}-{number}" for number in range(2 + label % 7)] for label in labels}
     random = np.random.mtrand._rand  # what `numpy.random.choice` draws from
     state = random.get_state()
     try:
@@ -130,13 +130,13 @@ def test_episodes_are_those_of_the_global_generator() -> None:
         expected = []
         for _ in range(200):
             label = int(random.choice(labels, 1, replace=False)[0])
-            query = str(random.choice(pictures[label], 1, replace=False)[0])
+            query = str(random.choice(images[label], 1, replace=False)[0])
             support = query
             while support == query:
-                support = str(random.choice(pictures[label], 1, replace=False)[0])
+                support = str(random.choice(images[label], 1, replace=False)[0])
             expected.append((label, query, support))
     finally:
         random.set_state(state)
-    drawn = draw_episodes(pictures, labels, count=200, seed=0)
+    drawn = draw_episodes(images, labels, count=200, seed=0)
     assert [(episode.label, episode.query, episode.support) for episode in drawn] == expected
     assert {episode.label for episode in drawn} == set(labels)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.data.contract import FolderContract, write_labels, write_picture
+from tests.data.contract import FolderContract, write_image, write_labels
 from wordmask.contracts import Dataset
 from wordmask.data.sets.coco_stuff import NAMES, REMOVED, VALUES, coco_stuff
 from wordmask.errors import DataError
@@ -17,22 +17,22 @@ PERSON, TRAFFIC_LIGHT, STOP_SIGN, TOOTHBRUSH, BANNER, WOOD, UNLABELLED = 0, 9, 1
 
 def write_set(root: Path, maps: str = "annotations") -> Path:
     for part in ("train2017", "val2017"):
-        write_picture(root / "images" / part / "000000000139.jpg", (2, 4))
+        write_image(root / "images" / part / "000000000139.jpg", (2, 4))
         values = [[PERSON, TRAFFIC_LIGHT, STOP_SIGN, TOOTHBRUSH], [BANNER, WOOD, WOOD, UNLABELLED]]
         write_labels(root / maps / part / "000000000139.png", values)
-    write_picture(root / "images" / "val2017" / "000000000285.jpg", (1, 1))
+    write_image(root / "images" / "val2017" / "000000000285.jpg", (1, 1))
     write_labels(root / maps / "val2017" / "000000000285.png", [[WOOD]])
     return root
 
 
 class TestCocoStuff(FolderContract):
     annotations = ("annotations/val2017/000000000139.png",)
-    pictures = "images/*/*.jpg"
+    images = "images/*/*.jpg"
     options: ClassVar[dict[str, Any]] = {"split": "train"}
     malformed = (
         ("images/val2017/000000000139.jpg", None),
         ("annotations/val2017/000000000139.png", None),
-        ("annotations/val2017/000000000139.png", b"no picture"),
+        ("annotations/val2017/000000000139.png", b"no image"),
     )
 
     @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_name_that_was_taken_out_is_no_label(tmp_path: Path) -> None:
 
 
 def test_missing_label_maps_and_unknown_splits(tmp_path: Path) -> None:
-    write_picture(tmp_path / "images" / "val2017" / "a.jpg")
+    write_image(tmp_path / "images" / "val2017" / "a.jpg")
     with pytest.raises(DataError, match=r"no folder '.*annotations/val2017' or 'stuffthingmaps/val2017'"):
         coco_stuff(tmp_path)
     with pytest.raises(DataError, match="the split of COCO-Stuff 'test', expected one of train, val"):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.data.contract import FolderContract, write_labels, write_picture
+from tests.data.contract import FolderContract, write_image, write_labels
 from wordmask.contracts import Dataset
 from wordmask.data.sets.pas import pas20, pas21
 
@@ -16,7 +16,7 @@ VALUES = [[0, 15, 255], [20, 20, 1]]
 
 def write_voc(root: Path) -> Path:
     for key in ("2007_000032", "2007_000033"):
-        write_picture(root / "JPEGImages" / f"{key}.jpg", (2, 3))
+        write_image(root / "JPEGImages" / f"{key}.jpg", (2, 3))
         write_labels(root / "SegmentationClass" / f"{key}.png", VALUES)
     lists = root / "ImageSets" / "Segmentation"
     lists.mkdir(parents=True)
@@ -28,13 +28,13 @@ def write_voc(root: Path) -> Path:
 
 class _Pas(FolderContract):
     annotations = ("SegmentationClass/2007_000033.png",)
-    pictures = "JPEGImages/*.jpg"
+    images = "JPEGImages/*.jpg"
     options: ClassVar[dict[str, Any]] = {"split": "trainval"}
     malformed = (
         ("ImageSets/Segmentation/val.txt", None),
         ("ImageSets/Segmentation/val.txt", b"\xff\xfe"),
         ("SegmentationClass/2007_000033.png", None),
-        ("SegmentationClass/2007_000033.png", b"no picture"),
+        ("SegmentationClass/2007_000033.png", b"no image"),
         ("JPEGImages/2007_000033.jpg", None),
     )
 

@@ -1,4 +1,4 @@
-"""PASCAL-5i: which pictures take part in a fold, what they are asked for, and by which example."""
+"""PASCAL-5i: which images take part in a fold, what they are asked for, and by which example."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ def labels() -> dict[str, np.ndarray]:
 
 class TestPascal5i(FolderContract):
     annotations = ("SegmentationClass/bus_small.png", "ImageSets/Segmentation/val.txt")
-    pictures = "JPEGImages/*.jpg"
+    images = "JPEGImages/*.jpg"
     options: ClassVar[dict[str, Any]] = {
         "fold": 0, "seed": 3, "prompts": "text", "weight": 0.1, "template": "{}", "mode": "crop"
     }  # fmt: skip
     malformed: ClassVar[dict[str, bytes | None]] = {
         "ImageSets/Segmentation/val.txt": None,
-        "SegmentationClass/boat_a.png": b"no picture",
+        "SegmentationClass/boat_a.png": b"no image",
         "JPEGImages/bus_a.jpg": None,
-        "JPEGImages/bus_b.jpg": b"no picture",
+        "JPEGImages/bus_b.jpg": b"no image",
     }
 
     @pytest.fixture
@@ -62,13 +62,13 @@ class TestPascal5i(FolderContract):
     def build(self, folder: Path, **options: Any) -> Pascal5i:
         return Pascal5i(folder, **{"fold": 1, **options})
 
-    def test_pictures_with_enough_of_a_class_take_part_once(self, dataset: Pascal5i) -> None:
+    def test_images_with_enough_of_a_class_take_part_once(self, dataset: Pascal5i) -> None:
         assert dataset.names == ("bus", "car", "cat", "chair", "cow")
         assert (dataset.name, dataset.split) == ("pascal5i", "fold1")
         assert LEAST_AREA == 2048
         assert [sample.key for sample in samples(dataset)] == ["bus_a", "bus_b", "bus_c_car_small", "car_a", "car_b"]
 
-    def test_a_sample_asks_for_one_class_by_another_picture(self, folder: Path) -> None:
+    def test_a_sample_asks_for_one_class_by_another_image(self, folder: Path) -> None:
         sample = Pascal5i(folder, fold=1)[0]
         (query,) = sample.queries
         assert (query.label, query.packed.window) == ("bus", (0, 0, 64, 32))
@@ -79,7 +79,7 @@ class TestPascal5i(FolderContract):
         assert query.prompt.visual.region.sum() in (40 * 64, 33 * 64)
         assert query.prompt.visual.mode == "crop_blur_highlight352"
 
-    def test_examples_are_never_the_picture_itself_nor_too_small(self, folder: Path) -> None:
+    def test_examples_are_never_the_image_itself_nor_too_small(self, folder: Path) -> None:
         areas: dict[str, set[int]] = {"bus_a": set(), "bus_b": set(), "bus_c_car_small": set()}
         for seed in range(30):
             dataset = Pascal5i(folder, fold=1, seed=seed, prompts="visual")
@@ -90,7 +90,7 @@ class TestPascal5i(FolderContract):
                     areas[key].add(int(prompt.region.sum()) // 64)
         assert areas == {"bus_a": {33, 40}, "bus_b": {32, 33}, "bus_c_car_small": {32, 40}}
 
-    def test_any_class_of_the_fold_in_the_picture_may_be_drawn(self, folder: Path) -> None:
+    def test_any_class_of_the_fold_in_the_image_may_be_drawn(self, folder: Path) -> None:
         drawn = {Pascal5i(folder, fold=1, seed=seed)[2].queries[0].label for seed in range(30)}
         assert drawn == {"bus", "car"}
 
@@ -98,7 +98,7 @@ class TestPascal5i(FolderContract):
         prompt = Pascal5i(folder, fold=0, prompts="text")[0].queries[0].prompt
         assert prompt == TextPrompt("a photo of a boat.")
 
-    def test_a_class_in_a_single_picture_has_no_example(self, tmp_path: Path) -> None:
+    def test_a_class_in_a_single_image_has_no_example(self, tmp_path: Path) -> None:
         root = write_voc(tmp_path / "single", {"cat": block((CAT, 50)), "boat": block((BOAT, 50))})
         with pytest.raises(DataError, match=r"val\.txt.*no example of cat for cat"):
             Pascal5i(root, fold=1)[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from tests.data.contract import FolderContract, write_picture
+from tests.data.contract import FolderContract, write_image
 from wordmask.contracts import Dataset
 from wordmask.data.sets.pascal_context import NAMES_59, pascal_context_59, pascal_context_459
 from wordmask.errors import DataError
@@ -29,7 +29,7 @@ def listed() -> list[str]:
 
 def write_set(root: Path) -> Path:
     for key in ("2008_000002", "2008_000003"):
-        write_picture(root / "JPEGImages" / f"{key}.jpg", (2, 3))
+        write_image(root / "JPEGImages" / f"{key}.jpg", (2, 3))
         (root / "trainval").mkdir(parents=True, exist_ok=True)
         savemat(root / "trainval" / f"{key}.mat", {"LabelMap": np.array(MAP, dtype=np.uint16)}, do_compression=True)
     lists = root / "ImageSets" / "Main"
@@ -42,7 +42,7 @@ def write_set(root: Path) -> Path:
 
 class _PascalContext(FolderContract):
     annotations = ("trainval/2008_000002.mat",)
-    pictures = "JPEGImages/*.jpg"
+    images = "JPEGImages/*.jpg"
     malformed = (
         ("labels.txt", None),
         ("labels.txt", b"1: accordion\n2: aeroplane\n"),
@@ -52,7 +52,7 @@ class _PascalContext(FolderContract):
         ("trainval/2008_000002.mat", None),
         ("trainval/2008_000002.mat", b""),
         ("trainval/2008_000002.mat", b"MATLAB 5.0 MAT-file" + bytes(200)),
-        ("JPEGImages/2008_000003.jpg", b"no picture"),
+        ("JPEGImages/2008_000003.jpg", b"no image"),
     )
 
     @pytest.fixture

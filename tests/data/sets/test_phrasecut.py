@@ -1,4 +1,4 @@
-"""PhraseCut: all instances of a phrase in one mask, filled in either of two ways, without the pictures that misfit."""
+"""PhraseCut: all instances of a phrase in one mask, filled in either of two ways, without the images that misfit."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ IMAGES = [{"image_id": number, "width": 10, "height": 7, "split": "test", "url":
 def write_phrasecut(
     folder: Path, tasks: dict[str, list[dict[str, Any]]], images: list[dict[str, Any]] | None = None
 ) -> Path:
-    """Write VGPhraseCut_v0 with a picture for every entry of `images`."""
+    """Write VGPhraseCut_v0 with an image for every entry of `images`."""
     root = folder / "VGPhraseCut_v0"
     (root / "images").mkdir(parents=True)
     (root / "image_data_split.json").write_text(json.dumps(images or IMAGES))
@@ -56,7 +56,7 @@ def broken(**fields: Any) -> bytes:
 
 class TestPhraseCut(FolderContract):
     annotations = ("refer_test.json", "image_data_split.json")
-    pictures = "images/*.jpg"
+    images = "images/*.jpg"
     options: ClassVar[dict[str, Any]] = {"rasteriser": "official", "split": "miniv"}
     malformed = (
         ("refer_test.json", None),
@@ -78,7 +78,7 @@ class TestPhraseCut(FolderContract):
         ("image_data_split.json", b"[]"),
         ("image_data_split.json", b'[{"image_id": 2, "width": 10}]'),
         ("images/2.jpg", None),
-        ("images/3.jpg", b"no picture"),
+        ("images/3.jpg", b"no image"),
     )
 
     @pytest.fixture
@@ -88,7 +88,7 @@ class TestPhraseCut(FolderContract):
     def build(self, folder: Path, **options: Any) -> PhraseCut:
         return PhraseCut(folder, **options)
 
-    def test_a_picture_has_all_its_phrases(self, dataset: PhraseCut) -> None:
+    def test_a_image_has_all_its_phrases(self, dataset: PhraseCut) -> None:
         assert (dataset.name, dataset.split, dataset.names) == ("phrasecut", "test", ())
         first, second = samples(dataset)
         assert (first.key, second.key, first.size) == ("2", "3", (7, 10))
@@ -115,7 +115,7 @@ class TestPhraseCut(FolderContract):
         by_hand[2:6, 6:9] = True  # coordinates cut to 6, 8, 2 and 5, outline included
         np.testing.assert_array_equal(official, by_hand)
 
-    def test_pictures_that_misfit_are_left_out(self, dataset: PhraseCut) -> None:
+    def test_images_that_misfit_are_left_out(self, dataset: PhraseCut) -> None:
         assert len(EXCLUDED) == 17
         assert "61564" not in {sample.key for sample in samples(dataset)}
 
@@ -128,7 +128,7 @@ class TestPhraseCut(FolderContract):
         with pytest.raises(DataError, match="clipseg, official"):
             PhraseCut(folder, rasteriser="opencv")
 
-    def test_a_picture_of_another_size_is_refused(self, folder: Path) -> None:
+    def test_a_image_of_another_size_is_refused(self, folder: Path) -> None:
         Image.fromarray(scene(7, 11)).save(folder / "images/3.jpg")
         with pytest.raises(DataError, match=r"3\.jpg.*7 x 11.*7 x 10"):
             PhraseCut(folder)[1]

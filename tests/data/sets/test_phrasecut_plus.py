@@ -41,7 +41,7 @@ LEXICON = Lexicon({"dog.n.01": ("dog", "hot_dog", "Poodle"), "cat.n.01": ("cat",
 
 class TestPhraseCutPlus(FolderContract):
     annotations = ("refer_train.json", "image_data_split.json")
-    pictures = "images/*.jpg"
+    images = "images/*.jpg"
     options: ClassVar[dict[str, Any]] = {
         "seed": 1, "size": 24, "crop": False, "negatives": 0.5, "visual": False, "only_visual": True,
         "text_weight": (0.1, 0.2), "prefixes": "fixed", "mode": "crop", "rasteriser": "official",
@@ -50,7 +50,7 @@ class TestPhraseCutPlus(FolderContract):
         "refer_train.json": b"{",
         "image_data_split.json": None,
         "images/1.jpg": None,
-        "images/2.jpg": b"no picture",
+        "images/2.jpg": b"no image",
     }
 
     @pytest.fixture
@@ -245,7 +245,7 @@ def test_the_side_is_the_shorter_one() -> None:
     assert find_crop(np.ones((20, 20), dtype=bool), random) == (0, 0, 20)
 
 
-def test_the_first_place_with_more_than_5_percent_of_the_whole_picture_is_taken() -> None:
+def test_the_first_place_with_more_than_5_percent_of_the_whole_image_is_taken() -> None:
     """5 % of 10 x 20 pixels are 10: at place 0 the crop shows exactly 10 and at place 1 eleven."""
     mask = np.zeros((10, 20), dtype=bool)
     mask[:, 4] = True
@@ -273,7 +273,7 @@ def test_places_are_drawn_uniformly() -> None:
     assert counts.min() > 150
 
 
-def test_pictures_and_masks_are_resized_as_torch_does() -> None:
+def test_images_and_masks_are_resized_as_torch_does() -> None:
     pixels = scene(9, 13)
     tensor = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float()
     for size in (5, 21):

@@ -1,4 +1,4 @@
-"""RefCOCO, RefCOCO+ and RefCOCOg: pictures with every sentence about every thing in them."""
+"""RefCOCO, RefCOCO+ and RefCOCOg: images with every sentence about every thing in them."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def damaged_refs(**fields: Any) -> bytes:
 
 
 def write_refer(folder: Path) -> Path:
-    """All three sets with all their partitions, two pictures."""
-    pictures = folder / "images/mscoco/images/train2014"
-    pictures.mkdir(parents=True)
+    """All three sets with all their partitions, two images."""
+    images = folder / "images/mscoco/images/train2014"
+    images.mkdir(parents=True)
     for number in (7, 9):
-        Image.fromarray(scene(8, 10)).save(pictures / f"COCO_train2014_{number:012d}.jpg")
+        Image.fromarray(scene(8, 10)).save(images / f"COCO_train2014_{number:012d}.jpg")
     for name, partitions in PARTITIONS.items():
         (folder / name).mkdir()
         (folder / name / "instances.json").write_text(json.dumps(INSTANCES))
@@ -83,7 +83,7 @@ def write_refer(folder: Path) -> Path:
 
 class TestRefer(FolderContract):
     annotations = ("refcoco/refs(unc).p", "refcoco/instances.json")
-    pictures = "images/mscoco/images/train2014/*.jpg"
+    images = "images/mscoco/images/train2014/*.jpg"
     options: ClassVar[dict[str, Any]] = {"split": "testA", "text": "raw"}
     malformed = (
         ("refcoco/refs(unc).p", None),
@@ -103,7 +103,7 @@ class TestRefer(FolderContract):
         ("refcoco/instances.json", damaged(lambda content: content["annotations"][0].update(segmentation=["ab"]))),
         ("refcoco/instances.json", damaged(lambda content: content["annotations"][0].update(segmentation=None))),
         ("images/mscoco/images/train2014/COCO_train2014_000000000009.jpg", None),
-        ("images/mscoco/images/train2014/COCO_train2014_000000000007.jpg", b"no picture"),
+        ("images/mscoco/images/train2014/COCO_train2014_000000000007.jpg", b"no image"),
     )
 
     @pytest.fixture
@@ -113,7 +113,7 @@ class TestRefer(FolderContract):
     def build(self, folder: Path, **options: Any) -> Refer:
         return Refer(folder, **options)
 
-    def test_a_picture_has_all_its_sentences(self, dataset: Refer) -> None:
+    def test_a_image_has_all_its_sentences(self, dataset: Refer) -> None:
         assert (dataset.name, dataset.split, dataset.partition, dataset.names) == ("refcoco", "val", "unc", ())
         first, second = samples(dataset)
         assert (first.key, first.size, second.key) == ("7", (8, 10), "9")
@@ -172,6 +172,6 @@ class TestRefer(FolderContract):
         with pytest.raises(DataError, match=r"refs\(umd\)\.p.*nothing in split 'test'"):
             Refer(folder, name="refcocog", split="test")
 
-    def test_pictures_may_lie_elsewhere(self, folder: Path, tmp_path: Path) -> None:
+    def test_images_may_lie_elsewhere(self, folder: Path, tmp_path: Path) -> None:
         (folder / "images/mscoco/images/train2014").rename(tmp_path / "train2014")
         assert len(samples(Refer(folder, images=tmp_path / "train2014"))) == 2

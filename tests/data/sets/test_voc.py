@@ -17,7 +17,7 @@ from wordmask.errors import DataError
 
 
 def labels() -> dict[str, np.ndarray]:
-    """An aeroplane (1) beside a person (15) with a border of unknown pixels, and a picture of background alone."""
+    """An aeroplane (1) beside a person (15) with a border of unknown pixels, and an image of background alone."""
     both = np.zeros((6, 8), dtype=int)
     both[1:3, 1:4] = 1
     both[3:6, 4:8] = 15
@@ -27,16 +27,16 @@ def labels() -> dict[str, np.ndarray]:
 
 class TestPascalVoc(FolderContract):
     annotations = ("SegmentationClass/2007_000032.png", "ImageSets/Segmentation/val.txt")
-    pictures = "JPEGImages/*.jpg"
+    images = "JPEGImages/*.jpg"
     options: ClassVar[dict[str, Any]] = {"unseen": 4, "words": PROMPT_NAMES}
     malformed = (
         ("ImageSets/Segmentation/val.txt", None),
         ("ImageSets/Segmentation/val.txt", b"\n\n"),
         ("ImageSets/Segmentation/val.txt", b"2007_000032\n2007_000032\n"),
         ("SegmentationClass/2007_000032.png", None),
-        ("SegmentationClass/2007_000032.png", b"no picture"),
+        ("SegmentationClass/2007_000032.png", b"no image"),
         ("JPEGImages/2008_000001.jpg", None),
-        ("JPEGImages/2008_000001.jpg", b"no picture"),
+        ("JPEGImages/2008_000001.jpg", b"no image"),
     )
 
     @pytest.fixture
@@ -59,7 +59,7 @@ class TestPascalVoc(FolderContract):
         assert sample.labels[0].tolist() == [UNKNOWN] * 8
         assert sample.labels[3].tolist() == [0, 0, 0, 0, 15, 15, 15, 15]
 
-    def test_what_is_not_in_a_picture_is_absent(self, dataset: PascalVoc) -> None:
+    def test_what_is_not_in_a_image_is_absent(self, dataset: PascalVoc) -> None:
         assert dataset[0].absent == tuple(name for name in CLASSES if name not in ("aeroplane", "person"))
         assert dataset[1].absent == CLASSES
         assert dataset[1].ignored is None
@@ -81,7 +81,7 @@ class TestPascalVoc(FolderContract):
         with pytest.raises(DataError, match=r"2007_000032\.png.*the value 21"):
             PascalVoc(root)[0]
 
-    def test_a_picture_of_another_size_is_refused(self, folder: Path) -> None:
+    def test_a_image_of_another_size_is_refused(self, folder: Path) -> None:
         (folder / "JPEGImages/2008_000001.jpg").write_bytes((folder / "JPEGImages/2007_000032.jpg").read_bytes())
         with pytest.raises(DataError, match=r"2008_000001\.jpg.*6 x 8.*5 x 4"):
             PascalVoc(folder)[1]

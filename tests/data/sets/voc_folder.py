@@ -14,7 +14,7 @@ PALETTE = [value for index in range(256) for value in (index, 255 - index, index
 
 
 def write_voc(folder: Path, labels: Mapping[str, np.ndarray], split: str = "val") -> Path:
-    """Write VOCdevkit/VOC2012 below a folder, with a picture for every label map, and return VOC2012."""
+    """Write VOCdevkit/VOC2012 below a folder, with an image for every label map, and return VOC2012."""
     root = folder / "VOCdevkit" / "VOC2012"
     for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / name).mkdir(parents=True)

@@ -21,7 +21,7 @@ __all__ = ["LEAST_SHARE", "TRIES", "cut_crop", "find_crop", "resize_mask", "resi
 TRIES = 50
 """Places tried for a crop."""
 LEAST_SHARE = 0.05
-"""Share of the whole picture's area that a thing must cover inside a crop to be found at once."""
+"""Share of the whole image's area that a thing must cover inside a crop to be found at once."""
 
 
 def find_crop(mask: Mask, random: np.random.Generator) -> tuple[int, int, int]:
@@ -52,12 +52,12 @@ def find_crop(mask: Mask, random: np.random.Generator) -> tuple[int, int, int]:
 def cut_crop(
     pixels: Pixels, masks: tuple[Mask, ...], crop: tuple[int, int, int] | None, size: int
 ) -> tuple[Pixels, tuple[Mask, ...]]:
-    """Return a crop of a picture and of masks of the same size, resized to `size`.
+    """Return a crop of an image and of masks of the same size, resized to `size`.
 
     Args:
         pixels: uint8 `(H, W, 3)`.
         masks: Bool `(H, W)` each.
-        crop: `(top, left, side)`; None = the whole picture, squashed.
+        crop: `(top, left, side)`; None = the whole image, squashed.
         size: Side of the result in pixels.
     """
     if crop is not None:

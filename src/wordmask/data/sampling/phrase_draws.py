@@ -1,19 +1,19 @@
 """Phrases drawn for training as CLIPSeg draws PhraseCut+'s, over PhraseCut or any other data set.
 
 Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (arXiv 2112.10003), section 4, and its published
-training code. A draw is one phrase for one picture:
+training code. A draw is one phrase for one image:
 
-1. Crop: a square whose side is the picture's shorter one, at a random place; the first of up to 50 places where the
-   thing covers more than 5 % of the area of the whole picture, or else the best of them. Then it is resized.
-2. Negative: with some probability the phrase is replaced by another one that is not this picture's, and the true mask
-   is empty. Where a picture says what is absent, it is one of that; elsewhere any phrase of the set that is not asked
-   of this picture, which may be there all the same if not everything was marked.
+1. Crop: a square whose side is the image's shorter one, at a random place; the first of up to 50 places where the
+   thing covers more than 5 % of the area of the whole image, or else the best of them. Then it is resized.
+2. Negative: with some probability the phrase is replaced by another one that is not this image's, and the true mask
+   is empty. Where an image says what is absent, it is one of that; elsewhere any phrase of the set that is not asked
+   of this image, which may be there all the same if not everything was marked.
 3. Example: any sample of the same phrase, cropped by the same rule; it may be the very sample. A phrase that no other
    sample has stands alone.
 4. Words: put into one of some sentences; their share in the mixture with the example is drawn, too.
 
 The published code draws from torch's global generator; here a draw depends on seed, epoch and index alone, so that any
-sample can be made again, in any order and in any process. Pictures and masks are read when they are drawn.
+sample can be made again, in any order and in any process. Images and masks are read when they are drawn.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _REST, _PAINT = 1, 2
 
 
 class PhraseTask(Protocol):
-    """One phrase for one picture.
+    """One phrase for one image.
 
     Attributes:
         key: Unique in the set.
@@ -97,7 +97,7 @@ class PhraseSource(Protocol):
     def tasks(self) -> Sequence[PhraseTask]: ...
 
     def read(self, task: Any) -> Seen:
-        """Read a task's picture and mask.
+        """Read a task's image and mask.
 
         Raises:
             DataError: If a file is missing or damaged.
@@ -105,11 +105,11 @@ class PhraseSource(Protocol):
         ...
 
     def present(self, task: Any) -> Collection[str]:
-        """Return the phrases that are no negatives for the task's picture."""
+        """Return the phrases that are no negatives for the task's image."""
         ...
 
     def absent(self, task: Any) -> tuple[str, ...]:
-        """Return the phrases that the task's picture is known not to show; () = nothing is known."""
+        """Return the phrases that the task's image is known not to show; () = nothing is known."""
         ...
 
 
@@ -121,7 +121,7 @@ class Support:
         image: uint8 `(S, S, 3)`; zeros where there is no example.
         mask: Bool `(S, S)`, where the thing is; all False where there is no example.
         valid: Whether there is one. There is none for a phrase that only one sample has, nor (other than in the
-            published code, which then shows the encoder a dimmed picture) where resizing lost all of a tiny thing.
+            published code, which then shows the encoder a dimmed image) where resizing lost all of a tiny thing.
         seed: What modes with a random part draw from.
     """
 
@@ -157,7 +157,7 @@ class Draw:
     """One training sample as it was drawn.
 
     Attributes:
-        task: The phrase and picture that it was made from.
+        task: The phrase and image that it was made from.
         image: uint8 `(S, S, 3)`.
         mask: Bool `(S, S)`: where what is asked for is; all False in a negative.
         known: Bool `(S, S)`: where the mask says something.
@@ -205,15 +205,15 @@ class PhraseDraws:
         avoid: Sequence[str] = (),
         lexicon: Lexicon | None = None,
     ) -> None:
-        """Choose the phrases; no picture is read.
+        """Choose the phrases; no image is read.
 
         `negatives=0, visual=False` makes what CLIPSeg's authors call PC: the bare phrases alone.
 
         Args:
-            source: The phrases and pictures.
+            source: The phrases and images.
             seed: What is drawn.
             size: Side of the samples in pixels.
-            crop: Whether pictures are cropped at random; otherwise they are squashed whole.
+            crop: Whether images are cropped at random; otherwise they are squashed whole.
             negatives: Probability of a phrase that is not there.
             visual: Whether there are examples, and sentences around the phrases.
             only_visual: Whether phrases that only one sample has are left out.
@@ -260,7 +260,7 @@ class PhraseDraws:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If a picture is missing, damaged or of another size.
+            DataError: If an image is missing, damaged or of another size.
         """
         return self.sample(index, epoch=0)
 
@@ -269,14 +269,14 @@ class PhraseDraws:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If a picture is missing, damaged or of another size.
+            DataError: If an image is missing, damaged or of another size.
         """
         draw = self.draw(index, epoch=epoch)
         key = f"{draw.task.key}/{epoch}"
         query = Query(self._prompt(draw), pack(draw.mask), draw.phrase)
         ignored = None if draw.known.all() else pack(~draw.known)
-        picture, size = RgbImage(draw.image, f"{key}.png"), (self._size, self._size)
-        return Sample(key=key, image=picture, size=size, queries=(query,), ignored=ignored)
+        image, size = RgbImage(draw.image, f"{key}.png"), (self._size, self._size)
+        return Sample(key=key, image=image, size=size, queries=(query,), ignored=ignored)
 
     def draw(self, index: int, *, epoch: int, variants: int = 0) -> Draw:
         """Return the parts of a sample, for training loops that embed words and example themselves.
@@ -289,7 +289,7 @@ class PhraseDraws:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If a picture is missing, damaged or of another size.
+            DataError: If an image is missing, damaged or of another size.
         """
         task = self.tasks[require_index(index, len(self))]
         random = np.random.default_rng([self._seed, epoch % variants if variants else epoch, index])
@@ -315,7 +315,7 @@ class PhraseDraws:
         return MixedPrompt(words, example, weight=draw.text_weight)
 
     def _another(self, task: PhraseTask, random: np.random.Generator) -> str | None:
-        """Return a phrase for which the task's picture is a negative, each with the same probability."""
+        """Return a phrase for which the task's image is a negative, each with the same probability."""
         if stated := self._absent(task):
             return stated[int(random.integers(len(stated)))]
         present = self._source.present(task)
@@ -343,7 +343,7 @@ class PhraseDraws:
         return Support(np.zeros((*nothing.shape, 3), dtype=np.uint8), nothing, False)
 
     def _cropped(self, task: PhraseTask, random: np.random.Generator) -> tuple[Pixels, Mask, Mask]:
-        """Picture, mask and what is known of it, uint8 `(S, S, 3)` and bool `(S, S)`."""
+        """Image, mask and what is known of it, uint8 `(S, S, 3)` and bool `(S, S)`."""
         seen = self._source.read(task)
         crop = find_crop(seen.mask, random) if self._crop else None
         if seen.known is None:

@@ -127,7 +127,7 @@ class SamplePhrases:
         return fingerprint((), base=self._dataset.fingerprint, samples=list(self._samples))
 
     def read(self, task: SampleTask) -> Seen:
-        """Read a task's picture and mask; no other mask of the sample is unpacked.
+        """Read a task's image and mask; no other mask of the sample is unpacked.
 
         Raises:
             DataError, ImageError: If a file is missing or damaged.
@@ -137,11 +137,11 @@ class SamplePhrases:
         return Seen(load_image(sample.image).pixels, sample.queries[task.query].mask, known)
 
     def present(self, task: SampleTask) -> frozenset[str]:
-        """Return all phrases of the task's picture."""
+        """Return all phrases of the task's image."""
         return frozenset(phrase for _, phrase in self._samples[task.sample].present)
 
     def absent(self, task: SampleTask) -> tuple[str, ...]:
-        """Return what the task's picture is known not to show."""
+        """Return what the task's image is known not to show."""
         return self._samples[task.sample].absent
 
 

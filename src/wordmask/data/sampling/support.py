@@ -1,4 +1,4 @@
-"""Examples of a class or phrase as prompts: a picture of another sample with the mask of the thing meant."""
+"""Examples of a class or phrase as prompts: an image of another sample with the mask of the thing meant."""
 
 from __future__ import annotations
 
@@ -47,22 +47,22 @@ def as_phrase(template: str, name: str) -> TextPrompt:
 
 
 def example(path: str | os.PathLike[str], mask: NDArray[Any], *, name: str, mode: str) -> VisualPrompt:
-    """Read an example picture.
+    """Read a example image.
 
     Args:
-        path: The picture.
-        mask: Bool `(H, W)`, not empty, of the picture's size.
+        path: The image.
+        mask: Bool `(H, W)`, not empty, of the image's size.
         name: What it is an example of.
         mode: How it is prepared for an image encoder, one of `ops.highlight.MODES`.
 
     Raises:
-        DataError: If the picture is missing, damaged or of another size.
+        DataError: If the image is missing, damaged or of another size.
     """
     image = read_image(path, (mask.shape[0], mask.shape[1]))
     try:
         return VisualPrompt(image, mask, name=name, mode=mode)
     except ImageError as error:
-        raise malformed(path, "a picture", "damage") from error
+        raise malformed(path, "an image", "damage") from error
 
 
 def with_example(kind: PromptKind, words: TextPrompt, visual: VisualPrompt | None, weight: float) -> Prompt:

@@ -1,7 +1,7 @@
 """ADE20K in its two vocabularies: the 150 names of the scene parsing benchmark, and the 847 of the full release.
 
-Licence: annotations BSD-3-Clause by their authors' statement, pictures for non-commercial research and education (see
-the terms at https://ade20k.csail.mit.edu/). Size: 20,210 training and 2,000 validation pictures for the 150 names; the
+Licence: annotations BSD-3-Clause by their authors' statement, images for non-commercial research and education (see
+the terms at https://ade20k.csail.mit.edu/). Size: 20,210 training and 2,000 validation images for the 150 names; the
 847 are labelled in the larger full release (25,574 and 2,000). Zhou et al.: Scene Parsing through ADE20K Dataset,
 CVPR 2017.
 
@@ -11,7 +11,7 @@ The 150 names: `ADEChallengeData2016.zip` from http://sceneparsing.csail.mit.edu
       images/validation/ADE_val_00000001.jpg
       annotations/validation/ADE_val_00000001.png     8 bits: 1 to 150 the names, 0 none of them
 
-The 847 names: the full release `ADE20K_2021_17_01` (registration at the first address above) is coloured pictures of
+The 847 names: the full release `ADE20K_2021_17_01` (registration at the first address above) is coloured images of
 some 3,000 names. The 847 were chosen for open-vocabulary papers, whose preparation (`prepare_ade20k_full_sem_seg.py` of
 https://github.com/facebookresearch/Mask2Former) writes label maps beside it; this reader takes what it writes. The list
 of names is not in the release: it is written, in the order of the labels and one a line, to a file `names847.txt`, from

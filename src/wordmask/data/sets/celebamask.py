@@ -1,6 +1,6 @@
 """CelebAMask-HQ: faces with a mask for each of 18 parts.
 
-Licence: non-commercial research and education only; the pictures are not to be passed on. Size: 30,000 pictures of
+Licence: non-commercial research and education only; the images are not to be passed on. Size: 30,000 images of
 1024 x 1024, masks of 512 x 512. Obtain `CelebAMask-HQ.zip` from the links in
 https://github.com/switchablenorms/CelebAMask-HQ. Lee et al.: MaskGAN: Towards Diverse and Interactive Facial Image
 Manipulation, CVPR 2020 (arXiv 1907.11922).
@@ -12,13 +12,13 @@ Manipulation, CVPR 2020 (arXiv 1907.11922).
 
 A part that is not to be seen has no file. The files overlap (hair lies over skin); they are merged in the order in
 which the authors' own script paints them, later parts over earlier ones, so that a pixel has one name. Masks are
-enlarged to the picture's size by repeating pixels. "left" and "right" are the authors' `l_` and `r_`, which mean the
-person's own: the left eye lies on the right of the picture. Not always: in a public subset, 55 of 820 faces with both
+enlarged to the image's size by repeating pixels. "left" and "right" are the authors' `l_` and `r_`, which mean the
+person's own: the left eye lies on the right of the image. Not always: in a public subset, 55 of 820 faces with both
 eyes are named the other way round, which bounds any score that tells the two apart.
 
-Splits are CelebA's own, found through the mapping file: CelebA's pictures 1 to 162770 are "train", up to 182637 "val",
-the rest "test". Papers report 24,183, 2,993 and 2,824 pictures. (The authors' script compares the numbers from 0 in
-`orig_idx` with these borders, which would move a picture that lies right on one.) Without the mapping file there is the
+Splits are CelebA's own, found through the mapping file: CelebA's images 1 to 162770 are "train", up to 182637 "val",
+the rest "test". Papers report 24,183, 2,993 and 2,824 images. (The authors' script compares the numbers from 0 in
+`orig_idx` with these borders, which would move an image that lies right on one.) Without the mapping file there is the
 split "all" only.
 """
 
@@ -81,7 +81,7 @@ PARTS = {
 EYES = ("left eye", "right eye")
 SPLITS = ("train", "val", "test", "all")
 MAPPING = "CelebA-HQ-to-CelebA-mapping.txt"
-_FIRST_VAL, _FIRST_TEST = 162_771, 182_638  # CelebA's picture numbers, from 1
+_FIRST_VAL, _FIRST_TEST = 162_771, 182_638  # CelebA's image numbers, from 1
 _PER_FOLDER = 2000
 
 
@@ -103,12 +103,12 @@ class CelebAMask:
     def __init__(self, folder: str | os.PathLike[str], split: str = "test", *, eyes: bool = False) -> None:
         self.split, self.eyes = require_choice(split, SPLITS, "split of CelebAMask-HQ"), eyes
         root = require_folder(folder, "CelebAMask-HQ")
-        self._images = require_folder(root / "CelebA-HQ-img", "CelebAMask-HQ's pictures")
+        self._images = require_folder(root / "CelebA-HQ-img", "CelebAMask-HQ's images")
         self._masks = require_folder(root / "CelebAMask-HQ-mask-anno", "CelebAMask-HQ's masks of parts")
-        numbers = _pictures(self._images) if split == "all" else _members(root / MAPPING, split)
+        numbers = _images(self._images) if split == "all" else _members(root / MAPPING, split)
         if not numbers:
-            got = f"no picture of the split {split!r} in {show(root)}"
-            raise DataError(sentence(got, "CelebAMask-HQ's pictures, 0.jpg and so on", "unpack the set again"))
+            got = f"no image of the split {split!r} in {show(root)}"
+            raise DataError(sentence(got, "CelebAMask-HQ's images, 0.jpg and so on", "unpack the set again"))
         self._numbers = numbers
 
     @property
@@ -130,18 +130,18 @@ class CelebAMask:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: if the picture is missing, has no mask at all, or is not a multiple of its masks' size.
+            DataError: if the image is missing, has no mask at all, or is not a multiple of its masks' size.
         """
         number = self._numbers[require_index(index, len(self))]
         path = self._images / f"{number}.jpg"
-        size = read_size(path, "a picture of CelebAMask-HQ")
+        size = read_size(path, "an image of CelebAMask-HQ")
         parts = self._parts(number)
         if not parts:
             got = f"no file {show(self._file(number, 'skin'))} or of any other part"
             raise DataError(sentence(got, f"the masks of {path.name}", "unpack CelebAMask-HQ-mask-anno again"))
         sample = semantic_sample(
             str(number),
-            read_image(path, size, "a picture of CelebAMask-HQ"),
+            read_image(path, size, "an image of CelebAMask-HQ"),
             _painted(parts, size),
             self.names,
             exhaustive=False,
@@ -178,7 +178,7 @@ def _painted(parts: Mapping[str, Path], size: tuple[int, int]) -> NDArray[np.int
         if positions is None:
             positions = np.full(mask.shape, UNKNOWN, dtype=np.int32)
         if mask.shape != positions.shape or size[0] % mask.shape[0] or size[1] % mask.shape[1]:
-            expected = f"a mask of which the picture's {size[0]} x {size[1]} is a multiple, like the other parts'"
+            expected = f"a mask of which the image's {size[0]} x {size[1]} is a multiple, like the other parts'"
             problem = f"{mask.shape[0]} x {mask.shape[1]} pixels (height x width)"
             raise malformed(parts[part], expected, problem)
         positions[mask] = place
@@ -187,13 +187,13 @@ def _painted(parts: Mapping[str, Path], size: tuple[int, int]) -> NDArray[np.int
     return np.ascontiguousarray(positions.repeat(down, axis=0).repeat(across, axis=1))
 
 
-def _pictures(folder: Path) -> tuple[int, ...]:
+def _images(folder: Path) -> tuple[int, ...]:
     return tuple(sorted(int(path.stem) for path in folder.glob("*.jpg") if path.stem.isdecimal()))
 
 
 def _members(path: Path, split: str) -> tuple[int, ...]:
-    """Return the numbers of a split's pictures."""
-    what = "CelebAMask-HQ's table of CelebA's picture numbers (idx, orig_idx, orig_file)"
+    """Return the numbers of a split's images."""
+    what = "CelebAMask-HQ's table of CelebA's image numbers (idx, orig_idx, orig_file)"
     lines = read_lines(path, what, f"add it, or take the split 'all' instead of {split!r}")
     numbers = []
     for line in lines[1:]:

@@ -3,19 +3,19 @@
 Nguyen and Todorovic, arXiv 1909.13140; lists and episodes are those of HSNet (arXiv 2104.01538), which CLIPSeg's
 table 6 follows.
 
-Licence: COCO's annotations are under CC BY 4.0; its pictures are under Flickr's terms of use. HSNet's repository says
+Licence: COCO's annotations are under CC BY 4.0; its images are under Flickr's terms of use. HSNet's repository says
 nothing about its lists and label maps.
-Size: `val2014.zip` is about 6 GB, the label maps some 100 MB more. The training pictures are not needed here.
-Where from: pictures from COCO's home page, section Download, "2014 Val images"; label maps and lists from the
+Size: `val2014.zip` is about 6 GB, the label maps some 100 MB more. The training images are not needed here.
+Where from: images from COCO's home page, section Download, "2014 Val images"; label maps and lists from the
 repository of HSNet ("Hypercorrelation Squeeze for Few-Shot Segmentation"): its README links the label maps, the lists
 are its folder `data/splits/coco`.
 
     COCO2014/                              <- the folder to give
     ├── val2014/COCO_val2014_000000000042.jpg
     ├── annotations/val2014/COCO_val2014_000000000042.png   0 nothing, 1 to 80: position of the class + 1
-    └── splits/val/fold{0,1,2,3}.pkl       class position -> names of its pictures; or elsewhere, see `lists`
+    └── splits/val/fold{0,1,2,3}.pkl       class position -> names of its images; or elsewhere, see `lists`
 
-Without lists, `lists="derived"` makes them from the label maps: in the order of their names, a picture stands for a
+Without lists, `lists="derived"` makes them from the label maps: in the order of their names, an image stands for a
 class that covers at least 2 * 32 * 32 pixels. HSNet's own lists leave small things out, too, but by what rule is not
 published: the episodes are others, and scores are not those of the same 1,000 pairs.
 
@@ -72,7 +72,7 @@ DERIVED = "derived"
 """The value of `lists` that makes the lists from the label maps."""
 
 LEAST_AREA = 2 * 32 * 32
-"""Pixels that a class must cover in a picture for a derived list."""
+"""Pixels that a class must cover in an image for a derived list."""
 
 _REMEDY = "give the folder COCO2014 as HSNet's README lays it out"
 _LISTS = "get it from data/splits/coco of HSNet's repository, or pass lists='derived'"
@@ -80,7 +80,7 @@ _LISTS = "get it from data/splits/coco of HSNet's repository, or pass lists='der
 
 @dataclass(frozen=True)
 class Episode:
-    """What is asked for once: the position of a class, a picture, and the picture that is the example."""
+    """What is asked for once: the position of a class, an image, and the image that is the example."""
 
     label: int
     query: str
@@ -113,7 +113,7 @@ class Coco20i:
         template: str = "{}",
         mode: str = "crop_blur_highlight352",
     ) -> None:
-        """Open the fold and draw the episodes; no picture is read.
+        """Open the fold and draw the episodes; no image is read.
 
         Args:
             folder: COCO2014.
@@ -138,15 +138,15 @@ class Coco20i:
         self._phrases = {name: as_phrase(template, name) for name in self.names}
         self._folder = require_folder(folder, "COCO 2014", _REMEDY)
         self._template = template
-        pictures = _lists(self._folder, fold, lists)
-        self.episodes = draw_episodes(pictures, COCO_20I[fold], count=count, seed=seed)
+        images = _lists(self._folder, fold, lists)
+        self.episodes = draw_episodes(images, COCO_20I[fold], count=count, seed=seed)
 
     @cached_property
     def fingerprint(self) -> str:
         """Short hash of the episodes, their label maps and the options."""
         drawn = [(episode.label, episode.query, episode.support) for episode in self.episodes]
-        pictures = sorted({picture for _, query, support in drawn for picture in (query, support)})
-        files = [_label_file(self._folder, picture) for picture in pictures]
+        images = sorted({image for _, query, support in drawn for image in (query, support)})
+        files = [_label_file(self._folder, image) for image in images]
         prompt = [self._prompts, self._weight, self._template, self._mode]
         return fingerprint(files, fold=self.fold, episodes=drawn, prompt=prompt)
 
@@ -158,7 +158,7 @@ class Coco20i:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If a picture or label map is missing or malformed.
+            DataError: If an image or label map is missing or malformed.
         """
         episode = self.episodes[require_index(index, len(self))]
         name = CLASSES[episode.label]
@@ -167,7 +167,7 @@ class Coco20i:
         size = (mask.shape[0], mask.shape[1])
         prompt = with_example(self._prompts, self._phrases[name], visual, self._weight)
         return Sample(
-            key=f"{index}-{Path(episode.query).stem}",  # a picture may be drawn more than once
+            key=f"{index}-{Path(episode.query).stem}",  # an image may be drawn more than once
             image=read_image(self._folder / episode.query, size),
             size=size,
             queries=(Query(prompt, pack(mask), name),),
@@ -180,21 +180,21 @@ class Coco20i:
             raise malformed(path, f"label values with {episode.label + 1} ({name}) among them", "none", _REMEDY)
         return example(self._folder / episode.support, mask, name=name, mode=self._mode)
 
-    def _mask(self, picture: str, label: int) -> NDArray[np.bool_]:
-        values = read_labels(_label_file(self._folder, picture), "label values from 0 to 80", remedy=_REMEDY)
+    def _mask(self, image: str, label: int) -> NDArray[np.bool_]:
+        values = read_labels(_label_file(self._folder, image), "label values from 0 to 80", remedy=_REMEDY)
         return np.asarray(values == label + 1)
 
 
 def draw_episodes(
-    pictures: Mapping[int, Sequence[str]], labels: Sequence[int], *, count: int, seed: int
+    images: Mapping[int, Sequence[str]], labels: Sequence[int], *, count: int, seed: int
 ) -> tuple[Episode, ...]:
-    """Draw class, picture and example, in turn, each uniformly; the example is another picture than the one asked.
+    """Draw class, image and example, in turn, each uniformly; the example is another image than the one asked.
 
     The numbers are those of NumPy's old global generator after `numpy.random.seed(seed)`, one episode after another,
     because that is what HSNet's test uses; NumPy promises that they will never change.
 
     Args:
-        pictures: Names of the pictures of every class position.
+        images: Names of the images of every class position.
         labels: Positions of the fold's classes.
         count: Number of episodes.
         seed: 0 in HSNet's test.
@@ -203,7 +203,7 @@ def draw_episodes(
     episodes = []
     for _ in range(count):
         label = labels[_drawn(random, len(labels))]
-        listed = pictures[label]
+        listed = images[label]
         query = listed[_drawn(random, len(listed))]
         support = query
         while support == query:
@@ -217,22 +217,22 @@ def _drawn(random: np.random.RandomState, length: int) -> int:
 
 
 def _lists(folder: Path, fold: int, lists: str | os.PathLike[str] | None) -> Mapping[int, Sequence[str]]:
-    """Return the names of the pictures of every class position of the fold."""
+    """Return the names of the images of every class position of the fold."""
     if lists == DERIVED:
         source = folder / "annotations" / "val2014"
-        pictures = _derived(source, COCO_20I[fold])
+        images = _derived(source, COCO_20I[fold])
     else:
         source = Path(lists or folder / "splits" / "val") / f"fold{fold}.pkl"
-        pictures = _read_lists(source, COCO_20I[fold])
-    for label, names in pictures.items():
+        images = _read_lists(source, COCO_20I[fold])
+    for label, names in images.items():
         if len(set(names)) < 2:
-            what = f"at least two pictures of class {label} ({CLASSES[label]})"
+            what = f"at least two images of class {label} ({CLASSES[label]})"
             raise malformed(source, what, f"{len(set(names))}", _LISTS)
-    return pictures
+    return images
 
 
 def _read_lists(path: Path, labels: Sequence[int]) -> dict[int, list[str]]:
-    what = "names of pictures by class position"
+    what = "names of images by class position"
     value: dict[Any, Any] = read_pickle(path, what, dict, _LISTS)
     for label in labels:
         listed = value.get(label)
@@ -244,15 +244,15 @@ def _read_lists(path: Path, labels: Sequence[int]) -> dict[int, list[str]]:
 
 
 def _derived(folder: Path, labels: Sequence[int]) -> dict[int, list[str]]:
-    pictures: dict[int, list[str]] = {label: [] for label in labels}
+    images: dict[int, list[str]] = {label: [] for label in labels}
     for file in sorted(require_folder(folder, "label maps", _REMEDY).glob("*.png")):
         values = read_labels(file, "label values from 0 to 80", remedy=_REMEDY)
         counts = np.bincount(values.ravel(), minlength=len(CLASSES) + 1)
         for label in labels:
             if counts[label + 1] >= LEAST_AREA:
-                pictures[label].append(f"val2014/{file.stem}.jpg")
-    return pictures
+                images[label].append(f"val2014/{file.stem}.jpg")
+    return images
 
 
-def _label_file(folder: Path, picture: str) -> Path:
-    return require_file((folder / "annotations" / picture).with_suffix(".png"), "the label map of a picture", _REMEDY)
+def _label_file(folder: Path, image: str) -> Path:
+    return require_file((folder / "annotations" / image).with_suffix(".png"), "the label map of an image", _REMEDY)

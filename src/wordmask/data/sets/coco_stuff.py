@@ -1,7 +1,7 @@
 """COCO-Stuff: every pixel of COCO 2017 under one of 171 names, 80 things and 91 stuffs.
 
-Licence: annotations CC BY 4.0, pictures under their Flickr terms. Size: 118,287 training and 5,000 validation pictures.
-Obtain the pictures `train2017.zip` and `val2017.zip` from https://cocodataset.org/#download, the label maps
+Licence: annotations CC BY 4.0, images under their Flickr terms. Size: 118,287 training and 5,000 validation images.
+Obtain the images `train2017.zip` and `val2017.zip` from https://cocodataset.org/#download, the label maps
 `stuffthingmaps_trainval2017.zip` from https://github.com/nightrome/cocostuff. Caesar, Uijlings, Ferrari: COCO-Stuff:
 Thing and Stuff Classes in Context, CVPR 2018 (arXiv 1612.03716).
 
@@ -76,7 +76,7 @@ def coco_stuff(folder: str | os.PathLike[str], split: str = "val") -> LabelMaps:
     """
     root = require_folder(folder, "COCO-Stuff")
     part = f"{require_choice(split, SPLITS, 'split of COCO-Stuff')}2017"
-    images = first_folder(root, (f"images/{part}", part), "the pictures of COCO 2017")
+    images = first_folder(root, (f"images/{part}", part), "the images of COCO 2017")
     candidates = (f"annotations/{part}", f"stuffthingmaps/{part}", f"stuffthingmaps_trainval2017/{part}")
     labels = first_folder(root, candidates, "COCO-Stuff's label maps (stuffthingmaps_trainval2017.zip)")
     names = dict(zip(VALUES, NAMES, strict=True))

@@ -1,7 +1,7 @@
 """PAS-20 and PAS-21: PASCAL VOC 2012's segmentation as open-vocabulary papers use it, without and with a background.
 
-Licence: the pictures come from Flickr under its terms; the annotations are free for research. Size: 1,464 training and
-1,449 validation pictures. Obtain `VOCtrainval_11-May-2012.tar` from http://host.robots.ox.ac.uk/pascal/VOC/voc2012/.
+Licence: the images come from Flickr under its terms; the annotations are free for research. Size: 1,464 training and
+1,449 validation images. Obtain `VOCtrainval_11-May-2012.tar` from http://host.robots.ox.ac.uk/pascal/VOC/voc2012/.
 Everingham et al., IJCV 2010.
 
     VOC2012/                                   or the folder that holds VOCdevkit/VOC2012
@@ -62,7 +62,7 @@ def _opened(
     outer = require_folder(folder, "PASCAL VOC 2012")
     labels = first_folder(outer, ("SegmentationClass", "VOCdevkit/VOC2012/SegmentationClass"), "VOC 2012's label maps")
     root = labels.parent
-    keys = read_lines(root / "ImageSets" / "Segmentation" / f"{part}.txt", f"the ids of VOC 2012's {part} pictures")
+    keys = read_lines(root / "ImageSets" / "Segmentation" / f"{part}.txt", f"the ids of VOC 2012's {part} images")
     return LabelMaps(
         root / "JPEGImages",
         labels,

@@ -1,4 +1,4 @@
-"""PASCAL-5i: one-shot segmentation on the validation pictures of PASCAL VOC 2012, in four folds of five classes.
+"""PASCAL-5i: one-shot segmentation on the validation images of PASCAL VOC 2012, in four folds of five classes.
 
 Shaban et al., arXiv 1709.03410; the protocol is the one of PFENet (arXiv 2008.01449) that CLIPSeg's tables 5 and 7
 follow. Licence, size, source and folder layout are those of `wordmask.data.sets.voc`; no other file is needed.
@@ -8,15 +8,15 @@ follow. Licence, size, source and folder layout are those of `wordmask.data.sets
     ├── SegmentationClass/2007_000033.png
     └── ImageSets/Segmentation/val.txt
 
-A picture takes part in a fold where one of the fold's classes covers at least 2 * 32 * 32 pixels of it. Every such
-picture is asked for once: for one of the fold's classes in it, drawn at random, by an example drawn at random from
-the other pictures in which that class is that large. A class may be drawn that is smaller in the picture itself, as
+An image takes part in a fold where one of the fold's classes covers at least 2 * 32 * 32 pixels of it. Every such
+image is asked for once: for one of the fold's classes in it, drawn at random, by an example drawn at random from
+the other images in which that class is that large. A class may be drawn that is smaller in the image itself, as
 in PFENet's code.
 
 PFENet draws with Python's generator, seeded once for the whole run, so its draws depend on how often it was called
-before. Here a draw depends on the seed and the place of the picture alone; other pairs come out, by the same rule.
+before. Here a draw depends on the seed and the place of the image alone; other pairs come out, by the same rule.
 
-Pictures, masks and examples have their original size; bringing them to 352 pixels is up to the protocol.
+Images, masks and examples have their original size; bringing them to 352 pixels is up to the protocol.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from wordmask.data.reading import fingerprint, malformed, read_image, require_ch
 from wordmask.data.sample import Query, Sample
 from wordmask.data.sampling.support import PROMPTS, PromptKind, as_phrase, example, require_number, with_example
 from wordmask.data.sets.pascal_splits import PASCAL_5I
-from wordmask.data.sets.voc import NAMES, VOID, label_files, read_class_labels, read_picture_names, voc_folder
+from wordmask.data.sets.voc import NAMES, VOID, label_files, read_class_labels, read_image_names, voc_folder
 from wordmask.ops.masks import pack
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 __all__ = ["LEAST_AREA", "Pascal5i"]
 
 LEAST_AREA = 2 * 32 * 32
-"""Pixels that a class must cover for a picture to take part, or to be an example of it."""
+"""Pixels that a class must cover for an image to take part, or to be an example of it."""
 
 _SPLIT = "val"
 
 
 class Pascal5i:
-    """One fold of PASCAL-5i; one sample per picture, one query per sample.
+    """One fold of PASCAL-5i; one sample per image, one query per sample.
 
     Attributes:
         fold: 0 to 3.
@@ -68,7 +68,7 @@ class Pascal5i:
         template: str = "a photo of a {}.",
         mode: str = "crop_blur_highlight352",
     ) -> None:
-        """Open the fold: reads every label map once, which takes some seconds, and no picture.
+        """Open the fold: reads every label map once, which takes some seconds, and no image.
 
         Args:
             folder: VOC2012, or VOCdevkit above it.
@@ -89,17 +89,17 @@ class Pascal5i:
         self._phrases = {name: as_phrase(template, name) for name in self.names}
         self._template = template
         self._folder = voc_folder(folder)
-        listed = read_picture_names(self._folder, _SPLIT)
-        areas = {picture: self._areas(picture) for picture in listed}
+        listed = read_image_names(self._folder, _SPLIT)
+        areas = {image: self._areas(image) for image in listed}
         self._examples = {
-            name: tuple(picture for picture in listed if areas[picture][name] >= LEAST_AREA) for name in self.names
+            name: tuple(image for image in listed if areas[image][name] >= LEAST_AREA) for name in self.names
         }
         self._present = {
-            picture: tuple(name for name in self.names if areas[picture][name])
-            for picture in listed
-            if max(areas[picture].values()) >= LEAST_AREA
+            image: tuple(name for name in self.names if areas[image][name])
+            for image in listed
+            if max(areas[image].values()) >= LEAST_AREA
         }
-        self._pictures = tuple(self._present)
+        self._images = tuple(self._present)
         self._listed = listed
 
     @cached_property
@@ -113,43 +113,43 @@ class Pascal5i:
         )
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
         """Read a sample and draw its example.
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If a picture is missing or malformed, or no other picture can be the example.
+            DataError: If an image is missing or malformed, or no other image can be the example.
         """
-        picture = self._pictures[require_index(index, len(self))]
+        image = self._images[require_index(index, len(self))]
         random = np.random.default_rng([self._seed, self.fold, index])
-        name = str(random.choice(self._present[picture]))
-        visual = None if self._prompts == "text" else self._example(picture, name, random)
-        values = read_class_labels(self._folder, picture)
+        name = str(random.choice(self._present[image]))
+        visual = None if self._prompts == "text" else self._example(image, name, random)
+        values = read_class_labels(self._folder, image)
         size = (values.shape[0], values.shape[1])
         prompt = with_example(self._prompts, self._phrases[name], visual, self._weight)
         return Sample(
-            key=picture,
-            image=read_image(self._picture_file(picture), size),
+            key=image,
+            image=read_image(self._image_file(image), size),
             size=size,
             queries=(Query(prompt, pack(values == NAMES.index(name)), name),),
             ignored=pack(values == VOID),
         )
 
-    def _areas(self, picture: str) -> dict[str, int]:
-        counts = np.bincount(read_class_labels(self._folder, picture).ravel(), minlength=VOID + 1)
+    def _areas(self, image: str) -> dict[str, int]:
+        counts = np.bincount(read_class_labels(self._folder, image).ravel(), minlength=VOID + 1)
         return {name: int(counts[NAMES.index(name)]) for name in self.names}
 
-    def _example(self, picture: str, name: str, random: np.random.Generator) -> VisualPrompt:
-        others = [other for other in self._examples[name] if other != picture]
+    def _example(self, image: str, name: str, random: np.random.Generator) -> VisualPrompt:
+        others = [other for other in self._examples[name] if other != image]
         if not others:
             path = self._folder / "ImageSets" / "Segmentation" / f"{_SPLIT}.txt"
-            what = f"at least two pictures with {LEAST_AREA} pixels of {name}"
-            raise malformed(path, what, f"no example of {name} for {picture}")
+            what = f"at least two images with {LEAST_AREA} pixels of {name}"
+            raise malformed(path, what, f"no example of {name} for {image}")
         chosen = others[int(random.integers(len(others)))]
         mask = read_class_labels(self._folder, chosen) == NAMES.index(name)
-        return example(self._picture_file(chosen), mask, name=name, mode=self._mode)
+        return example(self._image_file(chosen), mask, name=name, mode=self._mode)
 
-    def _picture_file(self, picture: str) -> str:
-        return str(self._folder / "JPEGImages" / f"{picture}.jpg")
+    def _image_file(self, image: str) -> str:
+        return str(self._folder / "JPEGImages" / f"{image}.jpg")

@@ -1,9 +1,9 @@
-"""Pascal-Context: every pixel of PASCAL VOC 2010's training and validation pictures, under 59 or 459 names.
+"""Pascal-Context: every pixel of PASCAL VOC 2010's training and validation images, under 59 or 459 names.
 
-Licence: the annotations are free for research (their page names no licence); the pictures follow PASCAL VOC's terms
-(Flickr). Size: 4,998 training and 5,105 validation pictures. Mottaghi et al.: The Role of Context for Object Detection
+Licence: the annotations are free for research (their page names no licence); the images follow PASCAL VOC's terms
+(Flickr). Size: 4,998 training and 5,105 validation images. Mottaghi et al.: The Role of Context for Object Detection
 and Semantic Segmentation in the Wild, CVPR 2014. Obtain `trainval.tar.gz` and `labels.txt` from
-https://cs.stanford.edu/~roozbeh/pascal-context/, the pictures and lists as `VOCtrainval_03-May-2010.tar` from
+https://cs.stanford.edu/~roozbeh/pascal-context/, the images and lists as `VOCtrainval_03-May-2010.tar` from
 http://host.robots.ox.ac.uk/pascal/VOC/voc2010/.
 
     VOC2010/
@@ -128,7 +128,7 @@ def _opened(folder: str | os.PathLike[str]) -> tuple[Path, dict[int, str]]:
 
 def _label_maps(root: Path, split: str, names: dict[int, str], *, other: tuple[int, ...], name: str) -> LabelMaps:
     part = require_choice(split, SPLITS, "split of Pascal-Context")
-    keys = read_lines(root / "ImageSets" / "Main" / f"{part}.txt", f"the ids of VOC 2010's {part} pictures")
+    keys = read_lines(root / "ImageSets" / "Main" / f"{part}.txt", f"the ids of VOC 2010's {part} images")
     return LabelMaps(
         root / "JPEGImages",
         root / "trainval",

@@ -1,25 +1,25 @@
-"""PhraseCut (VGPhraseCut v0): phrases for regions of Visual Genome's pictures, with all instances of each marked.
+"""PhraseCut (VGPhraseCut v0): phrases for regions of Visual Genome's images, with all instances of each marked.
 
 Wu et al., "PhraseCut: Language-based Image Segmentation in the Wild", CVPR 2020. Phrases join names, attributes and
 relations, such as "wooden chair by the window"; a phrase's truth is the union of all instances' polygons.
 
-Licence: none is stated with the annotations; Visual Genome, whose pictures they are on, is under CC BY 4.0.
-Size: about 11 GB with all pictures, 0.5 GB of annotations.
+Licence: none is stated with the annotations; Visual Genome, whose images they are on, is under CC BY 4.0.
+Size: about 11 GB with all images, 0.5 GB of annotations.
 Where from: the repository `ChenyunWu/PhraseCutDataset`, whose `download_dataset.py` fetches all of it, or its home page
-"PhraseCut" at UMass Amherst; pictures may also be taken from Visual Genome 1.2, parts 1 and 2.
+"PhraseCut" at UMass Amherst; images may also be taken from Visual Genome 1.2, parts 1 and 2.
 
     VGPhraseCut_v0/                        <- the folder to give
-    ├── image_data_split.json              id, size and split of every picture
+    ├── image_data_split.json              id, size and split of every image
     ├── refer_{train,val,test,miniv}.json  phrases and polygons
     └── images/{image_id}.jpg
 
     split      train    val   test  miniv
-    pictures  71,746  2,971  2,545    100
+    images  71,746  2,971  2,545    100
     phrases  310,816 20,316 14,354    821
 
 The authors keep "miniv" out of the files of "val"; `split="val_miniv"` reads both, as in their own loader.
 
-17 pictures are of another size than their annotations say, so that polygons and pixels do not fit. They are left out,
+17 images are of another size than their annotations say, so that polygons and pixels do not fit. They are left out,
 as CLIPSeg does.
 
 Polygons become pixels in one of two ways, which differ by at most a pixel along the border: "clipseg" (scikit-image's
@@ -72,23 +72,23 @@ EXCLUDED = frozenset(
         498187, 498246, 498269,
     }
 )  # fmt: skip
-"""Ids of the pictures whose size is not the one in their annotations."""
+"""Ids of the images whose size is not the one in their annotations."""
 
 SPLITS = ("train", "val", "test", "miniv")
 
 _TASKS = "phrases with their polygons"
-_IMAGES = "ids and sizes of the pictures"
+_IMAGES = "ids and sizes of the images"
 _REMEDY = "give the folder VGPhraseCut_v0, or download the file again with download_dataset.py of PhraseCut's authors"
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One phrase for one picture: what PhraseCut's authors call a task.
+    """One phrase for one image: what PhraseCut's authors call a task.
 
     Attributes:
         key: Its id, unique in the whole set.
-        image: Id of the picture.
+        image: Id of the image.
         phrase: The words.
         instances: Polygons of every instance, float64 `(N, 2)` each, x and y in pixels.
     """
@@ -100,14 +100,14 @@ class Task:
 
 
 class PhraseCut:
-    """PhraseCut for evaluation: one sample per picture, one query per phrase, labelled with the phrase's id."""
+    """PhraseCut for evaluation: one sample per image, one query per phrase, labelled with the phrase's id."""
 
     name = "phrasecut"
     names: tuple[str, ...] = ()
     exhaustive = False
 
     def __init__(self, folder: str | os.PathLike[str], *, split: str = "test", rasteriser: str = "clipseg") -> None:
-        """Read a split's annotations; no picture is read.
+        """Read a split's annotations; no image is read.
 
         Args:
             folder: VGPhraseCut_v0.
@@ -122,7 +122,7 @@ class PhraseCut:
         tasks: dict[int, list[Task]] = {}
         for task in self._files.tasks:
             tasks.setdefault(task.image, []).append(task)
-        self._tasks = [tuple(of_picture) for of_picture in tasks.values()]
+        self._tasks = [tuple(of_image) for of_image in tasks.values()]
 
     @property
     def fingerprint(self) -> str:
@@ -133,16 +133,16 @@ class PhraseCut:
         return len(self._tasks)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture with all its phrases, in the order of the file.
+        """Return an image with all its phrases, in the order of the file.
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If the picture is missing or of another size.
+            DataError: If the image is missing or of another size.
         """
         tasks = self._tasks[require_index(index, len(self))]
         return Sample(
             key=str(tasks[0].image),
-            image=self._files.picture(tasks[0].image),
+            image=self._files.read_image(tasks[0].image),
             size=self._files.sizes[tasks[0].image],
             queries=tuple(self._query(task) for task in tasks),
         )
@@ -157,8 +157,8 @@ class PhraseCutFiles:
     """The folder of PhraseCut: what evaluation and training both read.
 
     Attributes:
-        tasks: Every phrase of the split, in the order of the files, without those of excluded pictures.
-        sizes: `(H, W)` by picture id.
+        tasks: Every phrase of the split, in the order of the files, without those of excluded images.
+        sizes: `(H, W)` by image id.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, split: str, rasteriser: str) -> None:
@@ -181,14 +181,14 @@ class PhraseCutFiles:
         files = [*self._task_files, self._image_file]
         return fingerprint(files, splits=self._splits, rasteriser=self._rasteriser)
 
-    def picture(self, image: int) -> Path | RgbImage:
-        """Return where a picture is, or the picture itself if it must not be turned.
+    def read_image(self, image: int) -> Path | RgbImage:
+        """Return where an image is, or the image itself if it must not be turned.
 
         Raises:
             DataError: If it is missing or of another size than its annotations say.
         """
         path = self._folder / "images" / f"{image}.jpg"
-        return read_image(path, self.sizes[image], "a picture of Visual Genome", _REMEDY)
+        return read_image(path, self.sizes[image], "an image of Visual Genome", _REMEDY)
 
     def mask(self, task: Task) -> NDArray[np.bool_]:
         """Return the union of a phrase's polygons, bool `(H, W)`; all False if there is none."""
@@ -218,7 +218,7 @@ class PhraseCutFiles:
                 sizes[image] = (height, width)
         missing = sorted(wanted - sizes.keys())
         if missing:
-            raise malformed(self._image_file, _IMAGES, f"no entry for picture {missing[0]}", _REMEDY)
+            raise malformed(self._image_file, _IMAGES, f"no entry for image {missing[0]}", _REMEDY)
         return sizes
 
 
@@ -243,7 +243,7 @@ RASTERISERS: Mapping[str, Callable[[NDArray[np.float64], tuple[int, int]], NDArr
     "clipseg": _fill_clipseg,
     "official": _fill_official,
 }
-"""The ways to fill a polygon, float64 `(N, 2)`, in a picture of size `(H, W)`."""
+"""The ways to fill a polygon, float64 `(N, 2)`, in an image of size `(H, W)`."""
 
 
 # --- annotations ---------------------------------------------------------------------------------------------------

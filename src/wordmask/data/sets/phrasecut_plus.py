@@ -26,7 +26,7 @@ __all__ = ["PhraseCutPlus"]
 
 
 class PhraseCutPlus(PhraseDraws):
-    """PhraseCut for training; one sample and one query per phrase and picture.
+    """PhraseCut for training; one sample and one query per phrase and image.
 
     Attributes:
         tasks: The phrases that are left, in the order of the file.
@@ -35,7 +35,7 @@ class PhraseCutPlus(PhraseDraws):
     def __init__(
         self, folder: str | os.PathLike[str], *, split: str = "train", rasteriser: str = "clipseg", **options: Any
     ) -> None:
-        """Read the annotations and choose the phrases; no picture is read.
+        """Read the annotations and choose the phrases; no image is read.
 
         Args:
             folder: VGPhraseCut_v0.
@@ -62,11 +62,11 @@ class _Source:
         return self._files.fingerprint
 
     def read(self, task: Task) -> Seen:
-        source, mask = self._files.picture(task.image), self._files.mask(task)
+        source, mask = self._files.read_image(task.image), self._files.mask(task)
         try:
             return Seen(load_image(source).pixels, mask)
         except ImageError as error:
-            raise malformed(str(source), "a picture of Visual Genome", "damage") from error
+            raise malformed(str(source), "an image of Visual Genome", "damage") from error
 
     def present(self, task: Task) -> tuple[str, ...]:
         return (task.phrase.text,)

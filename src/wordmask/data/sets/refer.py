@@ -1,12 +1,12 @@
-"""RefCOCO, RefCOCO+ and RefCOCOg: expressions that refer to one thing in a picture of COCO.
+"""RefCOCO, RefCOCO+ and RefCOCOg: expressions that refer to one thing in an image of COCO.
 
 Yu et al., arXiv 1608.00272 (RefCOCO, RefCOCO+); Mao et al., arXiv 1511.02283 (RefCOCOg, "google"); Nagaraja et al.,
 arXiv 1608.00525 (RefCOCOg's partition "umd"). RefCOCO+ forbids words for places; RefCOCOg has whole sentences.
 "testA" shows people, "testB" other things.
 
 Licence: the expressions' authors state none but the Apache-2.0 of their code; COCO's annotations are under CC BY 4.0,
-its pictures under Flickr's terms of use.
-Size: some 50 to 200 MB of annotations each; the pictures are COCO's `train2014.zip`, about 13 GB.
+its images under Flickr's terms of use.
+Size: some 50 to 200 MB of annotations each; the images are COCO's `train2014.zip`, about 13 GB.
 Where from: the archives `refcoco.zip`, `refcoco+.zip` and `refcocog.zip` that the repository `lichengunc/refer` names,
 and COCO's home page, "2014 Train images".
 
@@ -26,8 +26,8 @@ and COCO's home page, "2014 Train images".
     refcocog   umd        train, val, test             4,896   9,602
     refcocog   google     train, val
 
-Every sentence about every thing is a query. A sample is a picture with all that is said in the split about anything
-in it, so that a picture is encoded once. The truth is the union of the thing's polygons, filled as COCO's tool does.
+Every sentence about every thing is a query. A sample is an image with all that is said in the split about anything
+in it, so that an image is encoded once. The truth is the union of the thing's polygons, filled as COCO's tool does.
 The pickles are read by `wordmask.data.unpickle`, which runs nothing that is in them.
 """
 
@@ -90,7 +90,7 @@ class Expression:
 
     Attributes:
         key: `REF/SENTENCE`: the ids of both, unique in the partition.
-        image: Id of the picture.
+        image: Id of the image.
         thing: Id of the annotation of what is meant.
         prompt: The words.
     """
@@ -102,7 +102,7 @@ class Expression:
 
 
 class Refer:
-    """RefCOCO, RefCOCO+ or RefCOCOg; one sample per picture, one query per sentence, labelled with its own id."""
+    """RefCOCO, RefCOCO+ or RefCOCOg; one sample per image, one query per sentence, labelled with its own id."""
 
     names: tuple[str, ...] = ()
     exhaustive = False
@@ -117,7 +117,7 @@ class Refer:
         text: str = "sent",
         images: str | os.PathLike[str] | None = None,
     ) -> None:
-        """Read the annotations; no picture is read.
+        """Read the annotations; no image is read.
 
         Args:
             folder: What holds `refcoco`, `refcoco+` and `refcocog`.
@@ -125,7 +125,7 @@ class Refer:
             split: One of the partition's splits.
             partition: Who drew the splits: "unc", "google" or "umd"; None for the first of `PARTITIONS`.
             text: "sent", the words in lower case without signs, or "raw", as they were written.
-            images: Folder of COCO's train2014 pictures; None for `images/mscoco/images/train2014` in `folder`.
+            images: Folder of COCO's train2014 images; None for `images/mscoco/images/train2014` in `folder`.
 
         Raises:
             DataError: If a file is missing or malformed, or an argument has another value.
@@ -140,10 +140,10 @@ class Refer:
         self._images = Path(images) if images is not None else root / "images" / "mscoco" / "images" / "train2014"
         self._refs_file = root / name / f"refs({partition}).p"
         self._instances_file = root / name / "instances.json"
-        self._pictures: dict[int, list[Expression]] = {}
+        self._expressions_of: dict[int, list[Expression]] = {}
         for expression in self._expressions():
-            self._pictures.setdefault(expression.image, []).append(expression)
-        self._order = tuple(self._pictures)
+            self._expressions_of.setdefault(expression.image, []).append(expression)
+        self._order = tuple(self._expressions_of)
         self._files, self._sizes, self._things = self._instances()
 
     @cached_property
@@ -156,18 +156,18 @@ class Refer:
         return len(self._order)
 
     def __getitem__(self, index: int) -> Sample:
-        """Return a picture with all its expressions, in the order of the file.
+        """Return an image with all its expressions, in the order of the file.
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If the picture is missing or of another size, or a thing's outline is malformed.
+            DataError: If the image is missing or of another size, or a thing's outline is malformed.
         """
         image = self._order[require_index(index, len(self))]
-        size, expressions = self._sizes[image], self._pictures[image]
+        size, expressions = self._sizes[image], self._expressions_of[image]
         masks = {thing: self._mask(thing, size) for thing in {expression.thing for expression in expressions}}
         return Sample(
             key=str(image),
-            image=read_image(self._images / self._files[image], size, "a picture of COCO's train2014"),
+            image=read_image(self._images / self._files[image], size, "an image of COCO's train2014"),
             size=size,
             queries=tuple(
                 Query(said.prompt, masks[said.thing], said.key, (GroundTruthInstance.of_mask(masks[said.thing]),))
@@ -218,7 +218,7 @@ class Refer:
             raise malformed(self._refs_file, _REFS, f"the expression {quote(words)} in {of}", _REMEDY) from error
 
     def _instances(self) -> tuple[dict[int, str], dict[int, tuple[int, int]], dict[int, Any]]:
-        """Return file names and sizes `(H, W)` of pictures, and outlines of things, of this split alone."""
+        """Return file names and sizes `(H, W)` of images, and outlines of things, of this split alone."""
         path = self._instances_file
         content = read_json(path, _INSTANCES, dict, _REMEDY)
         files, sizes = {}, {}
@@ -229,13 +229,13 @@ class Refer:
             )
             files[image] = require_field(record, "file_name", str, path, _INSTANCES, of=of)
             sizes[image] = (height, width)
-        asked = {said.thing for expressions in self._pictures.values() for said in expressions}
+        asked = {said.thing for expressions in self._expressions_of.values() for said in expressions}
         things = {}
         for place, record in enumerate(require_field(content, "annotations", list, path, _INSTANCES)):
             thing = require_field(record, "id", int, path, _INSTANCES, of=f"annotation {place}")
             if thing in asked:
                 things[thing] = record.get("segmentation")
-        self._check_known(self._pictures.keys() - files.keys(), "picture")
+        self._check_known(self._expressions_of.keys() - files.keys(), "image")
         self._check_known(asked - things.keys(), "annotation")
         return files, {image: sizes[image] for image in self._order}, things
 

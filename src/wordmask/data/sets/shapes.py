@@ -1,10 +1,10 @@
-"""Shapes: pictures of plain coloured shapes, made as they are asked for, of which everything is known.
+"""Shapes: images of plain coloured shapes, made as they are asked for, of which everything is known.
 
-Licence: none needed; nothing is downloaded and nothing is read. Size: as many pictures as asked for, in no memory.
+Licence: none needed; nothing is downloaded and nothing is read. Size: as many images as asked for, in no memory.
 Layout: no files. What it is for: tests, tutorials and checks of a protocol on data whose truth is beyond doubt. A
 score on it says nothing about photographs.
 
-Every picture holds some circles, squares, triangles, stars, rings and crosses in eight colours and two sizes, some
+Every image holds some circles, squares, triangles, stars, rings and crosses in eight colours and two sizes, some
 partly behind others; the truth is what is visible. It is asked for by
 
     kinds        "circle": all circles; the vocabulary, `Sample.labels` gives every pixel its kind
@@ -12,7 +12,7 @@ partly behind others; the truth is what is visible. It is asked for by
     expressions  "the small red circle left of the blue square", "the leftmost star": exactly one fits, beyond doubt
     absent       "green star" where there is none: the true mask is empty
 
-The truth is exhaustive: a phrase's mask holds everything in the picture that it names.
+The truth is exhaustive: a phrase's mask holds everything in the image that it names.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ if TYPE_CHECKING:
 __all__ = ["Shapes"]
 
 ASKED = ("kinds", "phrases", "expressions", "absent")
-"""What a picture can be asked for."""
+"""What an image can be asked for."""
 
 BACKGROUND = "background"
 LEAST_SIDE = 48
 """Pixels of the shorter side below which small stars and circles look alike."""
 
-_RECIPE = 1  # to be counted up when the same seed would give other pictures
+_RECIPE = 1  # to be counted up when the same seed would give other images
 
 
 class Shapes:
-    """Pictures of shapes; sample `i` depends on the seed and `i` alone and is made without those before it.
+    """Images of shapes; sample `i` depends on the seed and `i` alone and is made without those before it.
 
     Attributes:
         names: "background" and the kinds.
@@ -70,16 +70,16 @@ class Shapes:
         expressions: int = 4,
         absent: int = 2,
     ) -> None:
-        """Choose the pictures; none is made yet.
+        """Choose the images; none is made yet.
 
         Args:
-            count: Number of pictures.
-            seed: Which pictures, 0 or more.
+            count: Number of images.
+            seed: Which images, 0 or more.
             size: `(H, W)` in pixels.
-            things: Least and greatest number of shapes in a picture.
+            things: Least and greatest number of shapes in an image.
             ask: Some of "kinds", "phrases", "expressions" and "absent".
-            expressions: Greatest number of referring expressions for a picture.
-            absent: Number of phrases for a picture that name nothing in it.
+            expressions: Greatest number of referring expressions for an image.
+            absent: Number of phrases for an image that name nothing in it.
 
         Raises:
             DataError: If a number is out of range or `ask` names something else.
@@ -127,7 +127,7 @@ class Shapes:
         )
 
     def scene(self, index: int) -> Scene:
-        """Return the shapes of a picture, for those who want to ask something else about it.
+        """Return the shapes of an image, for those who want to ask something else about it.
 
         Raises:
             IndexError: outside 0 to `len - 1`.
@@ -135,7 +135,7 @@ class Shapes:
         return self._made(index)[0]
 
     def caption(self, index: int) -> str:
-        """Return a true sentence about the whole picture.
+        """Return a true sentence about the whole image.
 
         Raises:
             IndexError: outside 0 to `len - 1`.
@@ -145,7 +145,7 @@ class Shapes:
     def _made(self, index: int) -> tuple[Scene, np.random.Generator]:
         random = np.random.default_rng([self.seed, require_index(index, self._count)])
         scene = draw_scene(random, self.size, self._things)
-        return scene, np.random.default_rng([self.seed, index, 1])  # words do not depend on how pictures are drawn
+        return scene, np.random.default_rng([self.seed, index, 1])  # words do not depend on how images are drawn
 
     def _queries(self, part: str) -> Callable[[Scene, np.random.Generator, str], list[Query]]:
         makers: Mapping[str, Callable[[Scene, np.random.Generator, str], list[Query]]] = {
@@ -214,10 +214,10 @@ def _labels(scene: Scene) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
 
 def _check(count: int, seed: int, size: Size, things: tuple[int, int], expressions: int, absent: int) -> None:
     """Raise DataError for the first number that is out of range."""
-    _require(count >= 0, f"count={count}", "0 or more", "choose how many pictures are made")
+    _require(count >= 0, f"count={count}", "0 or more", "choose how many images are made")
     _require(seed >= 0, f"seed={seed}", "0 or more", "choose another seed")
     least = f"at least {LEAST_SIDE} x {LEAST_SIDE}"
-    _require(min(size) >= LEAST_SIDE, f"size={size[0]} x {size[1]}", least, "make the pictures larger")
+    _require(min(size) >= LEAST_SIDE, f"size={size[0]} x {size[1]}", least, "make the images larger")
     ordered = 0 <= things[0] <= things[1]
     _require(ordered, f"things={things}", "the least and the greatest number", "write for example (3, 7)")
     _require(expressions >= 0, f"expressions={expressions}", "0 or more", "choose how many are asked for")

@@ -33,7 +33,7 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
 """Names of colours and their RGB; far enough apart that the jitter of a shape never leads from one to another."""
 
 SIZES: Mapping[str, tuple[float, float]] = {"small": (0.06, 0.08), "large": (0.13, 0.17)}
-"""Range of the outer radius by the word for it, as a share of the picture's shorter side."""
+"""Range of the outer radius by the word for it, as a share of the image's shorter side."""
 
 GROUND = -1
 """The value in `Scene.owner` of pixels that belong to no shape."""
@@ -118,7 +118,7 @@ class Thing:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture and everything that is true of it.
+    """An image and everything that is true of it.
 
     Attributes:
         pixels: uint8 `(H, W, 3)`, read-only.
@@ -132,10 +132,10 @@ class Scene:
 
 
 def coverage(thing: Thing, size: Size) -> tuple[Window, NDArray[np.float32]]:
-    """Return the window `(x0, y0, x1, y1)` of a picture of `size` that a shape reaches, and its share of each pixel.
+    """Return the window `(x0, y0, x1, y1)` of an image of `size` that a shape reaches, and its share of each pixel.
 
     Returns:
-        The window, inside the picture, and float32 `(y1 - y0, x1 - x0)` in [0, 1].
+        The window, inside the image, and float32 `(y1 - y0, x1 - x0)` in [0, 1].
     """
     (x, y), radius = thing.centre, thing.radius
     x0, x1 = (int(np.clip(edge, 0, size[1])) for edge in (np.floor(x - radius), np.ceil(x + radius)))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from wordmask.data.sets.shapes_scene import Thing
 
 CLEAR = 0.05
-"""Distance that counts as a difference of place, as a share of the picture's shorter side."""
+"""Distance that counts as a difference of place, as a share of the image's shorter side."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def expressions(things: Sequence[Thing], side: int) -> tuple[tuple[str, int], ..
 
     Args:
         things: All shapes of the scene.
-        side: The picture's shorter side in pixels: what distances are measured by.
+        side: The image's shorter side in pixels: what distances are measured by.
     """
     clear, names = CLEAR * side, [_shortest_unique(thing, things) for thing in things]
     found = {}
@@ -138,7 +138,7 @@ def caption(things: Sequence[Thing], side: int) -> str:
 
     Args:
         things: All shapes of the scene.
-        side: The picture's shorter side in pixels.
+        side: The image's shorter side in pixels.
     """
     if not things:
         return "nothing but the ground"

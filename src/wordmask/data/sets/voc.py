@@ -1,9 +1,9 @@
 """PASCAL VOC 2012, semantic segmentation, with the generalised zero-shot splits.
 
-Everingham et al., "The PASCAL Visual Object Classes Challenge 2012". 20 classes and the background; 1,464 pictures for
-training, 1,449 for validation. The test pictures' labels are not public.
+Everingham et al., "The PASCAL Visual Object Classes Challenge 2012". 20 classes and the background; 1,464 images for
+training, 1,449 for validation. The test images' labels are not public.
 
-Licence: the organisers publish no licence of their own; the pictures come from Flickr and are under its terms of use.
+Licence: the organisers publish no licence of their own; the images come from Flickr and are under its terms of use.
 Size: about 2 GB for the archive `VOCtrainval_11-May-2012.tar`, which holds the labels, too.
 Where from: the challenge's home page, "Visual Object Classes Challenge 2012 (VOC2012)", section Development Kit.
 
@@ -11,12 +11,12 @@ Where from: the challenge's home page, "Visual Object Classes Challenge 2012 (VO
     └── VOC2012/                           <- the folder to give; VOCdevkit or what holds it will do
         ├── JPEGImages/2007_000033.jpg
         ├── SegmentationClass/2007_000033.png   palette: 0 background, 1 to 20 classes, 255 nothing is known
-        └── ImageSets/Segmentation/{train,val,trainval}.txt   one name of a picture per line
+        └── ImageSets/Segmentation/{train,val,trainval}.txt   one name of an image per line
 
 The value 255 marks the borders of things and things that are hard to tell; no pixel of it counts.
 
 Generalised zero-shot (arXiv 2108.06536): some classes are held out of training and all 21 are asked for. `unseen`
-says how many; the pictures are the same, and scores are taken over `seen` and `unseen` apart.
+says how many; the images are the same, and scores are taken over `seen` and `unseen` apart.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     from wordmask.data.sample import Query, Sample
 
-__all__ = ["NAMES", "VOID", "PascalVoc", "label_files", "read_class_labels", "read_picture_names", "voc_folder"]
+__all__ = ["NAMES", "VOID", "PascalVoc", "label_files", "read_class_labels", "read_image_names", "voc_folder"]
 
 NAMES = (pascal_splits.BACKGROUND, *pascal_splits.CLASSES)
 """The names of the labels 0 to 20."""
@@ -72,7 +72,7 @@ _REMEDY = "give the folder VOC2012 of the unpacked archive VOCtrainval_11-May-20
 
 
 class PascalVoc:
-    """PASCAL VOC 2012; one sample per picture, one query per name in it, the background included.
+    """PASCAL VOC 2012; one sample per image, one query per name in it, the background included.
 
     Attributes:
         names: The 21 names in the order of the labels.
@@ -91,7 +91,7 @@ class PascalVoc:
         unseen: int | None = None,
         words: Mapping[str, str] | None = None,
     ) -> None:
-        """Open the data set; of the pictures nothing is read yet.
+        """Open the data set; of the images nothing is read yet.
 
         Args:
             folder: VOC2012, or VOCdevkit above it.
@@ -100,7 +100,7 @@ class PascalVoc:
             words: What to ask for instead of a name, such as `pascal_splits.PROMPT_NAMES`.
 
         Raises:
-            DataError: If the folder or the list of pictures is missing, or an argument has another value.
+            DataError: If the folder or the list of images is missing, or an argument has another value.
         """
         require_choice(split, SPLITS, "split")
         if unseen is not None:
@@ -110,30 +110,30 @@ class PascalVoc:
         self.seen = pascal_splits.seen(self.unseen)
         self._words = dict(words or {})
         self._folder = voc_folder(folder)
-        self._pictures = read_picture_names(self._folder, split)
+        self._images = read_image_names(self._folder, split)
 
     @cached_property
     def fingerprint(self) -> str:
         """Short hash of the list, the label maps and the options."""
-        files = label_files(self._folder, self.split, self._pictures)
+        files = label_files(self._folder, self.split, self._images)
         return fingerprint(files, split=self.split, unseen=sorted(self.unseen), words=self._words)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
     def __getitem__(self, index: int) -> Sample:
         """Read a sample.
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If its picture or label map is missing or malformed.
+            DataError: If its image or label map is missing or malformed.
         """
-        key = self._pictures[require_index(index, len(self))]
+        key = self._images[require_index(index, len(self))]
         values = read_class_labels(self._folder, key)
         size = (values.shape[0], values.shape[1])
-        picture = read_image(self._folder / "JPEGImages" / f"{key}.jpg", size, "a picture of PASCAL VOC 2012", _REMEDY)
+        image = read_image(self._folder / "JPEGImages" / f"{key}.jpg", size, "an image of PASCAL VOC 2012", _REMEDY)
         positions = np.where(values == VOID, np.int32(IGNORED), values)
-        sample = semantic_sample(key, picture, positions, NAMES, exhaustive=True)
+        sample = semantic_sample(key, image, positions, NAMES, exhaustive=True)
         return replace(sample, queries=tuple(self._reworded(query) for query in sample.queries))
 
     def _reworded(self, query: Query) -> Query:
@@ -152,14 +152,14 @@ def voc_folder(folder: str | os.PathLike[str]) -> Path:
     return first_folder(given, places, "PASCAL VOC 2012", _REMEDY).parent
 
 
-def read_picture_names(folder: Path, split: str) -> tuple[str, ...]:
-    """Return the names of a split's pictures, in the order of the list.
+def read_image_names(folder: Path, split: str) -> tuple[str, ...]:
+    """Return the names of a split's images, in the order of the list.
 
     Raises:
         DataError: If the list is missing or empty.
     """
     path = folder / "ImageSets" / "Segmentation" / f"{split}.txt"
-    what = f"the names of the pictures of {split}, one a line"
+    what = f"the names of the images of {split}, one a line"
     names = read_lines(path, what, _REMEDY)
     if not names:
         raise malformed(path, what, "no line", _REMEDY)
@@ -168,19 +168,19 @@ def read_picture_names(folder: Path, split: str) -> tuple[str, ...]:
     return names
 
 
-def label_files(folder: Path, split: str, pictures: Sequence[str]) -> list[Path]:
+def label_files(folder: Path, split: str, images: Sequence[str]) -> list[Path]:
     """Return every file that the truth of a split depends on."""
-    labels = [folder / "SegmentationClass" / f"{name}.png" for name in pictures]
-    return [require_file(folder / "ImageSets" / "Segmentation" / f"{split}.txt", "the names of the pictures"), *labels]
+    labels = [folder / "SegmentationClass" / f"{name}.png" for name in images]
+    return [require_file(folder / "ImageSets" / "Segmentation" / f"{split}.txt", "the names of the images"), *labels]
 
 
-def read_class_labels(folder: Path, picture: str) -> NDArray[np.int32]:
-    """Return the label map of a picture, int32 `(H, W)`: 0 to 20, or `VOID`.
+def read_class_labels(folder: Path, image: str) -> NDArray[np.int32]:
+    """Return the label map of an image, int32 `(H, W)`: 0 to 20, or `VOID`.
 
     Raises:
         DataError: If it is missing or malformed.
     """
-    path, what = folder / "SegmentationClass" / f"{picture}.png", "label values from 0 to 20, or 255"
+    path, what = folder / "SegmentationClass" / f"{image}.png", "label values from 0 to 20, or 255"
     values = read_labels(path, what, remedy=_REMEDY)
     strange = values[(values != VOID) & ((values < 0) | (values >= len(NAMES)))]
     if len(strange):

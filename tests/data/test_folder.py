@@ -1,4 +1,4 @@
-"""The plain layout: small ones written here, and the real sets where they lie beside the repository."""
+"""Folders of images with labels or instances: small ones, and the real sets where they lie beside the repository."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from tests.data.contract import FolderContract, write_labels, write_picture
+from tests.data.contract import FolderContract, write_image, write_labels
 from wordmask.contracts import Dataset
-from wordmask.data.plain import plain
+from wordmask.data.folder import open_files
 from wordmask.errors import DataError
 from wordmask.images import load_image
 
@@ -31,7 +31,7 @@ THINGS = {
 
 def write_set(root: Path, classes: dict[str, Any], values: Any = ((0, 1, 2), (2, 2, 255))) -> Path:
     for key in ("a", "b"):
-        write_picture(root / "images" / f"{key}.jpg", (2, 3))
+        write_image(root / "images" / f"{key}.jpg", (2, 3))
         write_labels(root / "labels" / f"{key}.png", values)
     (root / "classes.json").write_text(json.dumps(classes))
     (root / "splits.json").write_text(json.dumps(SPLITS))
@@ -40,7 +40,7 @@ def write_set(root: Path, classes: dict[str, Any], values: Any = ((0, 1, 2), (2,
 
 def write_things(root: Path) -> Path:
     for key in ("a", "b"):
-        write_picture(root / "images" / f"{key}.jpg", (2, 3))
+        write_image(root / "images" / f"{key}.jpg", (2, 3))
     (root / "instances.json").write_text(json.dumps(THINGS))
     (root / "splits.json").write_text(json.dumps(SPLITS))
     return root
@@ -48,7 +48,7 @@ def write_things(root: Path) -> Path:
 
 class TestLabelMapSet(FolderContract):
     annotations = ("labels/a.png", "labels/b.png")
-    pictures = "images/*.jpg"
+    images = "images/*.jpg"
     options: ClassVar[dict[str, Any]] = {"split": "train", "exhaustive": True}
     malformed = (
         ("splits.json", None),
@@ -59,7 +59,7 @@ class TestLabelMapSet(FolderContract):
         ("classes.json", b'{"one": "dog"}'),
         ("classes.json", b'{"1": ""}'),
         ("labels/b.png", None),
-        ("labels/b.png", b"no picture"),
+        ("labels/b.png", b"no image"),
         ("images/a.jpg", None),
     )
 
@@ -68,12 +68,12 @@ class TestLabelMapSet(FolderContract):
         return write_set(tmp_path / "pets", {"0": "background", "1": "dog", "2": "grass"})
 
     def build(self, folder: Path, **options: Any) -> Dataset:
-        return plain(folder, **options)
+        return open_files(folder, **({"split": "val"} | options))
 
 
 class TestInstanceSet(FolderContract):
     annotations = ("instances.json",)
-    pictures = "images/*.jpg"
+    images = "images/*.jpg"
     options: ClassVar[dict[str, Any]] = {"split": "train", "exhaustive": True}
     malformed = (("splits.json", b"{"), ("instances.json", b"{}"), ("images/b.jpg", None))
 
@@ -82,12 +82,12 @@ class TestInstanceSet(FolderContract):
         return write_things(tmp_path / "pets")
 
     def build(self, folder: Path, **options: Any) -> Dataset:
-        return plain(folder, **options)
+        return open_files(folder, **({"split": "val"} | options))
 
 
 def test_background_and_other_are_no_names(tmp_path: Path) -> None:
     for word in ("background", "other"):
-        dataset = plain(write_set(tmp_path / word, {"0": word, "1": "dog", "2": "grass", "255": "ignore"}))
+        dataset = open_files(write_set(tmp_path / word, {"0": word, "1": "dog", "2": "grass", "255": "ignore"}))
         assert dataset.names == ("dog", "grass")
         sample = dataset[0]
         assert sample.key == "b"
@@ -98,7 +98,7 @@ def test_background_and_other_are_no_names(tmp_path: Path) -> None:
 
 
 def test_value_0_may_be_a_name(tmp_path: Path) -> None:
-    sample = plain(write_set(tmp_path / "streets", {"0": "sky", "1": "road", "2": "car"}))[0]
+    sample = open_files(write_set(tmp_path / "streets", {"0": "sky", "1": "road", "2": "car"}))[0]
     assert [query.label for query in sample.queries] == ["sky", "road", "car"]
 
 
@@ -106,24 +106,24 @@ def test_only_exhaustive_sets_have_absent_names(tmp_path: Path) -> None:
     classes: dict[str, Any] = {"0": "background", "1": "dog", "2": "grass", "3": "cat"}
     for name, marked, absent in (("celebamask", None, ()), ("pets", True, ("cat",)), ("toys", False, ())):
         folder = write_set(tmp_path / name, classes if marked is None else classes | {"exhaustive": marked})
-        assert plain(folder)[0].absent == absent
-        assert plain(folder, exhaustive=True)[0].absent == ("cat",)
-        assert plain(folder, exhaustive=False)[0].absent == ()
+        assert open_files(folder)[0].absent == absent
+        assert open_files(folder, exhaustive=True)[0].absent == ("cat",)
+        assert open_files(folder, exhaustive=False)[0].absent == ()
     with pytest.raises(DataError, match="'yes' as 'exhaustive' instead of true or false"):
-        plain(write_set(tmp_path / "wrong", classes | {"exhaustive": "yes"}))
+        open_files(write_set(tmp_path / "wrong", classes | {"exhaustive": "yes"}))
 
 
 def test_instances_that_are_exhaustive(tmp_path: Path) -> None:
     folder = write_things(tmp_path / "things")
-    assert [plain(folder)[place].absent for place in (0, 1)] == [("grass",), ()]  # the first says so for itself
-    assert [plain(folder, exhaustive=True)[place].absent for place in (0, 1)] == [("grass",), ("dog", "grass")]
-    assert [plain(folder, exhaustive=False)[place].absent for place in (0, 1)] == [(), ()]
+    assert [open_files(folder)[place].absent for place in (0, 1)] == [("grass",), ()]  # the first says so for itself
+    assert [open_files(folder, exhaustive=True)[place].absent for place in (0, 1)] == [("grass",), ("dog", "grass")]
+    assert [open_files(folder, exhaustive=False)[place].absent for place in (0, 1)] == [(), ()]
     (folder / "instances.json").write_text(json.dumps(THINGS | {"exhaustive": True}))
-    assert [plain(folder)[place].absent for place in (0, 1)] == [("grass",), ("dog", "grass")]
+    assert [open_files(folder)[place].absent for place in (0, 1)] == [("grass",), ("dog", "grass")]
 
 
 def test_instances_and_their_crowds(tmp_path: Path) -> None:
-    dataset = plain(write_things(tmp_path / "things"))
+    dataset = open_files(write_things(tmp_path / "things"))
     first, second = dataset[0], dataset[1]
     assert (first.key, [query.label for query in first.queries], first.absent) == ("b", ["dog"], ("grass",))
     np.testing.assert_array_equal(first.queries[0].mask, [[True, False, False]] * 2)
@@ -132,21 +132,21 @@ def test_instances_and_their_crowds(tmp_path: Path) -> None:
 
 def test_unknown_splits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the split of pets 'test', expected one of train, val"):
-        plain(write_things(tmp_path / "pets"), "test")
+        open_files(write_things(tmp_path / "pets"), "test")
 
 
 REAL = {
     "camvid": (11, 101), "carparts": (18, 40), "celebamask": (18, 85), "clothing": (58, 90), "coco": (133, 44),
     "facade": (8, 32), "objects": (8, 33), "pascal": (20, 64), "people": (1, 51), "windows": (10, 20),
 }  # fmt: skip
-"""Number of names and of pictures in "val"."""
+"""Number of names and of images in "val"."""
 
 
 @pytest.mark.skipif(not (DATA / "celebamask").is_dir(), reason="the data folder is not beside the repository")
 @pytest.mark.parametrize("name", REAL)
 def test_the_real_sets_are_read(name: str) -> None:
     exhaustive = name in ("celebamask", "camvid", "pascal")
-    dataset = plain(DATA / name, "val", exhaustive=exhaustive or None)
+    dataset = open_files(DATA / name, "val", exhaustive=exhaustive or None)
     assert (len(dataset.names), len(dataset)) == REAL[name]
     sound = 0
     for index in range(0, len(dataset), len(dataset) // 4):
@@ -162,7 +162,7 @@ def test_the_real_sets_are_read(name: str) -> None:
 
 @pytest.mark.skipif(not (DATA / "celebamask").is_dir(), reason="the data folder is not beside the repository")
 def test_the_left_eye_is_the_persons_own() -> None:
-    dataset = plain(DATA / "celebamask", "val")
+    dataset = open_files(DATA / "celebamask", "val")
     sides = []
     for index in range(len(dataset)):
         masks = {query.label: query.packed.box for query in dataset[index].queries}
