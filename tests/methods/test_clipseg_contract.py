@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.methods.checkpoints import write_clipseg
-from tests.methods.contract import MethodContract
+from tests.methods.contract import DenseMethodContract
 from wordmask.contracts import Segmenter
 from wordmask.methods.clipseg import load_clipseg
 
@@ -29,13 +29,13 @@ def letterboxed(folder: Path) -> Segmenter:
     return load_clipseg(folder, device="cpu", dtype="float32", fit="letterbox")
 
 
-class TestSquashed(MethodContract):
+class TestSquashed(DenseMethodContract):
     @pytest.fixture
     def segmenter(self, squashed: Segmenter) -> Segmenter:
         return squashed
 
 
-class TestLetterboxed(MethodContract):
+class TestLetterboxed(DenseMethodContract):
     @pytest.fixture
     def segmenter(self, letterboxed: Segmenter) -> Segmenter:
         return letterboxed

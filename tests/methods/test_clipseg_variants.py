@@ -16,7 +16,7 @@ from torch import Tensor
 
 import wordmask
 from tests.methods.checkpoints import write_clipseg, write_vit
-from tests.methods.contract import MethodContract, example, logits, picture
+from tests.methods.contract import DenseMethodContract, example, logits, picture
 from wordmask.backbones.clip.build import random_vision
 from wordmask.backbones.clip.vision import VisionTower
 from wordmask.backbones.vit import build_vit, random_projection, vit_settings, vit_vision_tower, vit_weights
@@ -61,13 +61,13 @@ def folders(towers: Path) -> dict[str, Path]:
     return {name: towers / name for name in VARIANTS}
 
 
-class TestDeconv(MethodContract):
+class TestDeconv(DenseMethodContract):
     @pytest.fixture
     def segmenter(self, folders: dict[str, Path]) -> Segmenter:
         return wordmask.load(folders["deconv"], device="cpu", dtype="float32")
 
 
-class TestViTSeg(MethodContract):
+class TestViTSeg(DenseMethodContract):
     @pytest.fixture
     def segmenter(self, folders: dict[str, Path]) -> Segmenter:
         return load_clipseg(folders["vitseg"], device="cpu", dtype="float32", fit="letterbox")

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from tests.methods.contract import MethodContract, example, logits, picture
+from tests.methods.contract import DenseMethodContract, example, logits, picture
 from wordmask.backbones.compact.image import position_code
 from wordmask.contracts import DenseOutput, Segmenter
 from wordmask.errors import CheckpointError, ImageError, ModelNotFoundError, UnsupportedPromptError
@@ -68,7 +68,7 @@ def loaded(folder: Path) -> Segmenter:
     return load_compact(folder)
 
 
-class TestCompact(MethodContract):
+class TestCompact(DenseMethodContract):
     tolerance = 2e-4  # logits of random weights are tens; batches are convolved in another order
 
     @pytest.fixture
