@@ -1,7 +1,6 @@
-"""Checkpoints from a model hub: the one file that talks to it.
+"""Download checkpoints from a model hub.
 
-Nothing is imported until a function is called, and nothing is fetched that is already in the local cache at
-the wanted revision.
+Files that the local cache holds at the wanted revision are not downloaded again.
 """
 
 from __future__ import annotations
@@ -14,17 +13,17 @@ _CONFIGURATION = ["*.json", "*.txt"]
 
 
 def fetch_checkpoint(repo: str, *, revision: str | None = None) -> Path:
-    """Return the local folder of a hub repository's configuration, tokenizer and weights, downloading what is missing.
+    """Return the local folder of a hub repository's configuration, tokenizer and weights; missing files are downloaded.
 
     Safetensors are preferred; `pytorch_model.bin` is fetched only where a repository has nothing else.
 
     Args:
         repo: `owner/name`.
-        revision: a branch, tag or commit; None is the repository's default branch.
+        revision: Branch, tag or commit; None is the repository's default branch.
 
     Raises:
-        ModelNotFoundError: the hub has no such repository or revision, or it is closed to this user.
-        OfflineError: the hub cannot be reached and the local cache lacks the files.
+        ModelNotFoundError: The hub has no such repository or revision, or it is closed to this user.
+        OfflineError: The hub cannot be reached and the local cache lacks the files.
     """
     folder = _snapshot(repo, revision, [*_CONFIGURATION, "*.safetensors"])
     if not any(folder.glob("*.safetensors")):

@@ -1,8 +1,8 @@
-"""Linear layers for inference in bfloat16 on a CPU, their weights laid out once as oneDNN's kernels read them.
+"""Linear layers for inference in bfloat16 on a CPU, with weights prepacked for oneDNN and a fused activation.
 
-torch's own linear layer has oneDNN lay its weights out anew in every call. Done once, and with the activation computed
-as the product is written, the layers of a ViT-B/16 take 0.8 to 0.9 of the time (`benchmarks/packed_linear.py`). The
-products are the same to the bit; an activation is rounded once where torch rounds twice.
+torch's own linear layer repacks its weights in every call. Prepacked and with the activation fused, the layers of a
+ViT-B/16 take 0.8 to 0.9 of the time (`benchmarks/packed_linear.py`). The products are bit-identical; an activation is
+rounded once where torch rounds twice.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from torch import Tensor, nn
 __all__ = ["Activation", "Packable", "PackedLinear", "can_pack_linears", "pack_linears"]
 
 Activation = Literal["none", "relu", "swish", "gelu"]
-"""What oneDNN can apply to the product; `swish` is SiLU, `gelu` the exact one."""
+"""Activations that oneDNN can fuse; `swish` is SiLU, `gelu` the exact one."""
 
 
 @runtime_checkable
 class Packable(Protocol):
-    """A block whose large linear layers can be replaced by packed ones."""
+    """A block whose linear layers can be replaced by packed ones."""
 
     def pack_linears(self) -> None:
-        """Replace them, once, in place."""
+        """Replace them in place, once."""
         ...
 
 
 class PackedLinear(nn.Module):
-    """`activation(x @ weight.T + bias)` for inference: no gradient passes, nothing of it is in `state_dict` or moves.
+    """`activation(x @ weight.T + bias)` for inference: no gradient, not in `state_dict`, not moved by `to`.
 
     Args:
-        linear: The layer whose weights and bias are taken, bfloat16 on the CPU, where `can_pack_linears` says yes.
+        linear: The layer whose weights and bias are taken; bfloat16 on a CPU for which `can_pack_linears` is true.
         activation: Applied to the result.
     """
 
@@ -43,7 +43,7 @@ class PackedLinear(nn.Module):
         self._weight: Tensor = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> PackedLinear:
-        return self  # what torch cannot copy; it never changes
+        return self  # torch cannot copy packed weights; they never change
 
     def forward(self, rows: Tensor) -> Tensor:
         """Rows (..., D) -> (..., H)."""
@@ -53,7 +53,7 @@ class PackedLinear(nn.Module):
 
 
 def can_pack_linears(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether `PackedLinear` can be used: torch has these operations (they are not public), and the CPU what they need.
+    """Return whether `PackedLinear` works: torch has these (private) operations, and the CPU supports them.
 
     On a CPU without AVX-512 oneDNN has no bfloat16.
     """
@@ -73,6 +73,8 @@ def can_pack_linears(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def pack_linears(network: nn.Module) -> None:
-    """Pack every block that knows how: the network is then for inference, on this CPU, in bfloat16."""
-    for part in [part for part in network.modules() if isinstance(part, Packable)]:  # old layers are let go at once
+    """Pack every `Packable` block: the network is then for inference, on this CPU, in bfloat16."""
+    for part in [
+        part for part in network.modules() if isinstance(part, Packable)
+    ]:  # a list: old layers are freed at once
         part.pack_linears()

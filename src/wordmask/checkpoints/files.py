@@ -1,4 +1,4 @@
-"""The small files of a model's folder, and a checksum that tells two sets of weights apart."""
+"""Read the small files of a model's folder; checksum of weights."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def named(path: Path) -> str:
-    """A file for messages; long folder names are cut, its own name is not."""
+    """Return a file's name for messages; long folder names are shortened."""
     return f"{path.name} in {quote(path.parent)}"
 
 
 def brief(error: Exception) -> str:
-    """The beginning of what a library says, on one line."""
+    """Return the beginning of an exception's message, on one line."""
     words = " ".join(str(error).split())
     return words if len(words) <= 160 else f"{words[:159]}…"
 
@@ -55,8 +55,8 @@ def checksum(weights: Iterable[torch.Tensor], *, each: int | None = None) -> int
     """CRC-32 of weights as float32, in the order given.
 
     Args:
-        weights: tensors of any shape and precision.
-        each: no more than so many values of each, the first ones; None = all.
+        weights: Tensors of any shape and precision.
+        each: Number of values of each tensor that count, the first ones; None: all.
     """
     value = 0
     for weight in weights:

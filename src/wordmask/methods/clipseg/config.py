@@ -1,4 +1,4 @@
-"""What a CLIPSeg checkpoint says about itself."""
+"""Configuration of a CLIPSeg network."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MODEL_TYPE = "wordmask-clipseg"
-"""In the config.json of what transformers cannot read: another decoder, or another encoder."""
+"""`model_type` in the config.json of variants that transformers cannot read: another decoder, or another encoder."""
 DECODERS = ("attention", "deconv")
 ENCODERS = ("clip", "vit")
 VISION_DEFAULTS: Mapping[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "patch_size": 32, "image_size": 224}
-"""Values that transformers leaves out of a saved `vision_config` because they are its defaults."""
+"""Defaults, which transformers leaves out of a saved `vision_config`."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,15 @@ class ClipSegConfig:
         text: The text tower's settings, in transformers' names.
         projection_dim: Channels C of the condition.
         reduce_dim: Channels D of the decoder.
-        extract_layers: Encoder blocks (counted from 0) whose outputs are read, shallow to deep. The published weights
-            use (3, 6, 9), the paper trains with (3, 7, 9) (arXiv 2112.10003, section 4).
+        extract_layers: Encoder blocks (from 0) whose activations the decoder takes, shallow to deep. The published
+            weights use (3, 6, 9), the paper trains with (3, 7, 9) (arXiv 2112.10003, section 4).
         heads: Attention heads of the decoder.
-        feedforward: Hidden width of the decoder's feed-forward layers.
+        feedforward: Hidden channels of the decoder's feed-forward layers.
         conditional_layer: The decoder block before which FiLM is applied.
         refined: Whether the head is the refined one (3x3 convolution and two transposed convolutions).
-        decoder: `"attention"`, CLIPSeg's own, or `"deconv"`, CLIP-Deconv's; the latter reads the last of
-            `extract_layers` and has no use for `heads`, `feedforward` and `conditional_layer`.
-        encoder: What the vision tower is: CLIP's (`"clip"`), or a ViT that never saw words (`"vit"`, ViTSeg).
+        decoder: `"attention"`, CLIPSeg's own, or `"deconv"`, CLIP-Deconv's; the latter takes the last of
+            `extract_layers` and ignores `heads`, `feedforward` and `conditional_layer`.
+        encoder: Kind of vision tower: CLIP's (`"clip"`), or a ViT trained without text (`"vit"`, ViTSeg).
     """
 
     vision: Mapping[str, Any] = field(default_factory=dict)
@@ -64,12 +64,12 @@ class ClipSegConfig:
             raise CheckpointError(sentence(got, "patches of 16 px", "use the plain head for this encoder"))
 
     def of_vision(self, key: str) -> Any:
-        """One setting of the vision tower, or its default."""
+        """Return one setting of the vision tower, or its default."""
         return self.vision.get(key, VISION_DEFAULTS[key])
 
     @property
     def is_published(self) -> bool:
-        """Whether it is a CLIPSeg as published, which transformers reads, too."""
+        """Whether it is a CLIPSeg as published, which transformers can read."""
         return (self.decoder, self.encoder) == ("attention", "clip")
 
     @property
@@ -110,7 +110,7 @@ class ClipSegConfig:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads, as far as transformers knows them in its names."""
+        """Return the values of a config.json, in transformers' names where it has them."""
         kind = {"model_type": "clipseg", "architectures": ["CLIPSegForImageSegmentation"]}
         other = {"model_type": MODEL_TYPE, "decoder": self.decoder, "encoder": self.encoder}
         return {

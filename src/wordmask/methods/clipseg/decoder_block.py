@@ -11,12 +11,12 @@ from wordmask.ops.feed_forward import TILE, feed_forward
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention; query, key and value come from one matrix product.
+    """Multi-head self-attention with one projection for query, key and value.
 
     Args:
         channels: Channels D, a multiple of `heads`.
         heads: Number of heads.
-        dropout: Share of attention weights dropped in training.
+        dropout: Dropout rate of attention weights in training.
     """
 
     def __init__(self, channels: int, heads: int, *, dropout: float = 0.0) -> None:
@@ -32,13 +32,14 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (P, L, D) -> (P, L, D)."""
         prompts, length, channels = tokens.shape
-        mixed = F.linear(tokens, self.in_proj_weight, self.in_proj_bias)
-        if mixed.dtype == torch.bfloat16 and mixed.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            mixed = mixed.float()  # faster with 16 channels a head (`benchmarks/attention.py`), and rounds less
-        query, key, value = mixed.view(prompts, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        dropped = self.dropout if self.training else 0.0
-        read = F.scaled_dot_product_attention(query, key, value, dropout_p=dropped)
-        out: Tensor = self.out_proj(read.transpose(1, 2).reshape(prompts, length, channels).to(tokens.dtype))
+        qkv = F.linear(tokens, self.in_proj_weight, self.in_proj_bias)  # (P, L, 3 D)
+        if qkv.dtype == torch.bfloat16 and qkv.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+            qkv = qkv.float()  # faster with 16 channels a head (`benchmarks/attention.py`), and rounds less
+        qkv = qkv.view(prompts, length, 3, self.heads, -1)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (P, heads, L, D / heads)
+        rate = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=rate)
+        out: Tensor = self.out_proj(attended.transpose(1, 2).reshape(prompts, length, channels).to(tokens.dtype))
         return out
 
 
@@ -51,7 +52,7 @@ class DecoderBlock(nn.Module):
         channels: Channels D.
         heads: Attention heads.
         feedforward: Hidden channels of the feed-forward layer.
-        dropout: Dropout in training, as torch's default transformer layer has it.
+        dropout: Dropout rate in training.
     """
 
     def __init__(self, channels: int, heads: int, feedforward: int, *, dropout: float = 0.1) -> None:
@@ -70,7 +71,7 @@ class DecoderBlock(nn.Module):
         return out
 
     def pack_linears(self) -> None:
-        """Lay the large weights out for bfloat16 on this CPU, the ReLU joined to its product (see `packed_linear`)."""
+        """Replace the linear layers by packed ones (see `packed_linear`): bfloat16 on this CPU from now on."""
         assert isinstance(self.linear1, nn.Linear)
         assert isinstance(self.linear2, nn.Linear)
         self.linear1, self.linear2 = PackedLinear(self.linear1, "relu"), PackedLinear(self.linear2)

@@ -1,4 +1,4 @@
-"""An example picture as CLIPSeg's encoder is shown it."""
+"""Prepare example images for CLIPSeg's vision tower (visual prompts)."""
 
 from __future__ import annotations
 
@@ -17,21 +17,27 @@ if TYPE_CHECKING:
     from wordmask.prompts import VisualPrompt
 
 NOT_COLOUR = ("concat",)
-"""Modes whose result is no picture of three channels."""
+"""Modes whose result is not an image of three channels."""
 LONGEST = 4
-"""An example's longer side is brought to at most this many times the encoder's."""
+"""The longer side of an example is at most this many times the encoder's."""
 
 
 def prompt_pixels(
     prompt: VisualPrompt, *, mean: tuple[float, ...], std: tuple[float, ...], size: int
 ) -> NDArray[np.float32]:
-    """Return normalised pixels (3, h, w) of an example, the thing meant brought out as the prompt's mode says.
+    """Return normalised pixels (3, h, w) of an example, its object highlighted according to the prompt's mode.
 
-    For modes that crop, the picture is first scaled to a shorter side of `size`, which is how large things were when
-    CLIPSeg was trained; for the others, and without a mask, it is squashed to a square of that side.
+    For modes that crop, the image is first scaled to a shorter side of `size`, the scale of objects in CLIPSeg's
+    training; for the others, and without a mask, it is stretched to a square of that side.
+
+    Args:
+        prompt: The example image, with or without a mask.
+        mean: RGB mean of pixels in [0, 1].
+        std: RGB standard deviation likewise.
+        size: Side of the encoder's canvas, in pixels.
 
     Raises:
-        PromptError: If the mode is unknown or makes no colour picture.
+        PromptError: If the mode is unknown or does not make a colour image.
     """
     if prompt.mode not in MODES or prompt.mode in NOT_COLOUR:
         known = ", ".join(mode for mode in MODES if mode not in NOT_COLOUR)
@@ -49,14 +55,14 @@ def prompt_pixels(
 
 
 def _scaled(size: Size, shorter: int) -> Size:
-    """The picture's size after scaling, its aspect ratio kept."""
+    """The size of the image after scaling with its aspect ratio kept."""
     scale = min(shorter / min(size), LONGEST * shorter / max(size))
     height, width = (max(1, round(side * scale)) for side in size)
     return height, width
 
 
 def _resized_mask(mask: NDArray[np.bool_], size: Size) -> NDArray[np.bool_]:
-    """The mask at another size by nearest neighbour; a thing too small to survive that keeps what it touches."""
+    """The mask resized by nearest neighbour; an object too small for that keeps every pixel that it touches."""
     values = mask.astype(np.uint8) * np.uint8(255)
     nearest = resize(values, size, resample="nearest") > 0
     return nearest if nearest.any() else resize(values, size, resample="bilinear") > 0

@@ -1,7 +1,7 @@
-"""The two heads that turn a grid of tokens into one logit a pixel.
+"""The two heads that turn a grid of tokens into one logit per pixel.
 
-A transposed convolution whose kernel is as large as its stride maps every cell to its own square of pixels and
-nothing overlaps, so it is a matrix product followed by a rearrangement; that is how both heads compute it.
+A transposed convolution whose kernel is as large as its stride maps every cell to its own square of pixels without
+overlap. Both heads compute it as a matrix product and a rearrangement.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class PlainHead(nn.ConvTranspose2d):
-    """A linear map from a token to its square of logits.
+    """Linear map from a token to its square of logits.
 
     Args:
         channels: Channels D of a token.
@@ -23,11 +23,11 @@ class PlainHead(nn.ConvTranspose2d):
 
     def forward(self, cells: Tensor) -> Tensor:  # type: ignore[override]
         """Cells (P, h, w, D) -> logits (P, h * patch, w * patch)."""
-        return unfold_squares(spread(cells, self)[..., 0])
+        return join_squares(transposed_convolution(cells, self)[..., 0])
 
 
 class RefinedHead(nn.Sequential):
-    """A 3x3 convolution between neighbours, then two transposed convolutions with ReLU.
+    """A 3x3 convolution, then two transposed convolutions with ReLU.
 
     Args:
         channels: Channels D of a token.
@@ -47,19 +47,19 @@ class RefinedHead(nn.Sequential):
     def forward(self, cells: Tensor) -> Tensor:
         """Cells (P, h, w, D) -> logits (P, h * patch, w * patch)."""
         mixed = F.relu(self[0](cells.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        coarse = F.relu(spread(mixed, self[2]))  # (P, h, w, side, side, D / 2)
-        fine = spread(coarse, self[4])[..., 0]  # (P, h, w, side, side, side, side)
+        coarse = F.relu(transposed_convolution(mixed, self[2]))  # (P, h, w, side, side, D / 2)
+        fine = transposed_convolution(coarse, self[4])[..., 0]  # (P, h, w, side, side, side, side)
         squares = fine.transpose(4, 5).flatten(5, 6).flatten(3, 4)
-        return unfold_squares(squares)
+        return join_squares(squares)
 
 
 def build_head(channels: int, patch: int, *, refined: bool) -> nn.Module:
-    """Return one of the two heads."""
+    """Return the refined head or the plain one."""
     return RefinedHead(channels, patch) if refined else PlainHead(channels, patch)
 
 
-def spread(cells: Tensor, convolution: nn.Module) -> Tensor:
-    """Apply a transposed convolution (kernel = stride) to cells (..., D): (..., kernel, kernel, out channels)."""
+def transposed_convolution(cells: Tensor, convolution: nn.Module) -> Tensor:
+    """Apply a transposed convolution with kernel = stride to cells (..., D) -> (..., kernel, kernel, outputs)."""
     weight, bias = convolution.weight, convolution.bias
     assert isinstance(weight, Tensor)
     assert isinstance(bias, Tensor)
@@ -68,6 +68,6 @@ def spread(cells: Tensor, convolution: nn.Module) -> Tensor:
     return flat.view(*cells.shape[:-1], height, width, channels)
 
 
-def unfold_squares(squares: Tensor) -> Tensor:
-    """Lay squares (P, h, w, a, b) out as one map (P, h * a, w * b)."""
+def join_squares(squares: Tensor) -> Tensor:
+    """Join squares (P, h, w, a, b) to one map (P, h * a, w * b)."""
     return squares.transpose(2, 3).flatten(3, 4).flatten(1, 2)

@@ -1,4 +1,4 @@
-"""Names of weights: from transformers' layout to ours, which is that of the original decoder files, and back."""
+"""Convert the names of a decoder's weights between transformers and ours, which are those of the original files."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ UNUSED = re.compile(r"^reduce\.")
 
 
 def decoder_from_transformers(weights: Weights) -> dict[str, Tensor]:
-    """Rename transformers' `decoder.*` weights; the separate query, key and value products become one.
+    """Rename transformers' `decoder.*` weights and join the query, key and value projections.
 
-    Names that the map does not know are kept, so that strict loading can name them.
+    Unknown names are kept, so that strict loading reports them.
     """
     renamed = {}
     for name, tensor in weights.items():
@@ -39,15 +39,15 @@ def decoder_from_transformers(weights: Weights) -> dict[str, Tensor]:
 
 
 def decoder_to_transformers(weights: Weights) -> dict[str, Tensor]:
-    """The way back: our decoder's weights in transformers' names."""
+    """Rename our decoder's weights to transformers' names; the inverse of `decoder_from_transformers`."""
     renamed = {}
     for name, tensor in weights.items():
         found = re.fullmatch(r"blocks\.(\d+)\.self_attn\.in_proj_(weight|bias)", name)
         if found is None:
             renamed[f"decoder.{_theirs(name)}"] = tensor
             continue
-        for part, third in zip("qkv", tensor.chunk(3), strict=True):
-            renamed[f"decoder.layers.{found[1]}.self_attn.{part}_proj.{found[2]}"] = third.clone()
+        for part, part_weight in zip("qkv", tensor.chunk(3), strict=True):
+            renamed[f"decoder.layers.{found[1]}.self_attn.{part}_proj.{found[2]}"] = part_weight.clone()
     return renamed
 
 

@@ -1,4 +1,4 @@
-"""Published and own CLIPSeg checkpoints, as segmenters."""
+"""Load published and own CLIPSeg checkpoints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Location = str | os.PathLike[str]
 
 TOWERS = "openai/clip-vit-base-patch16"
-"""The CLIP that the original CLIPSeg decoders were trained on."""
+"""The CLIP with which the original CLIPSeg decoders were trained."""
 
 
 def load_clipseg(
@@ -48,20 +48,21 @@ def load_clipseg(
 ) -> DenseSegmenter:
     """Load CLIPSeg from a folder that transformers or `save_clipseg` wrote, a hub id, or an original decoder file.
 
-    An original decoder file holds no CLIP. A config.json beside it may say where that is, and then the folder can be
-    loaded, too: {"model_type": "clipseg", "weights": "rd64-uni.pth", "towers": "openai/clip-vit-base-patch16"}.
+    An original decoder file holds no CLIP. A config.json beside it may name its location; then the folder can be loaded
+    as well: {"model_type": "clipseg", "weights": "rd64-uni.pth", "towers": "openai/clip-vit-base-patch16"}.
 
     Args:
         location: A local folder with config.json, weights and tokenizer; a hub id such as
             "CIDAS/clipseg-rd64-refined"; or a decoder-only file (rd64-uni.pth, or the same as safetensors).
-        device: Where to run; None chooses.
-        dtype: In which precision; None chooses what the device is good at.
+        device: Where to run; None chooses one.
+        dtype: In which precision; None chooses the fastest that the device supports well.
         revision: Branch, tag or commit of a hub id.
         towers: For a decoder-only file: the folder or hub id of the CLIP it belongs to, as transformers saves it;
-            None takes what the config.json beside it says, or else "openai/clip-vit-base-patch16".
-        extract_layers: Encoder blocks to read out, in place of the checkpoint's own (see `ClipSegConfig`).
+            None takes the one in the config.json beside it, or else "openai/clip-vit-base-patch16".
+        extract_layers: Encoder blocks whose activations are decoded, in place of the checkpoint's own (see
+            `ClipSegConfig`).
         size: Longer side of the canvas in pixels, in place of the checkpoint's own.
-        fit: How pictures that are not square are placed, see `ClipSeg`.
+        fit: How images that are not square are placed on the canvas, see `ClipSeg`.
 
     Raises:
         ModelNotFoundError: If files are not there; OfflineError if a hub cannot be asked.
@@ -82,7 +83,7 @@ def load_clipseg(
 
 
 def read_folder(folder: Path) -> Checkpoint:
-    """A folder as transformers writes it, or one that says where an original decoder and its CLIP are."""
+    """Read a folder that transformers wrote, or one whose config.json names an original decoder and its CLIP."""
     values = read_json(folder / "config.json")
     if "towers" in values and "weights" in values:
         return read_original(folder / str(values["weights"]), None)
@@ -97,7 +98,7 @@ def read_folder(folder: Path) -> Checkpoint:
 
 
 def read_original(path: Path, towers: Location | None) -> Checkpoint:
-    """A decoder-only file and the CLIP that it belongs to; what CLIP itself was normalised with does not matter."""
+    """Read a decoder-only file and the CLIP that it belongs to; pixels are normalised as CLIPSeg was trained."""
     decoder = {name: t for name, t in read_weights(path).items() if not name.startswith("clip_model.")}
     folder = local_folder(towers_beside(path) if towers is None else towers, None)
     values = read_json(folder / "config.json")
@@ -107,7 +108,7 @@ def read_original(path: Path, towers: Location | None) -> Checkpoint:
 
 
 def towers_beside(path: Path) -> Location:
-    """What the config.json beside an original file names as its CLIP: a path from there, or a hub id."""
+    """Return the CLIP that the config.json beside an original file names: a path from there, or a hub id."""
     beside = path.parent / "config.json"
     named = read_json(beside).get("towers") if beside.is_file() else None
     if named is None:
@@ -116,7 +117,7 @@ def towers_beside(path: Path) -> Location:
 
 
 def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: Path) -> ClipSegConfig:
-    """The sizes of an original decoder: its files say nothing, the shapes tell."""
+    """The sizes of an original decoder, derived from the shapes of its weights."""
     blocks = {name.split(".")[1] for name in decoder if name.startswith("blocks.")}
     is_deconv = "reduce2.0.weight" in decoder
     try:
@@ -138,6 +139,16 @@ def _config_of(decoder: Mapping[str, Tensor], towers: Mapping[str, Any], path: P
 
 
 def assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
+    """Build the network of a checkpoint with its weights, on the CPU in float32.
+
+    Args:
+        checkpoint: As `read_folder` and `read_original` return it.
+        size: Side of the canvas in pixels, in place of the checkpoint's own.
+        fit: See `ClipSeg`.
+
+    Raises:
+        CheckpointError: If the weights do not fit the configuration, or the size the patches.
+    """
     folder, config, _, _, (mean, std, saved) = checkpoint
     vision, text = build_towers(checkpoint)
     with no_weights():
@@ -152,6 +163,6 @@ def assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
 
 
 def local_folder(location: Location, revision: str | None) -> Path:
-    """The folder or file a location stands for; a hub id is fetched."""
+    """Return the folder or file of a location; a hub id is downloaded."""
     path = Path(location).expanduser()
     return path if path.exists() else fetch_checkpoint(os.fspath(location), revision=revision)

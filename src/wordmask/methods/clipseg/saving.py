@@ -1,4 +1,4 @@
-"""Folders of CLIPSeg and its variants, as `load_clipseg` reads them."""
+"""Write folders of CLIPSeg and its variants that `load_clipseg` reads."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _PREPROCESSOR = {
 def save_clipseg(folder: Path, checkpoint: Checkpoint, tokenizer: Any) -> None:
     """Write config.json, model.safetensors, preprocessor_config.json and the tokenizer.
 
-    A CLIPSeg as published is written as transformers writes it, and can be read there. Others have the model type
-    `config.MODEL_TYPE`, towers under `towers.` and the decoder under `decoder.`, in our names.
+    A CLIPSeg as published is written in transformers' format. Variants have the model type `config.MODEL_TYPE`, towers
+    under `towers.` and the decoder under `decoder.`, in our names.
 
     Args:
-        folder: Made if it is not there.
-        checkpoint: What is written; its own `folder` does not matter.
+        folder: Made if it does not exist.
+        checkpoint: Its `folder` is ignored.
         tokenizer: Of the text tower.
     """
     folder.mkdir(parents=True, exist_ok=True)
