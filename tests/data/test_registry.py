@@ -65,6 +65,9 @@ def test_generated_sets_need_no_folder() -> None:
     first, second = open_data(None, dataset="shapes"), open_data(None, dataset="shapes", seed=1)
     assert isinstance(first, Dataset)
     assert (len(first), first[0].key, second[0].key) == (200, "shapes-0-0", "shapes-1-0")
+    train, val = (open_data(None, dataset="shapes", split=split) for split in ("train", "val"))
+    assert (len(train), len(val)) == (2000, 200)
+    assert len({train[0].key, val[0].key, first[0].key}) == 3
 
 
 def test_a_folder_and_a_split_are_handed_on(tmp_path: Path) -> None:
@@ -173,3 +176,12 @@ def test_a_set_of_hugging_face(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (dataset.name, dataset.names, dataset[0].key) == ("owner/streets", ("sky", "road"), "0")
     with pytest.raises(DataError, match="no name of a data set"):
         open_data(None, dataset="huggingface")
+
+
+def test_the_documentation_lists_every_set() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8").split("<!-- named sets -->")[1]
+    rows = {line.split("`")[1]: line for line in page.splitlines()[4:] if line}
+    assert rows.keys() == NAMED_SETS.keys()
+    for name, entry in NAMED_SETS.items():
+        cells = [cell.strip() for cell in rows[name].split("|")[2:-1]]
+        assert cells == [entry.title, entry.size, ", ".join(entry.splits), entry.layout, entry.licence]

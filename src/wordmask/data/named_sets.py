@@ -18,8 +18,8 @@ __all__ = ["NAMED_SETS", "NamedSet"]
 Reader: TypeAlias = "Callable[[Path, str, int], Dataset]"
 """`(folder, split, seed) -> Dataset`; the seed matters only to sets that draw their samples."""
 
-SHAPES = 200
-"""Images of the generated set."""
+SHAPES = {"all": (200, 0), "train": (2000, 1_000_000), "val": (200, 2_000_000)}
+"""Parts of the generated set -> number of images, and what is added to the seed so that no two parts share an image."""
 FOLDS = ("all", "fold0", "fold1", "fold2", "fold3")
 UNSEEN = {f"unseen{number}": number for number in (10, 4, 2, 6, 8)}
 """Splits of the generalised zero-shot set -> number of unseen classes; the paper prints the first two."""
@@ -156,7 +156,8 @@ def _refer(folder: Path, split: str, seed: int, *, name: str) -> Dataset:
 def _shapes(folder: Path, split: str, seed: int) -> Dataset:
     from wordmask.data.sets.shapes import Shapes
 
-    return Shapes(SHAPES, seed=seed)
+    count, first_seed = SHAPES[split]
+    return Shapes(count, seed=first_seed + seed)
 
 
 def _voc(folder: Path, split: str, seed: int) -> Dataset:
@@ -223,8 +224,8 @@ _ALL = (
              ("val", "testA", "testB", "train"), partial(_refer, name="refcoco+")),
     NamedSet("refcocog", "RefCOCOg", _REFER_TERMS, "4,896 expressions in umd-val", _REFER_FOLDER,
              ("umd-val", "umd-test", "umd-train", "google-val", "google-train"), partial(_refer, name="refcocog")),
-    NamedSet("shapes", "Shapes, generated as they are asked for", "none needed", f"{SHAPES}", "no folder", ("all",),
-             _shapes, needs_folder=False),
+    NamedSet("shapes", "Shapes, generated as they are asked for", "none needed", "2,000 train, 200 val", "no folder",
+             tuple(SHAPES), _shapes, needs_folder=False),
     NamedSet("voc", "PASCAL VOC 2012 with background", _FLICKR, _VOC_SIZE, _VOC_FOLDER, _VOC_SPLITS, _voc),
     NamedSet("voc-zero-shot", "PASCAL VOC 2012, generalised zero-shot", _FLICKR, _VOC_SIZE, _VOC_FOLDER,
              tuple(UNSEEN), _voc_zero_shot),
