@@ -31,7 +31,7 @@ LONG_FUNCTIONS_TO_COME = ("scripts/train_compact/",)  # TODO: empty
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"serve", "annotate", "train", "evaluate", "training", "evaluation", "export"},
+    {"serve", "annotate", "train", "training", "evaluation", "export"},
     {"api"},
     {"methods", "data"},
     {"components"},
@@ -81,8 +81,8 @@ PRIVATE_WORDS = set(
 PRIVATE_NAMES = re.compile("rate|final_rate|shots?|views|sit|pooling")
 # TODO: empty. Packages whose names are still being brought to the field's terms.
 WORDS_TO_COME = {
-    "api", "backbones", "checkpoints", "cli", "components", "contracts", "data", "device", "evaluate", "formats",
-    "images", "losses", "methods", "metrics", "ops", "prompts", "results", "samples", "train", "versions", "scripts",
+    "api", "backbones", "checkpoints", "cli", "components", "contracts", "data", "device", "formats",
+    "images", "losses", "methods", "ops", "prompts", "results", "samples", "train", "versions", "scripts",
     "benchmarks", "examples",
 }  # fmt: skip
 

@@ -13,8 +13,8 @@ import wordmask
 from wordmask.api import METHODS
 from wordmask.contracts import Segmenter
 from wordmask.data.registry import open_data
+from wordmask.data.sampling.left_right import swap_left_right
 from wordmask.images import load_image
-from wordmask.metrics.mirror import swap_sides
 
 FOLDER = METHODS["compact"].embedded
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -124,7 +124,7 @@ def mirrored_mean_iou(
     plain: dict[str, list[tuple[int, int]]] = {}
     mirrored: dict[str, list[tuple[int, int]]] = {}
     for pixels, truths in seen:
-        swapped = segmenter.segment(np.ascontiguousarray(pixels[:, ::-1]), [swap_sides(name) for name in truths])
+        swapped = segmenter.segment(np.ascontiguousarray(pixels[:, ::-1]), [swap_left_right(name) for name in truths])
         for (name, truth), one, other in zip(
             truths.items(), segmenter.segment(pixels, list(truths)), swapped, strict=True
         ):

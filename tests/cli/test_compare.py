@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from tests.evaluate.halves import Shrunk, candidate, write_halves
+from tests.evaluation.halves import Shrunk, evaluated, write_halves
 from wordmask.cli.app import app
-from wordmask.evaluate.run import Candidate
+from wordmask.evaluation.models import EvaluatedModel
 
 
 @pytest.fixture(autouse=True)
 def _fake_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        Candidate, "find", lambda model, **options: candidate(Shrunk()) if model == "shrunk" else candidate()
+        EvaluatedModel, "load", lambda model, **options: evaluated(Shrunk()) if model == "shrunk" else evaluated()
     )
 
 
@@ -32,7 +32,7 @@ def test_two_models_side_by_side(tmp_path: Path) -> None:
     assert done.exit_code == 0
     assert "shrunk less brightness: iou -" in done.stdout
     content = json.loads((out / "comparison.json").read_bytes())
-    assert content["command"] == f"wordmask compare bright shrunk --benchmark plain --data {data} --seed 0 --out {out}"
+    assert content["command"] == f"wordmask compare bright shrunk --data {data} --seed 0 --out {out}"
     assert "| **" not in (out / "comparison.md").read_text(encoding="utf-8")
     assert len(list((out / "models").iterdir())) == 2
     assert (out / "index.html").is_file()

@@ -70,10 +70,12 @@ def test_the_seed_decides_and_chunks_do_not(monkeypatch: pytest.MonkeyPatch) -> 
     assert interval(rows, OIOU, draws=100, seed=6) != once
     monkeypatch.setattr(bootstrap, "_AT_ONCE", 120)
     assert interval(rows, OIOU, draws=100, seed=5) == once
+    monkeypatch.setattr(bootstrap, "_MOST_SHARED", 0)  # weights drawn anew instead of kept
+    assert interval(rows, OIOU, draws=100, seed=5) == once
 
 
-def test_prompts_of_one_picture_are_drawn_together() -> None:
-    rows, keys = _rows(60), [f"picture {index // 6}" for index in range(60)]
+def test_prompts_of_one_image_are_drawn_together() -> None:
+    rows, keys = _rows(60), [f"image {index // 6}" for index in range(60)]
     pooled = pool(rows, keys)
     np.testing.assert_array_equal(pooled, rows.reshape(10, 6, 2).sum(axis=1))
     assert pooled.dtype == np.int64

@@ -1,9 +1,8 @@
-"""The sweep against golden values, a slow literal sweep, SciPy and scikit-learn."""
+"""The sweep over thresholds against golden values, a slow literal sweep, SciPy and scikit-learn."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -11,64 +10,73 @@ import torch
 from scipy import integrate
 from sklearn.metrics import average_precision_score
 
-from tests.metrics.judgements import DEGENERATE, EVERY, IGNORED, RANDOM, flat, kept, literal_counts
+from tests.metrics.examples import DEGENERATE, EVERY, RANDOM, Example, flat, kept, literal_counts, literal_sweep
 from wordmask.errors import DataError
 from wordmask.metrics import thresholds
-from wordmask.metrics.judged import Judged
 from wordmask.metrics.simpson import simpson, simpson_average
-from wordmask.metrics.thresholds import THRESHOLDS, Sweep
+from wordmask.metrics.thresholds import THRESHOLDS
 
 
-def _swept(judgements: list[Judged], **config: object) -> Sweep:
-    sweep = Sweep(**config)  # type: ignore[arg-type]
-    for judged in judgements:
-        sweep.update(judged)
-    return sweep
+def _histogram(example: Example) -> np.ndarray:
+    return thresholds.histogram(example.probability, example.ground_truth, example.ignored)
 
 
-def _golden(index: int) -> Judged:
-    """Return one of the four made-up samples whose scores by the reference scorer are known."""
+def _counts(examples: list[Example]) -> np.ndarray:
+    """Return TP, FP, FN, TN `(4, 49)` over all examples."""
+    return thresholds.counts(sum(map(_histogram, examples)))
+
+
+def _by_class(examples: list[Example], *, by_key: bool) -> np.ndarray:
+    """Return `(C, 4, 49)` of every label, or of every example."""
+    names = sorted({example.key if by_key else example.label for example in examples})
+    parts = [[e for e in examples if (e.key if by_key else e.label) == name] for name in names]
+    return np.stack([_counts(part) for part in parts])
+
+
+def _golden(index: int) -> Example:
+    """Return one of four made-up samples whose scores by the reference scorer are known."""
     y, x = np.mgrid[:32, :32].astype(np.float64)
-    truth = (y - 8 - 3 * index) ** 2 + (x - 16) ** 2 < (6 + index) ** 2
+    true = (y - 8 - 3 * index) ** 2 + (x - 16) ** 2 < (6 + index) ** 2
     logit = 3 - 0.5 * np.hypot(y - (10 + 3 * index), x - 15) + 0.6 * np.sin(0.9 * x + index) * np.cos(0.7 * y)
     probability = (1 / (1 + np.exp(-logit))).astype(np.float32)
-    return Judged(probability > 0.5, truth, label=str(index % 3), key=str(index), probability=probability)
+    return Example(probability > 0.5, true, str(index % 3), str(index), probability)
+
+
+GOLDEN = [_golden(index) for index in range(4)]
 
 
 def test_golden_values_of_the_reference_scorer() -> None:
-    scores = _swept([_golden(index) for index in range(4)]).compute()
-    golden = {
-        "ap": 0.863217,
-        "iou_fg@0.3": 0.649886,
-        "iou_fg@0.5": 0.53557,
-        "iou_fg_best": 0.649886,
-        "iou_fg_best_t": 0.3,
-        "iou_bin@0.3": 0.781588,
-        "iou_bin@0.5": 0.721003,
-        "iou_bin_best": 0.781588,
-        "miou@0.3": 0.656884,
-        "miou@0.5": 0.554039,
-        "miou_best": 0.656884,
-        "miou_best_t": 0.3,
+    counted = _counts(GOLDEN)
+    curves = {
+        "iou_fg": thresholds.iou_fg(counted),
+        "iou_bin": thresholds.iou_bin(counted),
+        "miou": thresholds.iou_fg(_by_class(GOLDEN, by_key=False)).mean(axis=0),
     }
-    assert {name: scores[name] for name in golden} == pytest.approx(golden, abs=6e-7)
+    golden = {
+        "iou_fg": (0.649886, 0.53557),
+        "iou_bin": (0.781588, 0.721003),
+        "miou": (0.656884, 0.554039),
+    }
+    for name, (at_30, at_50) in golden.items():
+        assert curves[name][[14, 24]] == pytest.approx([at_30, at_50], abs=6e-7)
+        assert (curves[name].max(), THRESHOLDS[curves[name].argmax()]) == pytest.approx((at_30, 0.3), abs=6e-7)
+    assert thresholds.ap(counted) == pytest.approx(0.863217, abs=6e-7)
 
 
 def test_the_golden_set_has_the_even_number_of_points_on_which_the_rules_differ() -> None:
-    sweep = _swept([_golden(index) for index in range(4)])
-    recall, _ = thresholds.curve(sweep.counts().sum(axis=0))
+    counted = _counts(GOLDEN)
+    recall, _ = thresholds.curve(counted)
     assert len(recall) == 48
-    assert sweep.compute()["ap_2021"] != pytest.approx(sweep.compute()["ap"], abs=1e-4)
+    assert thresholds.ap(counted, rule="2021") != pytest.approx(thresholds.ap(counted), abs=1e-4)
 
 
 def test_named_thresholds_are_exact_members() -> None:
     assert len(THRESHOLDS) == 49
     assert {0.02, 0.1, 0.2, 0.24, 0.28, 0.3, 0.5, 0.98} <= set(THRESHOLDS.tolist())
     assert [thresholds.position(threshold) for threshold in (0.02, 0.3, 0.1 + 0.2, 0.98)] == [0, 14, 14, 48]
-    with pytest.raises(DataError, match=r"threshold 0\.25"):
-        thresholds.position(0.25)
-    with pytest.raises(DataError, match=r"threshold 1\.0"):
-        Sweep(at=(1.0,))
+    for wrong in (0.25, 1.0):
+        with pytest.raises(DataError, match=f"threshold {wrong}"):
+            thresholds.position(wrong)
 
 
 def _neighbours() -> np.ndarray:
@@ -83,58 +91,36 @@ def test_values_on_a_threshold_are_not_above_it() -> None:
     values = _neighbours()
     tensor = torch.from_numpy(values)
     literal = sum((tensor > threshold).numpy().astype(int) for threshold in THRESHOLDS.tolist())
-    np.testing.assert_array_equal(thresholds.levels(values), literal)
-    np.testing.assert_array_equal(thresholds.levels(THRESHOLDS.astype(np.float32)), np.arange(49))
+    np.testing.assert_array_equal(thresholds.threshold_bins(values), literal)
+    np.testing.assert_array_equal(thresholds.threshold_bins(THRESHOLDS.astype(np.float32)), np.arange(49))
 
 
-def _literal(judgements: list[Judged], by_key: bool) -> dict[str, list[float]]:
-    """Return IoU_FG, IoU_BIN and mIoU at every threshold, pixel by pixel."""
-    curves: dict[str, list[float]] = {"iou_fg": [], "iou_bin": [], "miou": []}
-    for threshold in THRESHOLDS.tolist():
-        classes: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-        for judged in judgements:
-            above = (torch.from_numpy(judged.probability) > threshold).numpy()
-            sums = classes[judged.key if by_key else judged.label]
-            for place, number in enumerate(literal_counts(judged, above)):
-                sums[place] += number
-        tp, fp, fn, tn = (sum(sums[place] for sums in classes.values()) for place in range(4))
-        curves["iou_fg"].append(tp / (1 + tp + fp + fn))
-        curves["iou_bin"].append((tp / (1 + tp + fp + fn) + tn / (1 + tn + fp + fn)) / 2)
-        curves["miou"].append(sum(c[0] / (1 + c[0] + c[1] + c[2]) for c in classes.values()) / len(classes))
-    return curves
-
-
-@pytest.mark.parametrize("group_by", ["label", "key"])
-@pytest.mark.parametrize("judgements", [RANDOM[:8], RANDOM[:1], DEGENERATE, [flat(True, True)], [flat(False, False)]])
-def test_every_iou_equals_the_literal_sweep(judgements: list[Judged], group_by: str) -> None:
-    sweep = _swept(judgements, group_by=group_by, at=tuple(THRESHOLDS.tolist()))
-    scores = sweep.compute()
-    for name, values in _literal(judgements, group_by == "key").items():
-        assert [scores[f"{name}@{threshold:g}"] for threshold in THRESHOLDS] == pytest.approx(values, abs=1e-12)
-        assert scores[f"{name}_best"] == pytest.approx(max(values), abs=1e-12)
-        best = THRESHOLDS.tolist().index(scores[f"{name}_best_t"])
-        assert values[best] == pytest.approx(max(values), abs=1e-12)
+@pytest.mark.parametrize("by_key", [False, True])
+@pytest.mark.parametrize("examples", [RANDOM[:8], RANDOM[:1], DEGENERATE, [flat(True, True)], [flat(False, False)]])
+def test_every_iou_equals_the_literal_sweep(examples: list[Example], by_key: bool) -> None:
+    by_class, literal = _by_class(examples, by_key=by_key), literal_sweep(examples, by_key=by_key)
+    counted = by_class.sum(axis=0)
+    assert thresholds.iou_fg(counted) == pytest.approx(literal["iou_fg"], abs=1e-12)
+    assert thresholds.iou_bin(counted) == pytest.approx(literal["iou_bin"], abs=1e-12)
+    assert thresholds.iou_fg(by_class).mean(axis=0) == pytest.approx(literal["miou"], abs=1e-12)
 
 
 def test_values_on_thresholds_equal_the_literal_sweep() -> None:
     values = _neighbours()[:152].reshape(8, 19)
-    truth = np.random.default_rng(1).random(values.shape) < 0.4
-    judged = Judged(values > 0.5, truth, "a", "k", probability=values)
-    counted = thresholds.counts(thresholds.histogram(values, truth))
-    literal = [literal_counts(judged, (torch.from_numpy(values) > t).numpy()) for t in THRESHOLDS.tolist()]
-    np.testing.assert_array_equal(counted.T, literal)
+    true = np.random.default_rng(1).random(values.shape) < 0.4
+    example = Example(values > 0.5, true, "a", "k", values)
+    literal = [literal_counts(example, (torch.from_numpy(values) > t).numpy()) for t in THRESHOLDS.tolist()]
+    np.testing.assert_array_equal(_counts([example]).T, literal)
 
 
 def test_hand_made_cases() -> None:
-    truth = np.zeros((8, 8), bool)
-    truth[:4] = True
-    hard = Judged(truth, truth, "a", "hard", probability=truth.astype(np.float32))
-    scores = _swept([hard]).compute()
-    assert (scores["ap"], scores["ap_2021"], scores["iou_fg@0.5"]) == (0.0, 0.0, 32 / 33)
-    half = Judged(truth, truth, "a", "half", probability=np.full((8, 8), 0.5, np.float32))
-    assert _swept([half]).compute()["iou_fg@0.5"] == 0.0
-    both = _swept([hard, flat(False, False)], group_by="key").compute()
-    assert both["miou@0.5"] == 32 / 33 / 2
+    true = np.zeros((8, 8), bool)
+    true[:4] = True
+    hard = _counts([Example(true, true, "a", "hard", true.astype(np.float32))])
+    assert (thresholds.ap(hard), thresholds.ap(hard, rule="2021")) == (0.0, 0.0)
+    assert thresholds.iou_fg(hard)[24] == 32 / 33
+    half = _counts([Example(true, true, "a", "half", np.full((8, 8), 0.5, np.float32))])
+    assert thresholds.iou_fg(half)[24] == 0.0
 
 
 def _reference_ap(counted: np.ndarray) -> float:
@@ -148,15 +134,14 @@ def _reference_ap(counted: np.ndarray) -> float:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_ap_is_scipys_simpson_over_the_distinct_points(seed: int) -> None:
-    sweep = _swept(RANDOM[seed : seed + 6])
-    counted = sweep.counts().sum(axis=0)
+    counted = _counts(RANDOM[seed : seed + 6])
     assert thresholds.ap(counted) == pytest.approx(_reference_ap(counted), abs=1e-12)
 
 
-@pytest.mark.parametrize("judged", DEGENERATE)
-def test_degenerate_ap_is_zero(judged: Judged) -> None:
-    scores = _swept([judged]).compute()
-    assert scores["ap"] == scores["ap_2021"] == 0.0
+@pytest.mark.parametrize("example", DEGENERATE)
+def test_degenerate_ap_is_zero(example: Example) -> None:
+    counted = _counts([example])
+    assert thresholds.ap(counted) == thresholds.ap(counted, rule="2021") == 0.0
 
 
 @pytest.mark.parametrize("points", range(2, 60))
@@ -190,28 +175,15 @@ def test_simpson_is_exact_for_parabolas_and_nothing_has_no_area() -> None:
     assert [rule(x[:n], x[:n]) for rule in (simpson, simpson_average) for n in (0, 1)] == [0.0] * 4
 
 
-@pytest.mark.parametrize("judged", [*RANDOM[:10], flat(True, True), flat(True, False)])
-def test_step_ap_is_sklearns(judged: Judged) -> None:
-    histogram = thresholds.histogram(judged.probability, judged.truth, judged.ignored)
-    levels = kept(judged, thresholds.levels(judged.probability))
-    assert thresholds.step_ap(histogram) == pytest.approx(
-        average_precision_score(kept(judged, judged.truth), levels), abs=1e-12
-    )
+@pytest.mark.parametrize("example", [*RANDOM[:10], flat(True, True), flat(True, False)])
+def test_step_ap_is_sklearns(example: Example) -> None:
+    bins = kept(example, thresholds.threshold_bins(example.probability))
+    expected = average_precision_score(kept(example, example.ground_truth), bins)
+    assert thresholds.step_ap(_histogram(example)) == pytest.approx(expected, abs=1e-12)
 
 
-def test_undefined_scores() -> None:
-    assert math.isnan(_swept([flat(False, True)]).compute()["step_ap"])
-    nothing, ignored = Sweep().compute(), _swept([IGNORED]).compute()
-    assert nothing.keys() == ignored.keys() == _swept(RANDOM).compute().keys()
-    assert all(math.isnan(value) for value in [*nothing.values(), *ignored.values()])
-
-
-def test_rows_at_a_threshold_are_the_counts() -> None:
-    judged = RANDOM[3]
-    histogram = thresholds.histogram(judged.probability, judged.truth, judged.ignored)
-    assert tuple(thresholds.at_threshold(histogram, 0.3)) == literal_counts(
-        judged, judged.probability > np.float32(0.3)
-    )
+def test_without_a_true_pixel_step_ap_is_undefined() -> None:
+    assert math.isnan(thresholds.step_ap(_histogram(flat(False, True))))
 
 
 @pytest.mark.parametrize("value", [float("nan"), -0.1, 1.5, 14.0])
@@ -222,13 +194,5 @@ def test_what_is_no_probability_is_refused(value: float) -> None:
         thresholds.histogram(probability, np.ones((3, 3), bool))
 
 
-def test_a_method_without_probabilities_is_one_sentence() -> None:
-    judged = Judged(np.ones((2, 2), bool), np.ones((2, 2), bool), "a", "k")
-    with pytest.raises(DataError, match="no probability map"):
-        Sweep().update(judged)
-    with pytest.raises(DataError, match="group_by"):
-        Sweep(group_by="picture")  # type: ignore[arg-type]
-
-
-def test_every_judgement_is_counted() -> None:
-    assert int(_swept(EVERY).counts()[:, :, 0].sum()) == sum(judged.pixels for judged in EVERY)
+def test_every_pixel_that_is_not_ignored_is_counted() -> None:
+    assert [int(_counts([e])[:, 0].sum()) for e in EVERY] == [sum(literal_counts(e)) for e in EVERY]

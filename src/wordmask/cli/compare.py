@@ -1,69 +1,79 @@
-"""`wordmask compare`: several models on the same pictures, a table and a page."""
+"""`wordmask compare`: several models on the same images, a table and a page."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from wordmask.cli.evaluate import (
-    BENCHMARK_HELP,
-    DATA_HELP,
-    LIMIT_HELP,
-    PRESET_HELP,
-    SEED_HELP,
-    SET_HELP,
-    SPLIT_HELP,
-    THRESHOLD_HELP,
-    evaluation_of,
-    given,
-    options_of,
+    BenchmarkName,
+    Data,
+    DatasetName,
+    Device,
+    Dtype,
+    Exhaustive,
+    Images,
+    Limit,
+    Preset,
+    Quiet,
+    Seed,
+    Split,
+    Threshold,
+    opened,
     progress,
 )
 from wordmask.cli.failures import Debug, one_sentence
 
 _MODELS = "Two or more: a method, local folders or hub ids. The others are compared with the first."
 _OUT = "The folder for tables, page and runs. The same command goes on where it was interrupted."
+_TASK = "masks, or labels (one name per pixel)."
 
 
 def compare(
     models: Annotated[list[str], typer.Argument(metavar="MODEL MODEL...", help=_MODELS, show_default=False)],
     *,
-    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help=BENCHMARK_HELP)] = "plain",
-    data: Annotated[Path | None, typer.Option("--data", "-d", help=DATA_HELP, show_default=False)] = None,
-    set_name: Annotated[str | None, typer.Option("--set", help=SET_HELP, show_default=False)] = None,
+    data: Data = None,
+    dataset: DatasetName = None,
+    split: Split = None,
+    images: Images = None,
+    exhaustive: Exhaustive = False,
+    task: Annotated[str, typer.Option("--task", "-t", help=_TASK)] = "masks",
+    benchmark: BenchmarkName = None,
+    preset: Preset = None,
     out: Annotated[Path, typer.Option("--out", "-o", help=_OUT)] = Path("compared"),
-    split: Annotated[str | None, typer.Option(help=SPLIT_HELP, show_default=False)] = None,
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP, show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(help=LIMIT_HELP, show_default=False)] = None,
-    seed: Annotated[int, typer.Option(min=0, help=SEED_HELP)] = 0,
-    threshold: Annotated[float | None, typer.Option(min=0.0, max=1.0, help=THRESHOLD_HELP, show_default=False)] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 (CUDA), or auto.")] = "auto",
+    limit: Limit = None,
+    seed: Seed = 0,
+    threshold: Threshold = None,
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the comparison as JSON, nothing else.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
+    quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Put models side by side on the same pictures: paired differences, and a page of where they differ most.
+    """Compare models on the same images: paired differences, and a page of the images on which they differ most.
 
-    wordmask compare clipseg ./my-model --data sets --set celebamask --out compared
+    wordmask compare compact ./my-model --data sets/celebamask --out compared
     """
+    options: dict[str, object] = {
+        "data": data, "dataset": dataset, "split": split, "images": images, "exhaustive": exhaustive or None,
+        "benchmark": benchmark, "task": task, "preset": preset, "limit": limit, "seed": seed, "threshold": threshold,
+    }  # fmt: skip
     with one_sentence(debug):
-        asked = evaluation_of(benchmark, data, set_name, split, preset, limit, seed, threshold, False)
-        options = options_of(asked, data, set_name) | {"device": given(device), "dtype": given(dtype)}
-        asked.dataset()  # its errors come before the models are loaded
-        from wordmask.evaluate.compare import compare as compare_models
-        from wordmask.evaluate.provenance import command_line
-        from wordmask.evaluate.run import Candidate
+        evaluation = opened(options)  # its errors come before the models are loaded
+        from wordmask.evaluation.compare import compare as compare_models
+        from wordmask.evaluation.models import EvaluatedModel
+        from wordmask.evaluation.provenance import command_line
 
-        candidates = [Candidate.find(model, revision=None, device=device, dtype=dtype) for model in models]
+        named = options | {"device": device, "dtype": dtype}
         content = compare_models(
-            asked,
-            candidates,
+            evaluation,
+            [EvaluatedModel.load(model, device=device, dtype=dtype) for model in models],
             out,
-            command=command_line("compare", options | {"out": out}, tuple(models)),
-            commands=[command_line("evaluate", options | {"model": model}) for model in models],
+            command=command_line("compare", named | {"out": out}, tuple(models)),
+            commands=[command_line("evaluate", named | {"model": model}) for model in models],
             watch=progress("Comparing", hidden=quiet or as_json),
         )
     if as_json:
@@ -72,11 +82,12 @@ def compare(
         typer.echo(_summary(content, out))
 
 
-def _summary(content: dict[str, Any], out: Path) -> str:
+def _summary(content: Mapping[str, Any], out: Path) -> str:
     from wordmask.cli.printed import escaped
-    from wordmask.evaluate.report import interval_text
+    from wordmask.evaluation.report.markdown import interval_text
 
-    lines = [f"{content['title']}: {content['data']['name']} {content['data']['split']}, {content['samples']} samples"]
+    data = content["data"]
+    lines = [f"{data['name']} {data['split']}, {content['samples']} samples: {content['title']}, {content['preset']}"]
     for entry in content["models"]:
         scores = (f"{name} {interval_text(entry['scores'].get(name))}" for name in content["headline"])
         lines.append(f"  {entry['label']}: {', '.join(scores)}")

@@ -1,9 +1,9 @@
-"""`wordmask evaluate`: a model over a benchmark, scores with intervals."""
+"""`wordmask evaluate`: scores of a model on a data set, with intervals."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,115 +12,109 @@ import typer
 from wordmask.cli.failures import Debug, one_sentence
 
 if TYPE_CHECKING:
-    from wordmask.evaluate.run import Evaluation, Watch
+    from wordmask.evaluation.runner import Evaluation, Watch
 
-BENCHMARK_HELP = "What to measure; --list shows them all."
-DATA_HELP = "The folder of the data set, as its authors lay it out; with --set, the folder that holds the sets."
-SET_HELP = "A set in the plain layout inside --data, such as celebamask."
-SPLIT_HELP = "Which part of the data. Default: the benchmark's own."
-PRESET_HELP = "paper, code or original: the readings of the protocol. Default: the first that --list shows."
-OUT_HELP = "The folder of the run. The same command goes on where a run in it was interrupted."
-LIMIT_HELP = "At most so many samples, from the start."
+TASK_HELP = "masks, labels (one name per pixel), instances (COCO's AP) or proposals."
+BENCHMARK_HELP = "A table of a paper, instead of --task; --list shows them all."
+DATA_HELP = "A CSV table, COCO JSON, or a folder: label maps, instances, or a published set as its authors lay it out."
+DATASET_HELP = "Name of a published data set in --data, such as refcoco; --list shows them. Default: look at the files."
+SPLIT_HELP = "Part of the data. Default: val, or everything where there are no parts."
+IMAGES_HELP = "Folder that the file names of COCO annotations start from."
+EXHAUSTIVE_HELP = "Names not marked in an image are known to be absent. Default: as the data say."
+PRESET_HELP = "Protocol of the task or benchmark; --list shows them. Default: the first."
+OUT_HELP = "The run folder. The same command goes on where a run in it was interrupted."
+LIMIT_HELP = "Number of samples, from the start."
 SEED_HELP = "Of data that are drawn, and of the intervals."
 THRESHOLD_HELP = "Probability above which a pixel belongs to a mask. Default: the preset's."
-MIRROR_HELP = "Ask mirrored pictures, too, with left and right swapped: about three times the time."
+MIRROR_HELP = "Segment mirrored images, too, with left and right swapped: about three times the time."
+
+Data = Annotated[Path | None, typer.Option("--data", "-d", help=DATA_HELP, show_default=False)]
+DatasetName = Annotated[str | None, typer.Option("--dataset", help=DATASET_HELP, show_default=False)]
+Split = Annotated[str | None, typer.Option(help=SPLIT_HELP, show_default=False)]
+Images = Annotated[Path | None, typer.Option(help=IMAGES_HELP, show_default=False)]
+Exhaustive = Annotated[bool, typer.Option("--exhaustive", help=EXHAUSTIVE_HELP)]
+TaskName = Annotated[str, typer.Option("--task", "-t", help=TASK_HELP)]
+BenchmarkName = Annotated[str | None, typer.Option("--benchmark", "-b", help=BENCHMARK_HELP, show_default=False)]
+Preset = Annotated[str | None, typer.Option(help=PRESET_HELP, show_default=False)]
+Limit = Annotated[int | None, typer.Option(help=LIMIT_HELP, show_default=False)]
+Seed = Annotated[int, typer.Option(min=0, help=SEED_HELP)]
+Threshold = Annotated[float | None, typer.Option(min=0.0, max=1.0, help=THRESHOLD_HELP, show_default=False)]
+Device = Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")]
+Dtype = Annotated[str, typer.Option(help="float32, bfloat16, float16 (CUDA), or auto.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 
 
 def evaluate(
     *,
-    benchmark: Annotated[str, typer.Option("--benchmark", "-b", help=BENCHMARK_HELP)] = "plain",
-    data: Annotated[Path | None, typer.Option("--data", "-d", help=DATA_HELP, show_default=False)] = None,
-    set_name: Annotated[str | None, typer.Option("--set", help=SET_HELP, show_default=False)] = None,
+    data: Data = None,
+    dataset: DatasetName = None,
+    split: Split = None,
+    images: Images = None,
+    exhaustive: Exhaustive = False,
+    task: TaskName = "masks",
+    benchmark: BenchmarkName = None,
+    preset: Preset = None,
     model: Annotated[str | None, typer.Option("--model", "-m", help="As for segment.", show_default=False)] = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.", show_default=False)] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP, show_default=False)] = None,
-    split: Annotated[str | None, typer.Option(help=SPLIT_HELP, show_default=False)] = None,
-    preset: Annotated[str | None, typer.Option(help=PRESET_HELP, show_default=False)] = None,
-    limit: Annotated[int | None, typer.Option(help=LIMIT_HELP, show_default=False)] = None,
-    seed: Annotated[int, typer.Option(min=0, help=SEED_HELP)] = 0,
-    threshold: Annotated[float | None, typer.Option(min=0.0, max=1.0, help=THRESHOLD_HELP, show_default=False)] = None,
+    limit: Limit = None,
+    seed: Seed = 0,
+    threshold: Threshold = None,
     mirror: Annotated[bool, typer.Option("--mirror", help=MIRROR_HELP)] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 (CUDA), or auto.")] = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
-    list_all: Annotated[bool, typer.Option("--list", help="Show the benchmarks, their splits and presets.")] = False,
+    quiet: Quiet = False,
+    list_all: Annotated[bool, typer.Option("--list", help="Show tasks, benchmarks and published data sets.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model on a benchmark, with 95 % intervals; interrupted runs go on where they stopped.
+    """Measure a model on a data set, with 95 % intervals; interrupted runs go on where they stopped.
 
-    wordmask evaluate --data sets --set celebamask
+    wordmask evaluate --data sets/celebamask
+
+    wordmask evaluate --data annotations.json --images photos --task instances
 
     wordmask evaluate --benchmark phrasecut --data PhraseCut --model CIDAS/clipseg-rd64-refined
     """
     if list_all:
         typer.echo(listing())
         return
+    options: dict[str, object] = {
+        "data": data, "dataset": dataset, "split": split, "images": images, "exhaustive": exhaustive or None,
+        "benchmark": benchmark, "task": task, "preset": preset, "limit": limit, "seed": seed, "threshold": threshold,
+        "mirror": mirror,
+    }  # fmt: skip
     with one_sentence(debug):
-        asked = evaluation_of(benchmark, data, set_name, split, preset, limit, seed, threshold, mirror)
-        options = options_of(asked, data, set_name)
-        asked.dataset()  # its errors come before the model is loaded
-        from wordmask.evaluate.provenance import command_line
-        from wordmask.evaluate.run import Candidate, run
+        evaluation = opened(options)  # its errors come before the model is loaded
+        from wordmask.evaluation.models import EvaluatedModel
+        from wordmask.evaluation.provenance import command_line
+        from wordmask.evaluation.runner import run
 
-        candidate = Candidate.find(model, revision=revision, device=device, dtype=dtype)
-        folder = out or Path("evaluated") / _stem(asked, candidate.name)
-        more = {"model": model, "revision": revision, "out": out, "device": given(device), "dtype": given(dtype)}
+        evaluated = EvaluatedModel.load(model, revision=revision, device=device, dtype=dtype)
+        folder = out or Path("evaluated") / _stem(evaluation, evaluated.name)
+        more = {"model": model, "revision": revision, "out": out, "device": device, "dtype": dtype}
         command = command_line("evaluate", options | more)
-        result = run(asked, candidate, folder, command=command, watch=progress("Evaluating", hidden=quiet or as_json))
+        watch = progress("Evaluating", hidden=quiet or as_json)
+        result = run(evaluation, evaluated, folder, command=command, watch=watch)
     if as_json:
         typer.echo((folder / "result.json").read_text(encoding="utf-8"), nl=False)
     elif not quiet:
         typer.echo(summary(result, folder))
 
 
-def evaluation_of(
-    benchmark: str,
-    data: Path | None,
-    set_name: str | None,
-    split: str | None,
-    preset: str | None,
-    limit: int | None,
-    seed: int,
-    threshold: float | None,
-    mirror: bool,
-) -> Evaluation:
-    """Return what is to be run.
+def opened(options: Mapping[str, Any]) -> Evaluation:
+    """Open the data of an evaluation and check its options.
 
     Raises:
-        WordmaskError: If there is no such benchmark or preset, or `--set` has no folder.
+        WordmaskError: If the data cannot be opened or the options do not fit together.
     """
-    from wordmask.errors import DataError, sentence
-    from wordmask.evaluate.benchmarks import find_benchmark
-    from wordmask.evaluate.run import Evaluation
+    from wordmask.data.problems import problems_of
+    from wordmask.evaluation.api import open_evaluation
 
-    chosen = find_benchmark(benchmark)
-    if set_name is not None:
-        if data is None:
-            raise DataError(sentence("--set without --data", "the folder that holds the sets", "name it with --data"))
-        data = data / set_name
-    chosen.rules(preset)
-    return Evaluation(chosen, data, split, preset, limit, seed, threshold, mirror)
-
-
-def options_of(asked: Evaluation, data: Path | None, set_name: str | None) -> dict[str, object]:
-    """Return the options that both commands share, for the command line in the result."""
-    return {
-        "benchmark": asked.benchmark.name,
-        "data": data,
-        "set": set_name,
-        "split": asked.split,
-        "preset": asked.preset,
-        "limit": asked.limit,
-        "seed": asked.seed,
-        "threshold": asked.threshold,
-        "mirror": asked.mirror,
-    }
-
-
-def given(value: str) -> str | None:
-    """Return an option's value unless it is the default."""
-    return None if value == "auto" else value
+    evaluation = open_evaluation(options["data"], **{name: options[name] for name in options if name != "data"})
+    for problem in problems_of(evaluation.data):
+        typer.secho(f"Left out: {problem}", fg=typer.colors.YELLOW, err=True)
+    return evaluation
 
 
 def progress(what: str, *, hidden: bool) -> Watch | None:
@@ -132,48 +126,53 @@ def progress(what: str, *, hidden: bool) -> Watch | None:
     if hidden or not console.is_terminal:
         return None
 
-    def watched(positions: Iterable[int], done: int, count: int) -> Iterator[int]:
+    def watched(indices: Iterable[int], done: int, count: int) -> Iterator[int]:
         with Progress(console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as bar:
             task = bar.add_task(what, total=count, completed=done)
-            for position in positions:
-                yield position
+            for index in indices:
+                yield index
                 bar.advance(task)
 
     return watched
 
 
-def summary(result: dict[str, Any], folder: Path) -> str:
+def summary(result: Mapping[str, Any], folder: Path) -> str:
     """Return the first scores of a result for people, and where the rest is."""
     from wordmask.cli.printed import escaped
-    from wordmask.evaluate.report import interval_text
+    from wordmask.evaluation.report.comparison import PRESENCE_SHOWN
+    from wordmask.evaluation.report.markdown import interval_text
 
-    lines = [
-        f"{result['title']}: {result['data']['name']} {result['data']['split']}, {result['samples']} samples, "
-        f"preset {result['preset']}"
-    ]
-    names = [*result["headline"], *(name for name in ("auroc", "fpr@0.95") if name in result["presence"])]
-    scores = result["scores"] | {name: result["presence"][name] for name in names if name in result["presence"]}
+    data = result["data"]
+    lines = [f"{data['name']} {data['split']}, {result['samples']} samples: {result['title']}, {result['preset']}"]
+    names = [*result["headline"], *(name for name in PRESENCE_SHOWN if name in result["presence"])]
+    scores = result["presence"] | result["scores"]
     lines += [f"  {name:<18}{interval_text(scores[name], name=name)}" for name in names]
     lines.append(f"In percent, with 95 % intervals. Written to {folder / 'result.json'} and result.md")
     return "\n".join(escaped(line) for line in lines)
 
 
 def listing() -> str:
-    """Return every benchmark with its splits and presets."""
-    from wordmask.evaluate.benchmarks import BENCHMARKS
+    """Return every task and benchmark with its presets, and every published data set with its splits."""
+    from wordmask.data.registry import NAMED_SETS
+    from wordmask.evaluation.benchmarks import BENCHMARKS, TASKS
 
     lines = []
-    for benchmark in BENCHMARKS.values():
-        lines.append(f"{benchmark.name}: {benchmark.title} ({benchmark.source})")
-        lines.append(f"    data     {benchmark.layout}")
-        lines.append(f"    splits   {', '.join(benchmark.splits)}{', …' if benchmark.free_split else ''}")
-        lines += [f"    {preset:<8} {rules.note}" for preset, rules in benchmark.presets.items()]
+    for title, group in (("Tasks (--task), on any data:", TASKS), ("Benchmarks (--benchmark):", BENCHMARKS)):
+        lines.append(title)
+        for benchmark in group.values():
+            lines.append(f"  {benchmark.name}: {benchmark.title} ({benchmark.source})")
+            if benchmark.dataset is not None:
+                lines.append(f"    data     {NAMED_SETS[benchmark.dataset].layout}")
+                lines.append(f"    splits   {', '.join(NAMED_SETS[benchmark.dataset].splits)}")
+            lines += [f"    {preset:<8} {protocol.note}" for preset, protocol in benchmark.presets.items()]
+    lines.append("Data sets (--dataset):")
+    lines += [f"  {entry.name}: {entry.title} ({', '.join(entry.splits)})" for entry in NAMED_SETS.values()]
     return "\n".join(lines)
 
 
-def _stem(asked: Evaluation, model: str) -> str:
+def _stem(evaluation: Evaluation, model: str) -> str:
     from wordmask.formats.files import file_names
 
-    data = asked.dataset()
-    preset, _ = asked.benchmark.rules(asked.preset)
-    return file_names([f"{asked.benchmark.name}-{data.name}-{data.split}-{preset}-{model}"], suffix="")[0]
+    data = evaluation.data
+    preset, _ = evaluation.benchmark.protocol(evaluation.preset)
+    return file_names([f"{evaluation.benchmark.name}-{data.name}-{data.split}-{preset}-{model}"], suffix="")[0]

@@ -1,22 +1,18 @@
-"""Scores, each a pure function on numpy arrays, with thin accumulators over them. One noun, one file.
+"""Scores as pure functions on numpy arrays. One noun, one file; `wordmask.evaluation.score` runs them over data sets.
 
-| file | accumulator | `update` takes | `compute` returns |
-|---|---|---|---|
-| `thresholds` | `Sweep` | `Judged` with probability | `ap`, `ap_2021`, `step_ap`; `iou_fg`, `iou_bin`, `miou` each as `_best`, `_best_t`, `@T` |
-| `confusion` | `Confusion` | label maps: answer, truth | `miou`, `miou_truth`, `miou_zero`, `fwiou`, `pixel_accuracy`, `mean_accuracy`; with unseen classes `miou_seen`, `miou_unseen`, `harmonic` |
-| `referring` | `Referring` | `Judged` | `oiou`, `miou`, `pr@X`; PhraseCut's `mean_mask_iou`, `cum_mask_iou` |
-| `binary` | `Binary` | `Judged` | `recall`, `precision`, `specificity`, `dice`, `iou`, `mcc`, each also `_std` |
-| `boundary` | `Boundary` | `Judged` | `boundary_iou`, `boundary_iou_2px` |
-| `presence` | `Presence` | `Judged` with presence | `auroc`, `fpr@0.95`, `ap`, `mcc`, `brier`, `ece` |
-| `proposals` | `Proposals` | `Judged`, proposals | `ar`, `r50`, `r75`, `mean_best_iou`, each also `@K`; `oracle_iou`, `chosen_iou`, `oracle_gap` |
-| `mirror` | `Mirror` | `Judged`, mirrored mask | `mirror_iou`, `mirror_ratio` |
-| `detection` | `Detection` | instances of a picture | `ap`, `ap50`, `ap75`, `ar1`, `ar10`, `ar100`, `ap_SIZE`, `ar_SIZE` |
-| `sizes` | `BySize(any pairwise one)` | what that one takes | its scores as `SIZE/NAME` |
+| file | functions |
+|---|---|
+| `overlap` | TP, FP, FN, TN in pixels; intersection over union |
+| `binary` | recall, precision, specificity, Dice, IoU, MCC of single masks |
+| `boundary` | boundary IoU |
+| `confusion` | mIoU, frequency-weighted IoU and accuracies of label maps; seen and unseen classes |
+| `thresholds` | CLIPSeg's sweep over 49 thresholds: `iou_fg`, `iou_bin`, AP in three definitions |
+| `presence` | AUROC, false-positive rate at 95 % recall, AP, Brier score, calibration error |
+| `detection` | COCO AP and AR of instance masks, boundary AP (needs pycocotools) |
+| `proposals` | average recall, recall at an IoU |
+| `bootstrap` | confidence intervals of any statistic of summed rows |
+| `sizes` | size classes of targets |
+| `simpson`, `means` | Simpson's rule; means and quotients with their undefined cases |
 
-`judged` holds `Judged`, one answer beside one truth; `bootstrap` makes confidence intervals of rows that accumulators
-keep (`rows()`) or evaluations store; `simpson` is the integral under `thresholds.ap`.
-
-Every accumulator has `update`, `merge(other)`, `compute() -> dict[str, float]`, `state() -> dict` that JSON can hold,
-and `from_state`. Scores are fractions, `nan` where undefined, and the same whatever the order of updates and merges.
-Counts are int64. A judgement of which every pixel is ignored leaves no trace.
-"""  # noqa: E501 - rows of a table
+Scores are fractions, `nan` where undefined; counts are int64.
+"""

@@ -1,21 +1,21 @@
-"""Confidence intervals by resampling: how much of a score is luck in the choice of pictures.
+"""Confidence intervals by resampling images: the percentile bootstrap.
 
-Source: the percentile bootstrap, Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13. A
-statistic is a function of rows summed over samples; most scores are: a mean is a sum over a number, oIoU a ratio of
-sums, class mIoU a mean of ratios of sums. Rows come from accumulators (`rows()`) or from what an evaluation stored, so
-no model has to run again.
+Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13. A statistic is a function of rows
+summed over samples; most scores are: a mean is a sum over a number, oIoU a ratio of sums, class mIoU a mean of ratios
+of sums. Rows are what an evaluation stored, so no model has to run again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wordmask.errors import DataError, sentence
-from wordmask.metrics.accumulator import quotient
+from wordmask.metrics.means import quotient
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +28,9 @@ Statistic = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 _AT_ONCE = 4_000_000
 """Numbers in the largest temporary array: 32 MB."""
 
+_MOST_SHARED = 4000
+"""Samples up to which draws are kept for the next statistic: 32 MB."""
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -36,7 +39,7 @@ class Interval:
     Attributes:
         value: Of all samples.
         low, high: Percentiles of the resampled values; `nan` where none is defined.
-        level: Share of the resampled values between them.
+        level: Confidence level: fraction of the resampled values between them.
         draws: Number of resampled values; those that are `nan` are among them, but not among the percentiles.
         undefined: How many of them are `nan`.
     """
@@ -58,16 +61,16 @@ def interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """Return the percentile interval of a statistic of summed rows, drawing samples with replacement.
+    """Compute the percentile interval of a statistic of summed rows, drawing samples with replacement.
 
     Args:
-        rows: `(N, K)`, one row per sample. Samples must be independent: `pool` rows of one picture first.
-        statistic: What to make of the sums; `ratio_of_sums` and `mean_over_groups` make the usual ones.
+        rows: `(N, K)`, one row per sample. Samples must be independent: `pool` rows of one image first.
+        statistic: Function of the sums; `ratio_of_sums` and `mean_over_groups` make the usual ones.
         groups: N names, such as class labels, within which rows are summed, in sorted order. A group of which a draw
             holds no sample has `nan` sums in it.
         draws: Number of resampled values.
         seed: Of `numpy.random.default_rng`; the same seed gives the same interval.
-        level: Share of resampled values inside.
+        level: Confidence level.
 
     Raises:
         DataError: If there is no row, or the groups are not as many as the rows.
@@ -78,7 +81,7 @@ def interval(
         raise DataError(sentence(got, "(N, K) rows of at least one sample, N groups or none", "check what is passed"))
     members = _members(groups)
     everything = statistic(_sums(rows, np.ones((1, len(rows))), members))
-    values = _resampled(rows, statistic, members, draws, np.random.default_rng(seed))
+    values = _resampled(rows, statistic, members, draws, seed)
     defined = values[~np.isnan(values)]
     tail = (1 - level) / 2
     low, high = np.quantile(defined, [tail, 1 - tail]) if len(defined) else (np.nan, np.nan)
@@ -123,7 +126,7 @@ def mean_over_groups(statistic: Statistic) -> Statistic:
 
 
 def pool(rows: NDArray[Any], keys: Sequence[str]) -> NDArray[Any]:
-    """Return rows `(M, K)` summed over equal keys, in sorted order of these: pictures are drawn, not their prompts."""
+    """Return rows `(M, K)` summed over equal keys, in sorted order of these: images are drawn, not prompts."""
     _, places = np.unique(np.asarray(keys), return_inverse=True)
     pooled = np.zeros((int(places.max(initial=-1)) + 1, rows.shape[1]), dtype=rows.dtype)
     np.add.at(pooled, places, rows)
@@ -152,18 +155,29 @@ def _sums(
 
 
 def _resampled(
-    rows: NDArray[np.float64],
-    statistic: Statistic,
-    members: list[NDArray[np.intp]] | None,
-    draws: int,
-    rng: np.random.Generator,
+    rows: NDArray[np.float64], statistic: Statistic, members: list[NDArray[np.intp]] | None, draws: int, seed: int
 ) -> NDArray[np.float64]:
     number = len(rows)
     size = max(1, _AT_ONCE // max(number, len(members or ()) * rows.shape[1]))
-    values = []
+    shared = _shared_weights(number, draws, seed) if number <= _MOST_SHARED else None
+    random, values = np.random.default_rng(seed), []
     for start in range(0, draws, size):
-        # One draw at a time, so that the stream of random numbers does not depend on the size of the chunks.
-        drawn = [rng.integers(0, number, number) for _ in range(min(size, draws - start))]
-        weights = np.stack([np.bincount(draw, minlength=number) for draw in drawn]).astype(np.float64)
+        stop = min(start + size, draws)
+        weights = _weights(random, number, stop - start) if shared is None else shared[start:stop]
         values.append(statistic(_sums(rows, weights, members)))
     return np.concatenate(values)
+
+
+@lru_cache(maxsize=2)
+def _shared_weights(number: int, draws: int, seed: int) -> NDArray[np.float64]:
+    """Return the weights that all statistics of one evaluation share, float64 `(draws, number)`."""
+    return _weights(np.random.default_rng(seed), number, draws)
+
+
+def _weights(random: np.random.Generator, number: int, draws: int) -> NDArray[np.float64]:
+    """Return how often each of `number` samples is drawn, float64 `(draws, number)`.
+
+    One draw at a time, so that the stream of random numbers does not depend on the size of the chunks.
+    """
+    drawn = (random.integers(0, number, number) for _ in range(draws))
+    return np.stack([np.bincount(draw, minlength=number) for draw in drawn]).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Simpson's rule on an irregular grid, pinned so that no score depends on the version of a library.
+"""Simpson's rule on an irregular grid; own code, so that no score depends on SciPy's version.
 
 A parabola through every three points; grids with an even number of points need a rule for the odd interval left over.
 Intervals of no width are allowed, as SciPy allows them: a term divided by such a width is left out.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wordmask.metrics.accumulator import quotient
+from wordmask.metrics.means import quotient
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

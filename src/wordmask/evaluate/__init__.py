@@ -1,1 +1,0 @@
-"""A segmenter over a data set under a published protocol: scores with intervals, comparisons and the ledger."""
