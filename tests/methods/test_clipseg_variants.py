@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,23 +26,24 @@ from wordmask.contracts import Segmenter
 from wordmask.errors import CheckpointError, TrainingError
 from wordmask.methods.clipseg import load_clipseg
 from wordmask.methods.clipseg.config import ClipSegConfig
+from wordmask.methods.clipseg.fresh import FreshDecoder
 from wordmask.methods.clipseg.loader import read_folder
 from wordmask.methods.clipseg.saving import save_clipseg
-from wordmask.train.recipes import Recipe, phrasecut, with_changes
-from wordmask.train.students import open_student
+from wordmask.methods.clipseg.training import ClipSegTraining
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "deconv": {"decoder": "deconv", "extract_layers": "3,7,9"},
+    "deconv": {"decoder": "deconv", "extract_layers": (3, 7, 9)},
     "vitseg": {"text_towers": "clip"},
     "vitseg-deconv-refined": {"text_towers": "clip", "decoder": "deconv", "refined": True},
 }
 
 
-def recipe(folder: Path, name: str, **changes: Any) -> Recipe:
-    values = {"channels": 8, "size": 64, "precision": "no", **VARIANTS[name], **changes}
+def fresh_decoder(folder: Path, source: str, name: str, **changes: Any) -> ClipSegTraining:
+    """A variant with a decoder of random weights, on the towers in `folder / source`."""
+    values = {"channels": 8, "size": 64, **VARIANTS[name], **changes}
     if "text_towers" in values:
         values["text_towers"] = str(folder / "clip")
-    return with_changes(phrasecut(), values)
+    return FreshDecoder(**values).open(folder / source, SimpleNamespace(seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +58,7 @@ def towers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folders(towers: Path) -> dict[str, Path]:
     """Each variant with random weights, saved."""
     for name in VARIANTS:
-        source = towers / ("vit" if name.startswith("vit") else "clip")
-        open_student(source, recipe(towers, name)).export(towers / name)
+        fresh_decoder(towers, "vit" if name.startswith("vit") else "clip", name).export(towers / name)
     return {name: towers / name for name in VARIANTS}
 
 
@@ -222,12 +223,10 @@ def test_a_published_config_goes_both_ways() -> None:
     assert ClipSegConfig.from_json(variant.to_json()) == variant
 
 
-def test_towers_that_do_not_fit_the_recipe(towers: Path) -> None:
+def test_towers_that_do_not_fit_the_settings(towers: Path) -> None:
     with pytest.raises(TrainingError, match="a ViT, which knows no words"):
-        open_student(towers / "vit", recipe(towers, "deconv"))
+        fresh_decoder(towers, "vit", "deconv")
     with pytest.raises(TrainingError, match=r"text_towers='.*clip' for a model of type 'clipseg'"):
-        open_student(towers / "clip", recipe(towers, "vitseg"))
+        fresh_decoder(towers, "clip", "vitseg")
     with pytest.raises(TrainingError, match="towers=random for a model of type 'vit'"):
-        open_student(towers / "vit", recipe(towers, "vitseg", towers="random"))
-    with pytest.raises(TrainingError, match="expected a CLIPSeg or a compact network"):
-        open_student(towers / "vit", with_changes(phrasecut(), {"fresh": False}))
+        fresh_decoder(towers, "vit", "vitseg", towers="random")

@@ -74,7 +74,6 @@ def can_pack_linears(device: torch.device, dtype: torch.dtype) -> bool:
 
 def pack_linears(network: nn.Module) -> None:
     """Pack every `Packable` block: the network is then for inference, on this CPU, in bfloat16."""
-    for part in [
-        part for part in network.modules() if isinstance(part, Packable)
-    ]:  # a list: old layers are freed at once
-        part.pack_linears()
+    blocks = [part for part in network.modules() if isinstance(part, Packable)]
+    for block in blocks:
+        block.pack_linears()
