@@ -60,7 +60,7 @@ def test_a_packed_model_is_as_near_to_float32_as_the_plain_one(tmp_path: Path, m
     assert without < 0.05 * np.linalg.norm(exact)
 
 
-def test_looking_whether_it_works_draws_no_random_number() -> None:
+def test_checking_for_support_draws_no_random_number() -> None:
     before = torch.random.get_rng_state()
     can_pack_linears(CPU, torch.bfloat16)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -79,7 +79,7 @@ def test_it_is_used_where_it_works() -> None:
 
 
 @works
-def test_layers_that_were_packed_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_that_were_packed_are_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_clipseg(tmp_path)
     monkeypatch.setattr(loader, "can_pack_linears", lambda *_: False)
     model = load_clipseg(tmp_path, device="cpu", dtype="bfloat16").model

@@ -57,7 +57,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], None]) -> None:
 
 
 def original(folder: Path) -> dict[str, Tensor]:
-    """The decoder of a folder in the original files' layout, dead layer included."""
+    """The decoder of a folder in the original files' layout, unused layer included."""
     decoder = decoder_from_transformers(load_file(folder / WEIGHTS))
     return {**decoder, "reduce.weight": torch.zeros(16, 32), "reduce.bias": torch.zeros(16)}
 

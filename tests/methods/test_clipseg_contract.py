@@ -1,4 +1,4 @@
-"""CLIPSeg keeps the promises of every method, with squashed and letterboxed pictures."""
+"""CLIPSeg fulfils the contract of every method, with squashed and letterboxed images."""
 
 from __future__ import annotations
 

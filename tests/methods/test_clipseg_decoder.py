@@ -140,7 +140,7 @@ def tokens(*, pictures: int = 1, grid: tuple[int, int] = (3, 5), depth: int = 3)
     return [torch.randn(pictures, 1 + grid[0] * grid[1], 24) for _ in range(depth)]
 
 
-def test_one_picture_and_many_prompts_equal_the_picture_repeated() -> None:
+def test_one_image_and_many_prompts_equal_the_image_repeated() -> None:
     network, read, conditions = small(refined=True), tokens(), torch.randn(4, 12)
     shared = network(network.reduce(read, (3, 5)), conditions)
     repeated = network(network.reduce([level.expand(4, -1, -1) for level in read], (3, 5)), conditions)
@@ -167,7 +167,7 @@ def test_the_length_of_the_condition_matters() -> None:
         assert (network(activations, condition) - network(activations, 2 * condition)).abs().max() > 1e-3
 
 
-def test_film_gates_the_deepest_read_out_only() -> None:
+def test_film_gates_the_deepest_activations_only() -> None:
     network, read = small(), tokens()
     with torch.no_grad():
         network.film_mul.bias.zero_()
@@ -240,7 +240,7 @@ def test_the_refined_head_needs_patches_of_16() -> None:
 
 
 @pytest.mark.parametrize("layers", [(), (3, 12), (-1, 3)])
-def test_read_outs_must_exist(layers: tuple[int, ...]) -> None:
+def test_extracted_layers_must_exist(layers: tuple[int, ...]) -> None:
     with pytest.raises(CheckpointError, match="0 to 11"):
         ClipSegConfig(vision={"patch_size": 16}, extract_layers=layers)
 

@@ -30,7 +30,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 def processed(folder: Path, size: int, **inputs: Any) -> dict[str, Tensor]:
-    """What transformers' own processor makes of pictures and phrases."""
+    """What transformers' own processor makes of images and phrases."""
     from transformers import CLIPSegProcessor
 
     processor = CLIPSegProcessor.from_pretrained(folder)
@@ -102,7 +102,7 @@ def test_a_decoder_of_the_published_size(tmp_path: Path) -> None:
     np.testing.assert_allclose(logits(ours.segment(PHOTO, PHRASES)), documented(theirs, inputs), atol=TOLERANCE, rtol=0)
 
 
-def test_the_read_out_layers_come_from_the_checkpoint(tmp_path: Path) -> None:
+def test_the_extracted_layers_come_from_the_checkpoint(tmp_path: Path) -> None:
     inner = {"extract_layers": [3, 7, 9]}
     theirs = write_clipseg(tmp_path, **inner)
     inputs = processed(tmp_path, 224, text=["hair"], images=[Image.fromarray(PHOTO)])
@@ -141,7 +141,7 @@ def test_strings_equal_their_embeddings(segmenter: DenseSegmenter) -> None:
     np.testing.assert_allclose(logits(segmenter.segment(encoded, list(WORDS))), direct.numpy(), atol=1e-6)
 
 
-def test_the_picture_is_encoded_once_however_many_prompts(
+def test_the_image_is_encoded_once_however_many_prompts(
     segmenter: DenseSegmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model: Any = segmenter.model
@@ -188,7 +188,7 @@ def test_the_store_of_phrases_is_bounded(segmenter: DenseSegmenter, monkeypatch:
     assert segmenter.prompt_cache.phrases == ("c", "a", "d")
 
 
-def test_a_letterboxed_picture_keeps_its_shape(tmp_path: Path) -> None:
+def test_a_letterboxed_image_keeps_its_shape(tmp_path: Path) -> None:
     write_clipseg(tmp_path, refined=True)
     ours = load_clipseg(tmp_path, device="cpu", dtype="float32", size=128, fit="letterbox")
     placement = ours.model.canvas((300, 400))
@@ -226,7 +226,7 @@ def test_presence_without_a_head_is_the_peak_of_the_smoothed_map(segmenter: Dens
     assert found.present
 
 
-def test_an_example_says_which_thing_is_meant(segmenter: DenseSegmenter) -> None:
+def test_an_example_selects_its_object(segmenter: DenseSegmenter) -> None:
     mask = np.zeros(EXAMPLE.shape[:2], dtype=bool)
     mask[10:30, 5:25] = True
     prompts = [

@@ -1,4 +1,4 @@
-"""CLIP-Deconv and ViTSeg: the promises of every method, and parity with what they are made of."""
+"""CLIP-Deconv and ViTSeg: the contract of every method, folders and configs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 import wordmask
 from tests.methods.checkpoints import write_clipseg, write_vit
 from tests.methods.contract import DenseMethodContract, example, logits, picture
-from wordmask.backbones.clip.build import random_vision
-from wordmask.backbones.clip.vision import VisionTower
-from wordmask.backbones.vit import build_vit, random_projection, vit_settings, vit_vision_tower, vit_weights
-from wordmask.checkpoints.strict import load_exactly
 from wordmask.contracts import Segmenter
 from wordmask.errors import CheckpointError, TrainingError
 from wordmask.methods.clipseg import load_clipseg
@@ -75,7 +70,7 @@ class TestViTSeg(DenseMethodContract):
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_folder_says_what_it_holds(name: str, folders: dict[str, Path]) -> None:
+def test_a_folder_declares_its_variant(name: str, folders: dict[str, Path]) -> None:
     config = json.loads((folders[name] / "config.json").read_text())
     is_deconv = "deconv" in name
     assert config["model_type"] == "wordmask-clipseg"
@@ -100,7 +95,7 @@ def test_a_folder_read_and_saved_again_is_the_same(name: str, folders: dict[str,
     assert (tmp_path / "again" / "config.json").read_bytes() == (folders[name] / "config.json").read_bytes()
 
 
-def test_the_prompt_makes_a_difference_words_and_examples(folders: dict[str, Path]) -> None:
+def test_the_prompt_makes_a_difference_for_text_and_examples(folders: dict[str, Path]) -> None:
     for folder in folders.values():
         segmenter = wordmask.load(folder, device="cpu", dtype="float32")
         found = logits(segmenter.segment(picture(), ["a cat", example(), example(seed=9)]))
@@ -127,81 +122,11 @@ def test_a_config_that_does_not_fit_is_one_sentence(
         wordmask.load(folder, device="cpu")
 
 
-# --- the towers ----------------------------------------------------------------------------------------------------
-
-
-def vit_tower(folder: Path, layers: tuple[int, ...]) -> VisionTower:
-    vit = build_vit(vit_settings(json.loads((folder / "config.json").read_text())))
-    load_exactly(vit, vit_weights(load_file(folder / "model.safetensors")), source="a test")
-    projection = torch.nn.Linear(32, 24)
-    projection.load_state_dict(random_projection(32, 24, 5))
-    return vit_vision_tower(vit, projection, extract_layers=layers).eval()
-
-
-def hidden(model: Any, pixels: Tensor) -> Any:
-    """Hidden states of transformers, embeddings first, and the last norm's output."""
-    with torch.no_grad():
-        return model.vit(pixels, output_hidden_states=True, interpolate_pos_encoding=True)
-
-
-@pytest.mark.parametrize("size", [(64, 64), (96, 96), (48, 80)])
-def test_a_vits_tokens_are_transformers(size: tuple[int, int], towers: Path, tmp_path: Path) -> None:
-    theirs = write_vit(tmp_path / "vit", seed=3)
-    ours = vit_tower(tmp_path / "vit", (3, 7, 9))
-    pixels = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
-    expected = hidden(theirs, pixels)
-    with torch.no_grad():
-        activations, pooled = ours(pixels), ours.pooled(pixels)
-    for layer, tokens in zip((3, 7, 9), activations, strict=True):
-        torch.testing.assert_close(tokens, expected.hidden_states[layer + 1], atol=2e-5, rtol=1e-5)
-    torch.testing.assert_close(pooled, ours.projection(expected.last_hidden_state[:, 0]), atol=2e-5, rtol=1e-5)
-
-
-def test_a_bare_vit_is_read_as_well_as_a_classifier(tmp_path: Path) -> None:
-    model = write_vit(tmp_path / "vit")
-    model.vit.save_pretrained(tmp_path / "bare")
-    one, other = (vit_weights(load_file(tmp_path / name / "model.safetensors")) for name in ("vit", "bare"))
-    assert one.keys() == other.keys()
-    assert len(one) == 12 * 16 + 6
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-@pytest.mark.parametrize("change", [{"qkv_bias": False}, {"hidden_size": 30}, {"image_size": [64, 96]}])
-def test_a_vit_of_another_shape_is_refused(change: dict[str, Any]) -> None:
-    values = {"hidden_size": 32, "num_attention_heads": 4, "image_size": 64, **change}
-    with pytest.raises(CheckpointError, match="ViT"):
-        vit_settings(values)
-
-
-def test_the_projection_depends_on_the_seed_alone() -> None:
-    torch.manual_seed(1)
-    one = random_projection(32, 24, 5)
-    torch.manual_seed(2)
-    other, third = random_projection(32, 24, 5), random_projection(32, 24, 6)
-    assert torch.equal(one["weight"], other["weight"])
-    assert torch.equal(one["bias"], other["bias"])
-    assert not torch.equal(one["weight"], third["weight"])
-    assert one["weight"].abs().max() <= 32**-0.5  # uniform up to 1 / sqrt(width), as torch's linear layers
-
-
-def test_a_random_vision_tower_depends_on_the_seed_alone() -> None:
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
-    torch.manual_seed(1)
-    one = random_vision(sizes, projection_dim=24, seed=5)
-    state = torch.get_rng_state()
-    other, third = (random_vision(sizes, projection_dim=24, seed=seed) for seed in (5, 6))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    name = "vision_model.encoder.layers.1.mlp.fc1.weight"
-    assert not torch.equal(one[name], third[name])
-
-
 # --- original files ------------------------------------------------------------------------------------------------
 
 
 def test_an_original_clip_deconv_file_is_recognised(folders: dict[str, Path], towers: Path, tmp_path: Path) -> None:
-    """Such a file holds the decoder alone; `reduce`, dead in CLIPSeg's, is alive here."""
+    """Such a file holds the decoder alone; `reduce`, unused in CLIPSeg, is used here."""
     decoder = read_folder(folders["deconv"]).decoder
     assert {name.split(".")[0] for name in decoder} == {"reduce", "film_mul", "film_add", "reduce2", "trans_conv"}
     save_file(decoder, tmp_path / "deconv.safetensors")

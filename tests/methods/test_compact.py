@@ -1,4 +1,4 @@
-"""The compact network: parts, files, and the promises of every method."""
+"""The compact network: parts, files, and the contract of every method."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_folding_batch_norms_changes_nothing() -> None:
     assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in folded.modules())
 
 
-def test_the_decoder_keeps_pictures_and_prompts_apart() -> None:
+def test_the_decoder_keeps_images_and_prompts_apart() -> None:
     network = tiny_network()
     features, conditions = network.encode(torch.randn(2, 3, 64, 64)), torch.randn(2, 3, 32)
     logits, presence = network.decoder(features, conditions)
@@ -145,7 +145,7 @@ def test_the_film_path_and_the_dot_path_both_count() -> None:
     assert (logits - dot).abs().max() > 1e-3
 
 
-def test_place_code_does_not_depend_on_the_size_of_the_map() -> None:
+def test_position_code_does_not_depend_on_the_size_of_the_map() -> None:
     coarse, fine = position_code(2, 2, 32, torch.device("cpu")), position_code(6, 6, 32, torch.device("cpu"))
     torch.testing.assert_close(coarse[3], fine.view(6, 6, 32)[4, 4])  # both centres lie at three quarters
     assert (fine[0] - fine[1]).abs().max() > 0.1
@@ -222,7 +222,7 @@ def test_names_tell_weights_apart(folder: Path, tmp_path: Path) -> None:
         other.segment(first.encode(picture()), "hair")
 
 
-def test_pictures_encoded_in_another_precision_are_read(folder: Path) -> None:
+def test_images_encoded_in_another_precision_are_read(folder: Path) -> None:
     single, half = load_compact(folder), load_compact(folder, dtype=torch.bfloat16)
     exact = logits(single.segment(picture(), "hair"))
     for reader, writer in ((half, single), (single, half)):
@@ -330,7 +330,7 @@ def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) ->
     )
 
 
-def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:
+def test_each_mask_is_cut_at_its_own_threshold(calibrated: Segmenter) -> None:
     asked = ["hair", "a cat", TextPrompt("hair", negatives=("the left eye",))]
     founds = calibrated.segment(picture(), asked)
     hair, cat, without = founds
@@ -342,7 +342,7 @@ def test_each_mask_is_cut_at_its_own_level(calibrated: Segmenter) -> None:
     assert without.area == 0 or without.threshold < 0.5
 
 
-def test_negatives_leave_a_mask_cut_at_the_level_of_what_remains(
+def test_negatives_leave_a_mask_cut_at_the_threshold_of_what_remains(
     calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, rival = np.full((8, 8), -9.0, np.float32), np.full((8, 8), -20.0, np.float32)
@@ -355,7 +355,7 @@ def test_negatives_leave_a_mask_cut_at_the_level_of_what_remains(
     assert found.threshold < 0.31 < best_level(own)
 
 
-def test_the_own_level_leaves_out_what_is_no_picture(calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_own_threshold_leaves_out_padding(calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrated.model, "canvas", lambda size: letterbox(size, (96, 96)))  # type: ignore[attr-defined]
     (found,) = calibrated.segment(picture(), "hair")
     top, left, height, width = (value // 4 for value in found.heatmap_logits.placement.content)
@@ -364,7 +364,7 @@ def test_the_own_level_leaves_out_what_is_no_picture(calibrated: Segmenter, monk
     assert found.threshold == best_level(inside) != best_level(found.heatmap_logits.values)
 
 
-def test_many_pictures_get_the_same_levels_as_one(calibrated: Segmenter) -> None:
+def test_many_images_get_the_same_thresholds_as_one(calibrated: Segmenter) -> None:
     (alone,) = calibrated.segment(picture(), "hair")
     for result in calibrated.segment_many([picture(), picture()], "hair"):
         assert result[0].threshold == pytest.approx(alone.threshold, abs=1e-4)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.methods.test_clipseg_decoder import GOLDEN
 from wordmask.backbones.clip import vision
-from wordmask.backbones.clip.build import build_clip
+from wordmask.backbones.clip.build import build_clip, random_vision
 from wordmask.backbones.clip.vision import VisionTower, clip_vision_tower
 from wordmask.backbones.position_table import resize_position_table
 from wordmask.backbones.token_mask import TokenMask
@@ -82,7 +82,7 @@ def test_position_tables_of_oblong_grids_are_resized_along_each_axis() -> None:
 
 
 @pytest.mark.parametrize("size", [(64, 64), (96, 96), (48, 112)], ids=str)
-def test_read_outs_equal_transformers(size: tuple[int, int]) -> None:
+def test_activations_equal_transformers(size: tuple[int, int]) -> None:
     model = clip()
     with torch.no_grad():
         output = model.vision_model(pixels(*size), interpolate_pos_encoding=True, output_hidden_states=True)
@@ -108,7 +108,7 @@ def test_an_unknown_activation_is_refused() -> None:
         tower(hidden_act="relu")
 
 
-def test_blocks_after_the_last_read_out_do_not_run() -> None:
+def test_blocks_after_the_last_extracted_one_do_not_run() -> None:
     network, ran = tower(), []
     for index, block in enumerate(network.blocks):
         block.register_forward_hook(lambda *_, index=index: ran.append(index))
@@ -182,3 +182,16 @@ def test_threads_share_the_position_tables(monkeypatch: pytest.MonkeyPatch) -> N
             assert all(pool.map(ask, range(0, 40, 5)))
     finally:
         sys.setswitchinterval(usual)
+
+
+def test_a_random_vision_tower_depends_on_the_seed_alone() -> None:
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2}
+    torch.manual_seed(1)
+    one = random_vision(sizes, projection_dim=24, seed=5)
+    state = torch.get_rng_state()
+    other, third = (random_vision(sizes, projection_dim=24, seed=seed) for seed in (5, 6))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    name = "vision_model.encoder.layers.1.mlp.fc1.weight"
+    assert not torch.equal(one[name], third[name])
