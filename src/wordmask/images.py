@@ -8,6 +8,7 @@ import struct
 import sys
 import zlib
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -114,13 +115,11 @@ def _sample(address: str) -> RgbImage:
     if name not in SAMPLES:
         expected = " or ".join(f"sample:{sample}" for sample in SAMPLES)
         raise ImageError(sentence(f"the sample {quote(address)}", expected, "choose one of these, or give a path"))
-    try:
-        from skimage import data
-    except ImportError as error:
+    package = find_spec("skimage")  # not imported: that takes 0.2 s
+    if package is None or package.origin is None:
         remedy = "run `pip install scikit-image`, or give a path"
-        raise MissingExtraError(sentence("a sample picture", "scikit-image to hold it", remedy)) from error
-    pixels: NDArray[np.uint8] = getattr(data, name)()
-    return RgbImage(_frozen(pixels), f"{name}.png")
+        raise MissingExtraError(sentence("a sample image", "scikit-image, which contains it", remedy))
+    return _from_path(Path(package.origin).parent / "data" / f"{name}.png", MAX_PIXELS)
 
 
 def _from_path(path: str | os.PathLike[str], max_pixels: int) -> RgbImage:

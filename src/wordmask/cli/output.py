@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wordmask.cli.printed import escaped, escaped_json
 from wordmask.cli.sources import Source, StandardInput
 from wordmask.errors import OutputError, quote, sentence
-from wordmask.formats.coco import CocoAnnotations
-from wordmask.formats.folder import ResultFolder
 from wordmask.images import IMAGE_SUFFIXES
-from wordmask.results import Found, Instance, Segmentation
+
+if TYPE_CHECKING:
+    from wordmask.formats.coco import CocoAnnotations
+    from wordmask.formats.folder import ResultFolder
+    from wordmask.results import Found, Instance, Segmentation
 
 DEFAULT_FOLDER = Path("segmented")
 OVERLAYS = (".png", ".jpg", ".jpeg", ".webp")
@@ -38,7 +40,7 @@ class Destination:
     folder: ResultFolder | None = None
     coco: Path | None = None
     written: bool = False
-    _annotations: CocoAnnotations = field(default_factory=CocoAnnotations)
+    _annotations: CocoAnnotations | None = None
 
     @classmethod
     def choose(cls, out: str | Path | None, *, pictures: Sequence[Source], write_nothing: bool) -> Destination:
@@ -68,6 +70,8 @@ class Destination:
         if out.suffix.lower() in _OTHER_PICTURES and not os.path.isdir(out):
             expected = f"a folder, or a file that ends in {', '.join((*OVERLAYS, '.json'))}"
             raise OutputError(sentence(f"the output {quote(out)}", expected, "change the suffix in --out"))
+        from wordmask.formats.folder import ResultFolder
+
         folder = ResultFolder(out)
         _writable(folder.coco_path)
         return cls(folder=folder)
@@ -82,6 +86,9 @@ class Destination:
             self.written = True
             return [*files, self.folder.coco_path]
         if self.coco:
+            from wordmask.formats.coco import CocoAnnotations
+
+            self._annotations = self._annotations or CocoAnnotations()
             self._annotations.add(result.annotated())
             return [self.coco]
         return []
@@ -90,7 +97,7 @@ class Destination:
         """Write the annotations of all images, if there were any."""
         if self.folder:
             self.folder.finish()
-        elif self.coco and len(self._annotations):
+        elif self.coco and self._annotations:
             self._annotations.save(self.coco)
             self.written = True
 

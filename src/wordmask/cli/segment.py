@@ -144,11 +144,14 @@ class _Run:
 
 def _with_progress(sources: Sequence[Source], *, hidden: bool) -> Iterator[Source]:
     """Yield the sources under a progress bar on standard error when there are several and somebody watches."""
+    if hidden or len(sources) < 2:
+        yield from sources
+        return
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    if hidden or len(sources) < 2 or not console.is_terminal:
+    if not console.is_terminal:
         yield from sources
         return
     # Redirected, standard output would end up above the bar, on standard error: right on a terminal, wrong in a pipe.
