@@ -51,8 +51,8 @@ RANK["__init__"] = 0  # `from wordmask import __version__`
 # Imports against the layers that serve type checkers only: a contract names what a data set yields.
 TYPES_ONLY = {("contracts", "wordmask.data.sample")}
 
-# Circles between files through imports for type checkers. TODO: empty; their owners are removing them.
-KNOWN_CYCLES = ({"evaluate.compare", "evaluate.page"},)
+# Circles between files through imports for type checkers: none
+KNOWN_CYCLES: tuple[set[str], ...] = ()
 
 # Which packages may import a third party that is slow to import or awkward to install.
 ADAPTERS = {

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.evaluate.halves import Shrunk, write_halves
 
 from tests.benchmarks.scripts import load_benchmark
+from tests.evaluation.halves import Shrunk, write_halves
 from tests.fakes import BrightnessSegmenter
 from wordmask.data.registry import open_data
 
