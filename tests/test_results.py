@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import sys
 import time
@@ -15,8 +16,10 @@ from scipy import ndimage
 
 from tests.segmentations import SIZE, found, logits, segmentation
 from wordmask.errors import MissingExtraError, OutputError, PromptError
-from wordmask.ops.geometry import letterbox, restore, squash
-from wordmask.results import MIN_AREA_RATIO, MaskLogits, Region
+from wordmask.ops.geometry import Placement, letterbox, restore, squash
+from wordmask.ops.masks import pack
+from wordmask.prompts import TextPrompt
+from wordmask.results import MIN_AREA_RATIO, Candidate, Found, MaskLogits, Region
 
 
 def _smooth(seed: int, cells: tuple[int, int] = (20, 30)) -> np.ndarray:
@@ -118,6 +121,77 @@ def test_regions_are_instances_and_their_union_is_the_mask() -> None:
     assert found("cat", logits((0, 0, 30, 20)), regions=[]).area == 0
 
 
+def test_regions_have_a_placement_of_their_own() -> None:
+    """A crop's canvas beside the whole image's: both masks lie where they belong."""
+    whole = MaskLogits(logits((0, 0, 5, 5)), squash(SIZE, (80, 120)))
+    corner = Placement(SIZE, (20, 30), (0, 0, 20, 30))
+    other = MaskLogits(logits((20, 10, 30, 20)), corner)
+    answer = found("cat", logits(), regions=[Region(whole, 0.9), Region(other, 0.8)])
+    assert [instance.box for instance in answer.instances] == [(0, 0, 10, 10), (40, 20, 60, 40)]
+
+
+def test_regions_of_bits() -> None:
+    mask = np.zeros(SIZE, dtype=bool)
+    mask[3:7, 5:50] = True
+    region = Region(pack(mask), 0.7, mask_score=0.6, box=(4.5, 2.5, 50.5, 7.5))
+    answer = Found(TextPrompt("pole"), 0.9, threshold=0.5, presence_threshold=0.5, size=SIZE, regions=(region,))
+    np.testing.assert_array_equal(answer.mask, mask)
+    np.testing.assert_allclose(answer.heatmap, np.where(mask, 0.7, 0.0), rtol=1e-6)
+    (instance,) = answer.instances
+    assert (instance.score, instance.mask_score, instance.box) == (0.7, 0.6, (5, 3, 50, 7))
+    absent = dataclasses.replace(answer, presence=0.2)
+    assert absent.area == 0
+    assert absent.heatmap.max() == pytest.approx(0.7)  # whatever the presence
+
+
+def test_neither_regions_nor_a_dense_map_is_nothing() -> None:
+    answer = Found(TextPrompt("x"), 0.9, threshold=0.5, presence_threshold=0.5, size=SIZE)
+    assert answer.area == 0
+    assert answer.instances == ()
+    assert answer.heatmap.shape == SIZE
+    assert answer.heatmap.max() == 0
+
+
+def _with_candidates(count: int) -> Found:
+    dense = MaskLogits(logits((2, 2, 12, 8)), squash(SIZE, (80, 120)))
+    regions = [Region(dense, (index + 1) / (count + 1), mask_score=0.5) for index in range(count)]
+    candidates = tuple(
+        Candidate(region, {"text": region.score, "negative": 0.25}, chosen=region is regions[-1]) for region in regions
+    )
+    return dataclasses.replace(found("cat", logits(), regions=regions[-1:]), candidates=candidates)
+
+
+def test_explain_lists_the_best_candidates_first() -> None:
+    lines = _with_candidates(3).explain().splitlines()
+    assert lines[0] == "cat: presence 0.90 >= 0.50: present"
+    assert lines[1] == "  mask: 10.0% of the image above probability 0.50, 1 regions"
+    assert lines[2] == "  candidates: 1 of 3 chosen"
+    assert lines[3] == (
+        "    chosen   score 0.75, mask quality 0.50, text 0.75, negative 0.25; box 4 4 24 16, 240 pixels"
+    )
+    assert lines[4].startswith("    rejected score 0.50")
+    assert len(lines) == 6
+
+
+def test_explain_of_many_candidates_and_of_none() -> None:
+    assert _with_candidates(25).explain().endswith("and 15 more")
+    text = found("elephant", logits((5, 4, 15, 12)), presence=0.1).explain()
+    assert text.splitlines()[0] == "elephant: presence 0.10 < 0.50: absent, so the mask is empty"
+    assert "connected parts" in text
+    assert "candidates" not in text
+
+
+def test_reprs_are_short() -> None:
+    answer = found("eye", logits((2, 2, 6, 6), (10, 2, 20, 10)))
+    result = segmentation(answer, found("hair", logits(), presence=0.1))
+    assert repr(answer) == "Found('eye', presence=0.90, 2 instances, area=384)"
+    assert repr(answer.instances[0]) == "Instance(box=(20, 4, 40, 20), area=320, score=0.96)"
+    assert repr(result) == f"Segmentation(fake, 40 x 60, {answer!r}, Found('hair', presence=0.10, absent))"
+    assert repr(segmentation(*[answer] * 9)).endswith("area=384), and 6 more)")
+    assert repr(answer.heatmap_logits) == "MaskLogits(20 x 30 cells, image 40 x 60)"
+    assert repr(Region(answer.packed, 0.5, 0.25)) == "Region(384 px, score=0.50, mask_score=0.25)"
+
+
 # --- all answers ---
 
 
@@ -154,6 +228,30 @@ def test_label_map_equals_an_argmax(seed: int) -> None:
     assert labels.dtype == np.uint8
     np.testing.assert_array_equal(labels, expected)
     assert len(np.unique(labels)) > 3
+
+
+def test_absent_prompts_have_no_pixels_in_a_label_map() -> None:
+    """Presence decides first: the most probable pixels of an absent prompt go to the next one, or to none."""
+    high, low = logits((5, 4, 15, 12), inside=6.0), logits((5, 4, 15, 12), (20, 4, 25, 12), inside=2.0)
+    absent, present = found("a", high, presence=0.49), found("b", low, presence=0.5)
+    labels = segmentation(absent, present).to_label_map()
+    np.testing.assert_array_equal(labels, 2 * present.mask)
+    both = segmentation(dataclasses.replace(absent, presence=0.5), present).to_label_map()
+    assert (both[8:24, 10:30] == 1).all()
+    assert segmentation(absent).to_label_map().max() == 0
+
+
+def test_label_map_of_regions() -> None:
+    """The higher product of detection score and mask probability takes a pixel that two prompts claim."""
+    left, right = (np.zeros(SIZE, dtype=bool) for _ in range(2))
+    left[:, :40], right[:, 20:] = True, True
+    answers = [
+        dataclasses.replace(found(name, logits(), regions=[Region(pack(mask), score)]), heatmap_logits=None)
+        for name, mask, score in (("left", left, 0.6), ("right", right, 0.8))
+    ]
+    labels = segmentation(*answers).to_label_map()
+    assert (labels[:, :20] == 1).all()
+    assert (labels[:, 20:] == 2).all()
 
 
 def test_label_map_of_equals_and_of_many() -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from wordmask.results.found import Found
 
 
+_SHOWN = 3  # results in a repr
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Segmentation:
     """The results for all prompts about one image, in the order of the prompts.
@@ -73,7 +76,10 @@ class Segmentation:
 
     def __repr__(self) -> str:
         height, width = self.size
-        return f"Segmentation({self.model}, {height} x {width}, {list(self.founds)})"
+        shown = [repr(found) for found in self.founds[:_SHOWN]]
+        if len(self) > _SHOWN:
+            shown.append(f"and {len(self) - _SHOWN} more")
+        return f"Segmentation({', '.join([self.model, f'{height} x {width}', *shown])})"
 
     def annotated(self, image: ImageInput | None = None) -> AnnotatedImage:
         """Return the result as plain data, which `wordmask.formats` writes.
