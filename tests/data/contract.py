@@ -142,6 +142,15 @@ class DatasetContract:
         keys = [sample.key for sample in samples(dataset)]
         assert len(set(keys)) == len(keys)
 
+    def test_ignored_pixels_are_in_no_mask_and_have_no_label(self, dataset: Dataset) -> None:
+        for sample in samples(dataset):
+            if sample.ignored is None:
+                continue
+            ignored = sample.ignored.full()
+            assert not any((query.mask & ignored).any() for query in sample.queries)
+            if sample.labels is not None:
+                assert (sample.labels[ignored] == UNKNOWN).all()
+
     def test_labels_are_positions_among_the_names(self, dataset: Dataset) -> None:
         for sample in samples(dataset):
             if sample.labels is None:

@@ -54,13 +54,13 @@ _FEWEST = 3  # points of a polygon
 class CocoJson:
     """Images with annotated instances; one query for every name in the image, its mask the union of its instances.
 
-    Pixels of a crowd (`iscrowd`) that belong to no single thing are ignored, and its name is then neither asked for on
+    Pixels of a crowd (`iscrowd`) that belong to no single object are ignored, and its name is then neither asked for on
     its account nor called absent.
 
     Args:
         annotations: The JSON file.
         images: Folder that the file names in it start from.
-        exhaustive: Whether every thing of every category is annotated in every image, so that the other names are
+        exhaustive: Whether every object of every category is annotated in every image, so that the other names are
             known to be absent; None: as the file says, by a field `"exhaustive": true` of its own or of an image.
         crowds: Whether a crowd counts as a part of its name's mask instead.
         keys: File names without folder and ending, to choose and order the samples; None means all, in the file's
@@ -95,7 +95,7 @@ class CocoJson:
         self.exhaustive = exhaustive if exhaustive is not None else content.get("exhaustive") is True
         self._names = self._categories(content)
         self._images = _chosen(self._all_images(content), None if keys is None else tuple(keys), self._path)
-        self._things = self._by_image(content)
+        self._annotations = self._by_image(content)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -165,16 +165,16 @@ class CocoJson:
         return images
 
     def _by_image(self, content: dict[str, Any]) -> dict[int, list[dict[str, Any]]]:
-        things: dict[int, list[dict[str, Any]]] = {record["id"]: [] for _, record in self._images}
+        annotations: dict[int, list[dict[str, Any]]] = {record["id"]: [] for _, record in self._images}
         for place, record in enumerate(require_field(content, "annotations", list, self._path, _WHAT)):
             of = f"annotation {place}"
             image = require_field(record, "image_id", int, self._path, _WHAT, of=of)
             category = require_field(record, "category_id", int, self._path, _WHAT, of=of)
             if category not in self._names:
                 raise malformed(self._path, _WHAT, f"the unknown category {category} in {of}")
-            if image in things:
-                things[image].append(record)
-        return things
+            if image in annotations:
+                annotations[image].append(record)
+        return annotations
 
     # --- one image -----------------------------------------------------------------------------------------------
 
@@ -188,7 +188,7 @@ class CocoJson:
     def _instances(self, image: int, size: tuple[int, int]) -> dict[str, tuple[GroundTruthInstance, ...]]:
         """Return the instances by name, in the order of the file; () for names that are not in the image."""
         found: dict[str, list[GroundTruthInstance]] = {name: [] for name in self.names}
-        for record in self._things[image]:
+        for record in self._annotations[image]:
             of = f"annotation {quote(record.get('id', '?'))}"
             mask = pack(decode_segmentation(record.get("segmentation"), size, self._path, of))
             instance = GroundTruthInstance.of_mask(mask, crowd=bool(record.get("iscrowd")))
@@ -196,7 +196,7 @@ class CocoJson:
         return {name: tuple(instances) for name, instances in found.items()}
 
     def _ignored(self, found: dict[str, tuple[GroundTruthInstance, ...]], size: tuple[int, int]) -> PackedMask | None:
-        """Return the pixels of crowds that belong to no single thing; None where crowds count or there are none."""
+        """Return the pixels of crowds that belong to no single object; None where crowds count or there are none."""
         instances = [one for ones in found.values() for one in ones]
         if self.crowds or not any(one.crowd for one in instances):
             return None

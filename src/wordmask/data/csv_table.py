@@ -5,7 +5,7 @@
                         photos/a.jpg,masks/a-handle.png,handle
                         photos/a.jpg,,a spoon
 
-Paths start from the table's folder. A mask is an image in black and white, white where the thing is, of the size of
+Paths start from the table's folder. A mask is an image in black and white, white where the object is, of the size of
 its photograph. Lines with the same image and phrase add up. A line without a mask says that nothing in the image is
 called so. Text is UTF-8; further columns are not read. Licence, size and origin are those of your own data.
 """
@@ -56,7 +56,7 @@ class CsvRow:
     Attributes:
         line: Its number, from 1; of a line that holds line breaks, that of its end.
         image: Path as written.
-        mask: Path as written; "" where the thing is known to be absent.
+        mask: Path as written; "" where the object is known to be absent.
         phrase: As written.
     """
 
@@ -141,7 +141,7 @@ class CsvTable:
         return Sample(image, read_image(self._at(image), size), size, queries, tuple(absent))
 
     def read_row(self, row: CsvRow, size: Size | None = None) -> tuple[str, PackedMask | None]:
-        """Return phrase and mask of a line; no mask where the thing is absent.
+        """Return phrase and mask of a line; no mask where the object is absent.
 
         Args:
             row: The line.

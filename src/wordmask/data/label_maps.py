@@ -131,11 +131,11 @@ class LabelMaps:
         names: Value -> name, or the names of the values from 0 on. A name may have several values.
         ignore: Value (or values) of pixels that count neither for nor against an answer.
         other: Values of pixels known to be none of the names.
-        exhaustive: Whether every thing that has a name is labelled wherever it occurs: the other names are then known
+        exhaustive: Whether every object that has a name is labelled wherever it occurs: the other names are then known
             to be absent from an image.
         keys: File names without ending, to choose and order the samples; None means all, sorted.
         skip_bad: Whether an image without a label map, or the reverse, is left out and listed in `problems`.
-        read: How a label map is read: a function `(path, what it ought to hold) -> int32 (H, W)`.
+        read: How a label map is read: a function `(path, what it should hold) -> int32 (H, W)`.
         endings: Endings that a label map may have.
         name, split: What reports call the set.
 

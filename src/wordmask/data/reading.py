@@ -1,6 +1,6 @@
 """Reading the files of a data set: what is missing or malformed becomes one sentence that names the file.
 
-Every function takes the path, what ought to be there (a noun phrase for the message, such as "the instances of COCO")
+Every function takes the path, what should be there (a noun phrase for the message, such as "the instances of COCO")
 and, where a better one than the default is known, a remedy (what a user can do about it).
 """
 
@@ -72,7 +72,7 @@ def malformed(path: str | os.PathLike[str], what: str, problem: object, remedy: 
 
     Args:
         path: The file.
-        what: What it ought to hold.
+        what: What it should hold.
         problem: What is wrong with it, such as "no field 'id' in image 3".
         remedy: What to do.
     """
@@ -156,7 +156,7 @@ def read_json(path: str | os.PathLike[str], what: str, kind: type[_Value], remed
 
     Args:
         path: The file.
-        what: What it ought to hold.
+        what: What it should hold.
         kind: `dict` or `list`: what the outermost value must be.
         remedy: What to do when it is missing or malformed.
 
@@ -178,11 +178,11 @@ def require_field(
     """Return a field of something read from a JSON file.
 
     Args:
-        record: What ought to be a JSON object.
+        record: What should be a JSON object.
         field: Its key.
         kind: `int`, `float` (any number), `str`, `bool`, `list` or `dict`.
         path: The file, for the message.
-        what: What the file ought to hold.
+        what: What the file should hold.
         of: What `record` is called in the message, such as "image 3".
 
     Raises:
@@ -218,19 +218,20 @@ def read_size(path: str | os.PathLike[str], what: str = "an image", remedy: str 
 def read_image(
     path: str | os.PathLike[str], size: tuple[int, int], what: str = "an image", remedy: str = REMEDY
 ) -> Path | RgbImage:
-    """Return an image whose truth has the given `(H, W)`: nearly always the path itself, its header checked only.
+    """Return an image whose ground truth has the given `(H, W)`: nearly always the path itself, only its header read.
 
     Annotations are drawn on the pixels as they are stored, but `load_image` turns an image as its EXIF orientation
-    says. One of the few that would turn is therefore decoded here, unturned, unless the truth has its turned size.
+    says. One of the few that would turn is therefore decoded here, unturned, unless the ground truth has its turned
+    size.
 
     Raises:
-        DataError: If the file is missing, is no image, or is of another size than its truth.
+        DataError: If the file is missing, is no image, or is of another size than its ground truth.
     """
     stored, orientation = _header(path, what, remedy)
     upright = (stored[1], stored[0]) if orientation >= 5 else stored
     if size not in (stored, upright):
         problem = f"{stored[0]} x {stored[1]} pixels (height x width)"
-        raise malformed(path, f"{what} of the size of its truth, {size[0]} x {size[1]}", problem, remedy)
+        raise malformed(path, f"{what} of the size of its ground truth, {size[0]} x {size[1]}", problem, remedy)
     if orientation == 1 or size != stored:
         return Path(path)
     try:
@@ -273,7 +274,7 @@ def read_labels(
 
     Args:
         path: The file.
-        what: What it ought to hold.
+        what: What it should hold.
         size: `(H, W)` that it must have.
         remedy: What to do.
 

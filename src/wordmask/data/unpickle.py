@@ -1,4 +1,4 @@
-"""Reading pickles that strangers made, without running anything that is in them.
+"""Reading pickles of unknown origin, without running anything that is in them.
 
 Some annotations are published as Python pickles, and loading a pickle with the standard library runs whatever code its
 maker put there. Here nothing can be loaded but None, booleans, numbers, texts, bytes, lists, tuples, dictionaries and
@@ -41,7 +41,7 @@ def read_pickle(path: str | os.PathLike[str], what: str, kind: type[_Value], rem
 
     Args:
         path: The file.
-        what: What it ought to hold.
+        what: What it should hold.
         kind: `dict` or `list`: what the outermost value must be.
         remedy: What to do when it is missing or malformed.
 

@@ -10,9 +10,10 @@
       splits.json    {"train": ["ID", …], "val": ["ID", …]}
 
 One query for every name that has a box: its instances have boxes and no masks, and its mask is the union of the boxes
-(`Query.boxes_only`), which tells what share of a prediction lies inside them and is no ground truth for an IoU. Where
-the boxes are exhaustive for a vocabulary, its other names are absent. Names of the whole image and captions are not in
-a sample: `WeakLabels.annotation` returns them. `confirmed_labels` keeps of a teacher's label map what boxes agree with.
+(`Query.boxes_only`), which tells what fraction of a prediction lies inside them and is no ground truth for an IoU.
+Where the boxes are exhaustive for a vocabulary, its other names are absent. Names of the whole image and captions are
+not in a sample: `WeakLabels.annotation` returns them. `confirmed_labels` keeps of a teacher's label map what boxes
+agree with.
 
 The boxes of PASCAL VOC leave out objects that its annotators called difficult, so that a few of its absent names are in
 the image after all. Licence, size and origin are those of the data.

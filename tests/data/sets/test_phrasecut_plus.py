@@ -13,7 +13,7 @@ import torch
 from tests.data.contract import FolderContract, assert_same_sample, samples
 from tests.data.sets.test_phrasecut import task, write_phrasecut
 from tests.pictures import scene
-from wordmask.data.sampling.phrase_crops import LEAST_SHARE, TRIES, find_crop, resize_mask, resize_pixels
+from wordmask.data.sampling.phrase_crops import MIN_COVERAGE, TRIES, find_crop, resize_mask, resize_pixels
 from wordmask.data.sampling.phrases import PREFIXES, Lexicon
 from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
 from wordmask.errors import DataError
@@ -250,7 +250,7 @@ def test_the_first_place_with_more_than_5_percent_of_the_whole_image_is_taken() 
     mask = np.zeros((10, 20), dtype=bool)
     mask[:, 4] = True
     mask[0, 10] = True
-    assert LEAST_SHARE == 0.05
+    assert MIN_COVERAGE == 0.05
     assert crop(mask, 0, 1, 7) == ((0, 1, 10), [11, 11])
     assert crop(mask.T, 0, 1, 7) == ((1, 0, 10), [11, 11])
     mask[0, 10] = False

@@ -1,4 +1,4 @@
-"""Square crops that show enough of a thing, as CLIPSeg's training cuts and resizes them.
+"""Square crops that show enough of a object, as CLIPSeg's training cuts and resizes them.
 
 Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (arXiv 2112.10003), section 4, and its published
 training code.
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Mask = NDArray[np.bool_]
 
-__all__ = ["LEAST_SHARE", "TRIES", "cut_crop", "find_crop", "resize_mask", "resize_pixels"]
+__all__ = ["MIN_COVERAGE", "TRIES", "cut_crop", "find_crop", "resize_mask", "resize_pixels"]
 
 TRIES = 50
 """Places tried for a crop."""
-LEAST_SHARE = 0.05
-"""Share of the whole image's area that a thing must cover inside a crop to be found at once."""
+MIN_COVERAGE = 0.05
+"""Share of the whole image's area that a object must cover inside a crop to be found at once."""
 
 
 def find_crop(mask: Mask, random: np.random.Generator) -> tuple[int, int, int]:
-    """Return `(top, left, side)` of a random square crop that shows enough of a thing.
+    """Return `(top, left, side)` of a random square crop that shows enough of a object.
 
     The side is the mask's shorter one. Up to `TRIES` places are drawn, each with the same probability; the first with
-    more than `LEAST_SHARE` of the whole mask's pixels set is taken, or else the first of those with the most.
+    more than `MIN_COVERAGE` of the whole mask's pixels set is taken, or else the first of those with the most.
 
     Args:
         mask: Bool `(H, W)`.
         random: Where the places are drawn from.
     """
     height, width = mask.shape
-    side, enough = min(height, width), LEAST_SHARE * height * width
+    side, enough = min(height, width), MIN_COVERAGE * height * width
     along = mask.sum(axis=0 if width > height else 1, dtype=np.int64)  # the crop moves along the longer axis only
     before = np.concatenate([[0], np.cumsum(along)])
     most, best = -1, 0
@@ -74,9 +74,9 @@ def resize_pixels(pixels: Pixels, size: int) -> Pixels:
         place = np.linspace(0, values.shape[axis] - 1, size, dtype=np.float64)
         low = np.floor(place).astype(np.intp)
         high = np.minimum(low + 1, values.shape[axis] - 1)
-        share = (place - low).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
+        fraction = (place - low).astype(np.float32).reshape((-1, 1, 1) if axis == 0 else (1, -1, 1))
         first = values.take(low, axis=axis)
-        values = first + (values.take(high, axis=axis) - first) * share
+        values = first + (values.take(high, axis=axis) - first) * fraction
     return np.rint(values).astype(np.uint8)
 
 

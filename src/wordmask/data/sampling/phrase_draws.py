@@ -4,13 +4,13 @@ Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (arXiv 21
 training code. A draw is one phrase for one image:
 
 1. Crop: a square whose side is the image's shorter one, at a random place; the first of up to 50 places where the
-   thing covers more than 5 % of the area of the whole image, or else the best of them. Then it is resized.
+   object covers more than 5 % of the area of the whole image, or else the best of them. Then it is resized.
 2. Negative: with some probability the phrase is replaced by another one that is not this image's, and the true mask
    is empty. Where an image says what is absent, it is one of that; elsewhere any phrase of the set that is not asked
    of this image, which may be there all the same if not everything was marked.
 3. Example: any sample of the same phrase, cropped by the same rule; it may be the very sample. A phrase that no other
    sample has stands alone.
-4. Words: put into one of some sentences; their share in the mixture with the example is drawn, too.
+4. Words: put into one of some sentences; their weight in the mixture with the example is drawn, too.
 
 The published code draws from torch's global generator; here a draw depends on seed, epoch and index alone, so that any
 sample can be made again, in any order and in any process. Images and masks are read when they are drawn.
@@ -70,7 +70,7 @@ class Seen(NamedTuple):
 
     Attributes:
         pixels: uint8 `(H, W, 3)`.
-        mask: Bool `(H, W)`: where the thing is.
+        mask: Bool `(H, W)`: where the object is.
         known: Bool `(H, W)`: where the mask says something; None = everywhere.
     """
 
@@ -119,9 +119,9 @@ class Support:
 
     Attributes:
         image: uint8 `(S, S, 3)`; zeros where there is no example.
-        mask: Bool `(S, S)`, where the thing is; all False where there is no example.
+        mask: Bool `(S, S)`, where the object is; all False where there is no example.
         valid: Whether there is one. There is none for a phrase that only one sample has, nor (other than in the
-            published code, which then shows the encoder a dimmed image) where resizing lost all of a tiny thing.
+            published code, which then shows the encoder a dimmed image) where resizing lost all of a tiny object.
         seed: What modes with a random part draw from.
     """
 
@@ -217,7 +217,7 @@ class PhraseDraws:
             negatives: Probability of a phrase that is not there.
             visual: Whether there are examples, and sentences around the phrases.
             only_visual: Whether phrases that only one sample has are left out.
-            text_weight: Range of the words' share in the mixture with the example.
+            text_weight: Range of the words' weight in the mixture with the example.
             prefixes: Which sentences, one of `phrases.PREFIXES`; bare phrases without `visual`.
             mode: How examples are prepared for an image encoder.
             avoid: Synsets of the classes whose phrases are left out, such as `phrases.pascal_fold_synsets(0)`.
@@ -386,7 +386,7 @@ def _check(negatives: float, text_weight: tuple[float, float], size: int) -> Non
         expected = "a probability from 0 to 1"
         raise DataError(sentence(f"negatives={quote(negatives)}", expected, "write for example negatives=0.2"))
     if not 0 <= text_weight[0] <= text_weight[1] <= 1:
-        got, expected = f"text_weight={quote(text_weight)}", "the least and the greatest share, 0 to 1"
+        got, expected = f"text_weight={quote(text_weight)}", "the least and the greatest weight, 0 to 1"
         raise DataError(sentence(got, expected, "write for example text_weight=(0, 0.5)"))
     if size < 1:
         raise DataError(sentence(f"size={size}", "at least one pixel", "write for example size=352"))

@@ -46,8 +46,8 @@ class Listed:
 
     Attributes:
         key: The sample's.
-        present: Number and phrase of every query whose thing is there.
-        absent: Phrases of things that are not.
+        present: Number and phrase of every query whose object is there.
+        absent: Phrases of objects that are not.
     """
 
     key: str

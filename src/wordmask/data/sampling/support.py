@@ -1,4 +1,4 @@
-"""Examples of a class or phrase as prompts: an image of another sample with the mask of the thing meant."""
+"""Examples of a class or phrase as prompts: an image of another sample with the mask of the object meant."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def example(path: str | os.PathLike[str], mask: NDArray[Any], *, name: str, mode
 
 
 def with_example(kind: PromptKind, words: TextPrompt, visual: VisualPrompt | None, weight: float) -> Prompt:
-    """Return what is asked: words, the example, or both with `weight` as the share of the words."""
+    """Return what is asked: words, the example, or both with `weight` as the weight of the words."""
     if kind == "text" or visual is None:
         return words
     return visual if kind == "visual" else MixedPrompt(words, visual, weight=weight)

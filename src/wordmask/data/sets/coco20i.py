@@ -16,7 +16,7 @@ are its folder `data/splits/coco`.
     └── splits/val/fold{0,1,2,3}.pkl       class position -> names of its images; or elsewhere, see `lists`
 
 Without lists, `lists="derived"` makes them from the label maps: in the order of their names, an image stands for a
-class that covers at least 2 * 32 * 32 pixels. HSNet's own lists leave small things out, too, but by what rule is not
+class that covers at least 2 * 32 * 32 pixels. HSNet's own lists leave small objects out, too, but by what rule is not
 published: the episodes are others, and scores are not those of the same 1,000 pairs.
 
 The lists are pickles and are read by `wordmask.data.unpickle`, which runs nothing that is in them. Episodes are drawn

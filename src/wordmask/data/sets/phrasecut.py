@@ -1,7 +1,7 @@
 """PhraseCut (VGPhraseCut v0): phrases for regions of Visual Genome's images, with all instances of each marked.
 
 Wu et al., "PhraseCut: Language-based Image Segmentation in the Wild", CVPR 2020. Phrases join names, attributes and
-relations, such as "wooden chair by the window"; a phrase's truth is the union of all instances' polygons.
+relations, such as "wooden chair by the window"; a phrase's ground truth is the union of all instances' polygons.
 
 Licence: none is stated with the annotations; Visual Genome, whose images they are on, is under CC BY 4.0.
 Size: about 11 GB with all images, 0.5 GB of annotations.

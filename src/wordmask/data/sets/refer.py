@@ -1,8 +1,8 @@
-"""RefCOCO, RefCOCO+ and RefCOCOg: expressions that refer to one thing in an image of COCO.
+"""RefCOCO, RefCOCO+ and RefCOCOg: expressions that refer to one object in an image of COCO.
 
 Yu et al., arXiv 1608.00272 (RefCOCO, RefCOCO+); Mao et al., arXiv 1511.02283 (RefCOCOg, "google"); Nagaraja et al.,
 arXiv 1608.00525 (RefCOCOg's partition "umd"). RefCOCO+ forbids words for places; RefCOCOg has whole sentences.
-"testA" shows people, "testB" other things.
+"testA" shows people, "testB" other objects.
 
 Licence: the expressions' authors state none but the Apache-2.0 of their code; COCO's annotations are under CC BY 4.0,
 its images under Flickr's terms of use.
@@ -12,7 +12,7 @@ and COCO's home page, "2014 Train images".
 
     data/                                          <- the folder to give
     ├── refcoco/
-    │   ├── instances.json                         COCO's annotations of the things referred to
+    │   ├── instances.json                         COCO's annotations of the objects referred to
     │   ├── refs(unc).p                            a pickle of the expressions
     │   └── refs(google).p
     ├── refcoco+/{instances.json, refs(unc).p}
@@ -26,9 +26,9 @@ and COCO's home page, "2014 Train images".
     refcocog   umd        train, val, test             4,896   9,602
     refcocog   google     train, val
 
-Every sentence about every thing is a query. A sample is an image with all that is said in the split about anything
-in it, so that an image is encoded once. The truth is the union of the thing's polygons, filled as COCO's tool does.
-The pickles are read by `wordmask.data.unpickle`, which runs nothing that is in them.
+Every sentence about every object is a query. A sample is an image with all sentences of the split about its objects,
+so that it is encoded once. The ground truth is the union of the object's polygons, filled as by pycocotools. The
+pickles are read by `wordmask.data.unpickle`, which runs nothing that is in them.
 """
 
 from __future__ import annotations
@@ -79,25 +79,25 @@ PARTITIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 TEXTS = ("sent", "raw")
 
 _REFS = "expressions as the repository lichengunc/refer publishes them"
-_INSTANCES = "the things referred to, in COCO's instance format"
+_INSTANCES = "the objects referred to, in COCO's instance format"
 _REMEDY = "unpack the archive that the repository lichengunc/refer names"
 _LEAST_NUMBERS = 6  # of a polygon: three points
 
 
 @dataclass(frozen=True)
 class Expression:
-    """One sentence about one thing.
+    """One sentence about one object.
 
     Attributes:
         key: `REF/SENTENCE`: the ids of both, unique in the partition.
         image: Id of the image.
-        thing: Id of the annotation of what is meant.
+        annotation: Id of the annotation of what is meant.
         prompt: The words.
     """
 
     key: str
     image: int
-    thing: int
+    annotation: int
     prompt: TextPrompt
 
 
@@ -144,7 +144,7 @@ class Refer:
         for expression in self._expressions():
             self._expressions_of.setdefault(expression.image, []).append(expression)
         self._order = tuple(self._expressions_of)
-        self._files, self._sizes, self._things = self._instances()
+        self._files, self._sizes, self._segmentations = self._instances()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -160,27 +160,27 @@ class Refer:
 
         Raises:
             IndexError: outside 0 to `len - 1`.
-            DataError: If the image is missing or of another size, or a thing's outline is malformed.
+            DataError: If the image is missing or of another size, or a segmentation is malformed.
         """
         image = self._order[require_index(index, len(self))]
         size, expressions = self._sizes[image], self._expressions_of[image]
-        masks = {thing: self._mask(thing, size) for thing in {expression.thing for expression in expressions}}
+        instances = {
+            number: GroundTruthInstance.of_mask(self._mask(number, size))
+            for number in {expression.annotation for expression in expressions}
+        }
         return Sample(
             key=str(image),
             image=read_image(self._images / self._files[image], size, "an image of COCO's train2014"),
             size=size,
-            queries=tuple(
-                Query(said.prompt, masks[said.thing], said.key, (GroundTruthInstance.of_mask(masks[said.thing]),))
-                for said in expressions
-            ),
+            queries=tuple(_query(expression, instances[expression.annotation]) for expression in expressions),
         )
 
-    def _mask(self, thing: int, size: tuple[int, int]) -> PackedMask:
-        outline, of = self._things[thing], f"annotation {thing}"
-        if not isinstance(outline, list):
-            return pack(decode_segmentation(outline, size, self._instances_file, of))
+    def _mask(self, annotation: int, size: tuple[int, int]) -> PackedMask:
+        segmentation, of = self._segmentations[annotation], f"annotation {annotation}"
+        if not isinstance(segmentation, list):
+            return pack(decode_segmentation(segmentation, size, self._instances_file, of))
         mask = np.zeros(size, dtype=np.bool_)
-        for polygon in outline:
+        for polygon in segmentation:
             mask |= fill_as_coco(self._points(polygon, of), size)
         return pack(mask)
 
@@ -218,7 +218,7 @@ class Refer:
             raise malformed(self._refs_file, _REFS, f"the expression {quote(words)} in {of}", _REMEDY) from error
 
     def _instances(self) -> tuple[dict[int, str], dict[int, tuple[int, int]], dict[int, Any]]:
-        """Return file names and sizes `(H, W)` of images, and outlines of things, of this split alone."""
+        """Return file names and sizes `(H, W)` of images, and segmentations, of this split alone."""
         path = self._instances_file
         content = read_json(path, _INSTANCES, dict, _REMEDY)
         files, sizes = {}, {}
@@ -229,17 +229,22 @@ class Refer:
             )
             files[image] = require_field(record, "file_name", str, path, _INSTANCES, of=of)
             sizes[image] = (height, width)
-        asked = {said.thing for expressions in self._expressions_of.values() for said in expressions}
-        things = {}
+        asked = {expression.annotation for expressions in self._expressions_of.values() for expression in expressions}
+        segmentations = {}
         for place, record in enumerate(require_field(content, "annotations", list, path, _INSTANCES)):
-            thing = require_field(record, "id", int, path, _INSTANCES, of=f"annotation {place}")
-            if thing in asked:
-                things[thing] = record.get("segmentation")
+            annotation = require_field(record, "id", int, path, _INSTANCES, of=f"annotation {place}")
+            if annotation in asked:
+                segmentations[annotation] = record.get("segmentation")
         self._check_known(self._expressions_of.keys() - files.keys(), "image")
-        self._check_known(asked - things.keys(), "annotation")
-        return files, {image: sizes[image] for image in self._order}, things
+        self._check_known(asked - segmentations.keys(), "annotation")
+        return files, {image: sizes[image] for image in self._order}, segmentations
 
     def _check_known(self, missing: set[int], what: str) -> None:
         if missing:
             problem = f"no {what} {min(missing)}, which {self._refs_file.name} names"
             raise malformed(self._instances_file, _INSTANCES, problem, _REMEDY)
+
+
+def _query(expression: Expression, instance: GroundTruthInstance) -> Query:
+    assert instance.mask is not None
+    return Query(expression.prompt, instance.mask, expression.key, (instance,))

@@ -1,18 +1,18 @@
 """Shapes: images of plain coloured shapes, made as they are asked for, of which everything is known.
 
 Licence: none needed; nothing is downloaded and nothing is read. Size: as many images as asked for, in no memory.
-Layout: no files. What it is for: tests, tutorials and checks of a protocol on data whose truth is beyond doubt. A
+Layout: no files. What it is for: tests, tutorials and checks of a protocol on data whose ground truth is exact. A
 score on it says nothing about photographs.
 
 Every image holds some circles, squares, triangles, stars, rings and crosses in eight colours and two sizes, some
-partly behind others; the truth is what is visible. It is asked for by
+partly behind others; the ground truth is what is visible. It is asked for by
 
     kinds        "circle": all circles; the vocabulary, `Sample.labels` gives every pixel its kind
     phrases      "red circle", "small red circle": all that fit
     expressions  "the small red circle left of the blue square", "the leftmost star": exactly one fits, beyond doubt
     absent       "green star" where there is none: the true mask is empty
 
-The truth is exhaustive: a phrase's mask holds everything in the image that it names.
+The ground truth is exhaustive: a phrase's mask holds everything in the image that it names.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Shapes:
         *,
         seed: int = 0,
         size: Size = (256, 256),
-        things: tuple[int, int] = (3, 7),
+        shapes: tuple[int, int] = (3, 7),
         ask: Collection[str] = ASKED,
         expressions: int = 4,
         absent: int = 2,
@@ -76,7 +76,7 @@ class Shapes:
             count: Number of images.
             seed: Which images, 0 or more.
             size: `(H, W)` in pixels.
-            things: Least and greatest number of shapes in an image.
+            shapes: Least and greatest number of shapes in an image.
             ask: Some of "kinds", "phrases", "expressions" and "absent".
             expressions: Greatest number of referring expressions for an image.
             absent: Number of phrases for an image that name nothing in it.
@@ -84,7 +84,7 @@ class Shapes:
         Raises:
             DataError: If a number is out of range or `ask` names something else.
         """
-        _check(count, seed, size, things, expressions, absent)
+        _check(count, seed, size, shapes, expressions, absent)
         unknown = [part for part in ask if part not in ASKED]
         if unknown:
             remedy = "leave out what is not wanted"
@@ -93,7 +93,7 @@ class Shapes:
         self.size = size
         self.split = f"seed-{seed}"
         self._count = count
-        self._things = things
+        self._shapes = shapes
         self._ask = tuple(part for part in ASKED if part in ask)
         self._expressions = expressions
         self._absent = absent
@@ -101,7 +101,7 @@ class Shapes:
     @property
     def fingerprint(self) -> str:
         """Short hash of the options; data made in memory depend on nothing else."""
-        numbers = [self._count, self.seed, *self.size, *self._things, self._expressions, self._absent]
+        numbers = [self._count, self.seed, *self.size, *self._shapes, self._expressions, self._absent]
         return fingerprint((), recipe=_RECIPE, numbers=numbers, ask=self._ask)
 
     def __len__(self) -> int:
@@ -116,7 +116,7 @@ class Shapes:
         scene, random = self._made(index)
         key = f"shapes-{self.seed}-{index}"
         asked = [query for part in self._ask for query in self._queries(part)(scene, random, key)]
-        present = {thing.kind for thing in scene.things}
+        present = {shape.kind for shape in scene.shapes}
         return Sample(
             key=key,
             image=RgbImage(scene.pixels, f"{key}.png"),
@@ -140,11 +140,11 @@ class Shapes:
         Raises:
             IndexError: outside 0 to `len - 1`.
         """
-        return caption(self.scene(index).things, min(self.size))
+        return caption(self.scene(index).shapes, min(self.size))
 
     def _made(self, index: int) -> tuple[Scene, np.random.Generator]:
         random = np.random.default_rng([self.seed, require_index(index, self._count)])
-        scene = draw_scene(random, self.size, self._things)
+        scene = draw_scene(random, self.size, self._shapes)
         return scene, np.random.default_rng([self.seed, index, 1])  # words do not depend on how images are drawn
 
     def _queries(self, part: str) -> Callable[[Scene, np.random.Generator, str], list[Query]]:
@@ -157,7 +157,7 @@ class Shapes:
         return makers[part]
 
     def _expression_queries(self, scene: Scene, random: np.random.Generator, key: str) -> list[Query]:
-        known = expressions(scene.things, min(self.size))
+        known = expressions(scene.shapes, min(self.size))
         order = random.permutation(len(known))[: self._expressions]
         return [
             _query(scene, known[place][0], [known[place][1]], f"{key}/{number}")
@@ -166,11 +166,11 @@ class Shapes:
 
     def _absent_queries(self, scene: Scene, random: np.random.Generator, key: str) -> list[Query]:
         """Phrases that nothing fits, first those whose colour and kind are both there, but on different shapes."""
-        kinds, colours = ({getattr(thing, part) for thing in scene.things} for part in ("kind", "colour"))
+        kinds, colours = ({getattr(shape, part) for shape in scene.shapes} for part in ("kind", "colour"))
         missing = [
             words
             for words in (Description(kind, colour) for kind, colour in itertools.product(KINDS, COLOURS))
-            if not any(words.fits(thing) for thing in scene.things)
+            if not any(words.fits(shape) for shape in scene.shapes)
         ]
         order = random.permutation(len(missing)).tolist()
         order.sort(key=lambda place: -(missing[place].kind in kinds) - (missing[place].colour in colours))
@@ -179,10 +179,10 @@ class Shapes:
 
 
 def _about(scene: Scene, wanted: list[Description]) -> list[Query]:
-    """Ask for each description that fits something; the truth is all that it fits."""
+    """Ask for each description that fits something; the ground truth is all that it fits."""
     asked = []
     for words in wanted:
-        fitting = [index for index, thing in enumerate(scene.things) if words.fits(thing)]
+        fitting = [index for index, shape in enumerate(scene.shapes) if words.fits(shape)]
         if fitting:
             asked.append(_query(scene, str(words), fitting, str(words)))
     return asked
@@ -197,29 +197,29 @@ def _query(scene: Scene, phrase: str, fitting: list[int], label: str) -> Query:
 
 def _phrases(scene: Scene) -> list[Description]:
     """Colour and kind of every shape; with its size, too, where that tells it from another."""
-    plain = dict.fromkeys(descriptions(thing)[1] for thing in scene.things)
+    plain = dict.fromkeys(descriptions(shape)[1] for shape in scene.shapes)
     sized = dict.fromkeys(
-        descriptions(thing)[3]
-        for thing in scene.things
-        if any(descriptions(thing)[1].fits(other) and other.size != thing.size for other in scene.things)
+        descriptions(shape)[3]
+        for shape in scene.shapes
+        if any(descriptions(shape)[1].fits(other) and other.size != shape.size for other in scene.shapes)
     )
     return [*plain, *sized]
 
 
 def _labels(scene: Scene) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
-    positions = [Shapes.names.index(thing.kind) for thing in scene.things]
+    positions = [Shapes.names.index(shape.kind) for shape in scene.shapes]
     table = np.array([*positions, 0], dtype=np.int32)  # GROUND is -1: the last entry
     return table[scene.owner]
 
 
-def _check(count: int, seed: int, size: Size, things: tuple[int, int], expressions: int, absent: int) -> None:
+def _check(count: int, seed: int, size: Size, shapes: tuple[int, int], expressions: int, absent: int) -> None:
     """Raise DataError for the first number that is out of range."""
     _require(count >= 0, f"count={count}", "0 or more", "choose how many images are made")
     _require(seed >= 0, f"seed={seed}", "0 or more", "choose another seed")
     least = f"at least {LEAST_SIDE} x {LEAST_SIDE}"
     _require(min(size) >= LEAST_SIDE, f"size={size[0]} x {size[1]}", least, "make the images larger")
-    ordered = 0 <= things[0] <= things[1]
-    _require(ordered, f"things={things}", "the least and the greatest number", "write for example (3, 7)")
+    ordered = 0 <= shapes[0] <= shapes[1]
+    _require(ordered, f"shapes={shapes}", "the least and the greatest number", "write for example (3, 7)")
     _require(expressions >= 0, f"expressions={expressions}", "0 or more", "choose how many are asked for")
     _require(absent >= 0, f"absent={absent}", "0 or more", "choose how many are asked for")
 

@@ -1,8 +1,8 @@
 """Scenes of plain coloured shapes, drawn with smooth edges and known to the pixel.
 
-A shape covers a pixel by the share of 4 x 4 points in it that lie inside the shape, computed from its equation: no
-rasteriser's habits are in the truth. Colours are mixed by that share; a pixel belongs to the foremost shape that
-covers more than half of it, so the masks of a scene never overlap and what is hidden belongs to nobody.
+A shape covers a pixel by the fraction of 4 x 4 points in it that lie inside the shape, computed from its equation, so
+that the ground truth does not depend on a rasteriser. Colours are mixed by that fraction; a pixel belongs to the
+foremost shape that covers more than half of it, so the masks of a scene never overlap and exclude what is hidden.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
 """Names of colours and their RGB; far enough apart that the jitter of a shape never leads from one to another."""
 
 SIZES: Mapping[str, tuple[float, float]] = {"small": (0.06, 0.08), "large": (0.13, 0.17)}
-"""Range of the outer radius by the word for it, as a share of the image's shorter side."""
+"""Range of the outer radius by the word for it, as a fraction of the image's shorter side."""
 
 GROUND = -1
 """The value in `Scene.owner` of pixels that belong to no shape."""
 
 SHOWN = 0.6
-"""Least share of a shape that stays visible behind those in front of it."""
+"""Least fraction of a shape that stays visible behind those in front of it."""
 
 _GROUNDS = ((226, 224, 218), (214, 222, 228), (232, 220, 200), (206, 214, 204), (196, 196, 202))
 _POINTS = 4  # a pixel's side is looked at this many times
@@ -94,7 +94,7 @@ KINDS: Mapping[str, Callable[[NDArray[Any], NDArray[Any]], NDArray[np.bool_]]] =
 
 
 @dataclass(frozen=True)
-class Thing:
+class Shape:
     """One shape.
 
     Attributes:
@@ -122,50 +122,50 @@ class Scene:
 
     Attributes:
         pixels: uint8 `(H, W, 3)`, read-only.
-        owner: int32 `(H, W)`: position in `things` of what is seen there, `GROUND` where there is none.
-        things: The shapes, from the backmost to the foremost.
+        owner: int32 `(H, W)`: position in `shapes` of what is seen there, `GROUND` where there is none.
+        shapes: The shapes, from the backmost to the foremost.
     """
 
     pixels: NDArray[np.uint8]
     owner: NDArray[np.int32]
-    things: tuple[Thing, ...]
+    shapes: tuple[Shape, ...]
 
 
-def coverage(thing: Thing, size: Size) -> tuple[Window, NDArray[np.float32]]:
-    """Return the window `(x0, y0, x1, y1)` of an image of `size` that a shape reaches, and its share of each pixel.
+def coverage(shape: Shape, size: Size) -> tuple[Window, NDArray[np.float32]]:
+    """Return the window `(x0, y0, x1, y1)` of an image of `size` that a shape reaches, and its coverage of each pixel.
 
     Returns:
         The window, inside the image, and float32 `(y1 - y0, x1 - x0)` in [0, 1].
     """
-    (x, y), radius = thing.centre, thing.radius
+    (x, y), radius = shape.centre, shape.radius
     x0, x1 = (int(np.clip(edge, 0, size[1])) for edge in (np.floor(x - radius), np.ceil(x + radius)))
     y0, y1 = (int(np.clip(edge, 0, size[0])) for edge in (np.floor(y - radius), np.ceil(y + radius)))
     across = (x0 - x + (np.arange((x1 - x0) * _POINTS) + 0.5) / _POINTS) / radius
     down = ((y0 - y + (np.arange((y1 - y0) * _POINTS) + 0.5) / _POINTS) / radius)[:, None]
-    sine, cosine = np.sin(thing.angle), np.cos(thing.angle)
-    inside = KINDS[thing.kind](cosine * across + sine * down, cosine * down - sine * across)
+    sine, cosine = np.sin(shape.angle), np.cos(shape.angle)
+    inside = KINDS[shape.kind](cosine * across + sine * down, cosine * down - sine * across)
     rows = inside.reshape(y1 - y0, _POINTS, (x1 - x0) * _POINTS).sum(axis=1, dtype=np.uint8)
     counts = rows.reshape(y1 - y0, x1 - x0, _POINTS).sum(axis=2, dtype=np.uint8)
     return (x0, y0, x1, y1), counts / np.float32(_POINTS**2)
 
 
-def draw_scene(random: np.random.Generator, size: Size, things: tuple[int, int]) -> Scene:
+def draw_scene(random: np.random.Generator, size: Size, shapes: tuple[int, int]) -> Scene:
     """Make a scene.
 
     Args:
         random: Where every choice comes from.
         size: `(H, W)`.
-        things: Least and greatest number of shapes that are tried; one that finds no place is left out.
+        shapes: Least and greatest number of shapes that are tried; one that finds no place is left out.
     """
     pixels, owner = _ground(random, size), np.full(size, GROUND, dtype=np.int32)
-    placed: list[Thing] = []
+    placed: list[Shape] = []
     areas: list[int] = []
-    for _ in range(int(random.integers(things[0], things[1] + 1))):
+    for _ in range(int(random.integers(shapes[0], shapes[1] + 1))):
         looks = _looks(random, placed)
         for _ in range(_TRIES):
-            thing = _put(random, size, looks)
-            if _has_room(thing, placed) and _paint(thing, pixels, owner, areas):
-                placed.append(thing)
+            shape = _put(random, size, looks)
+            if _has_room(shape, placed) and _paint(shape, pixels, owner, areas):
+                placed.append(shape)
                 break
     quantised = np.rint(pixels).clip(0, 255).astype(np.uint8)
     quantised.flags.writeable = False
@@ -182,7 +182,7 @@ def _ground(random: np.random.Generator, size: Size) -> NDArray[np.float32]:
     return np.asarray(colour + light[..., None], dtype=np.float32)
 
 
-def _looks(random: np.random.Generator, placed: list[Thing]) -> tuple[str, str, str]:
+def _looks(random: np.random.Generator, placed: list[Shape]) -> tuple[str, str, str]:
     """Draw kind, colour and size; every second shape shares some with an earlier one, or words would be too easy."""
     kind, colour, size = (str(random.choice(list(names))) for names in (KINDS, COLOURS, SIZES))
     if placed and random.random() < 0.5:
@@ -194,39 +194,39 @@ def _looks(random: np.random.Generator, placed: list[Thing]) -> tuple[str, str, 
     return kind, colour, size
 
 
-def _put(random: np.random.Generator, size: Size, looks: tuple[str, str, str]) -> Thing:
+def _put(random: np.random.Generator, size: Size, looks: tuple[str, str, str]) -> Shape:
     kind, colour, word = looks
     radius = float(random.uniform(*SIZES[word])) * min(size)
     x, y = (float(random.uniform(radius + 1, side - radius - 1)) for side in (size[1], size[0]))
     red, green, blue = (
         int(np.clip(value + random.integers(-_JITTER, _JITTER + 1), 0, 255)) for value in COLOURS[colour]
     )
-    return Thing(kind, colour, word, (x, y), radius, float(random.uniform(-0.25, 0.25)), (red, green, blue))
+    return Shape(kind, colour, word, (x, y), radius, float(random.uniform(-0.25, 0.25)), (red, green, blue))
 
 
-def _has_room(thing: Thing, placed: list[Thing]) -> bool:
+def _has_room(shape: Shape, placed: list[Shape]) -> bool:
     """Whether it overlaps others at their borders only."""
     return all(
-        np.hypot(thing.centre[0] - other.centre[0], thing.centre[1] - other.centre[1])
-        > 0.65 * (thing.radius + other.radius)
+        np.hypot(shape.centre[0] - other.centre[0], shape.centre[1] - other.centre[1])
+        > 0.65 * (shape.radius + other.radius)
         for other in placed
     )
 
 
-def _paint(thing: Thing, pixels: NDArray[np.float32], owner: NDArray[np.int32], areas: list[int]) -> bool:
+def _paint(shape: Shape, pixels: NDArray[np.float32], owner: NDArray[np.int32], areas: list[int]) -> bool:
     """Draw a shape in front of all others, or return False and change nothing if it would hide too much.
 
     `areas` are those of the shapes before it, in pixels and as if nothing hid them; its own is added.
     """
-    (x0, y0, x1, y1), share = coverage(thing, (owner.shape[0], owner.shape[1]))
+    (x0, y0, x1, y1), covered = coverage(shape, (owner.shape[0], owner.shape[1]))
     window = (slice(y0, y1), slice(x0, x1))
     changed = owner[window].copy()
-    changed[share > 0.5] = len(areas)
+    changed[covered > 0.5] = len(areas)
     for index in set(owner[window].ravel().tolist()) - {GROUND}:
         lost = np.count_nonzero(owner[window] == index) - np.count_nonzero(changed == index)
         if np.count_nonzero(owner == index) - lost < SHOWN * areas[index]:
             return False
-    areas.append(int(np.count_nonzero(share > 0.5)))
+    areas.append(int(np.count_nonzero(covered > 0.5)))
     owner[window] = changed
-    pixels[window] += share[..., None] * (np.asarray(thing.rgb, dtype=np.float32) - pixels[window])
+    pixels[window] += covered[..., None] * (np.asarray(shape.rgb, dtype=np.float32) - pixels[window])
     return True

@@ -1,6 +1,6 @@
 """What can truly be said about a scene of shapes: phrases, referring expressions and captions.
 
-An expression is made only where it is right beyond doubt: its words fit the thing meant, they fit nothing else, and
+An expression is made only where it is right beyond doubt: its words fit the shape meant, they fit nothing else, and
 nothing else comes near to fitting (a shape that is a little to the left is neither "left of" nor "not left of").
 """
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from wordmask.data.sets.shapes_scene import Thing
+    from wordmask.data.sets.shapes_scene import Shape
 
 CLEAR = 0.05
-"""Distance that counts as a difference of place, as a share of the image's shorter side."""
+"""Distance that counts as a difference of place, as a fraction of the image's shorter side."""
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,18 @@ class Description:
     def __str__(self) -> str:
         return " ".join(word for word in (self.size, self.colour, self.kind) if word)
 
-    def fits(self, thing: Thing) -> bool:
+    def fits(self, shape: Shape) -> bool:
         """Whether the words are true of a shape."""
-        return thing.kind == self.kind and self.colour in (None, thing.colour) and self.size in (None, thing.size)
+        return shape.kind == self.kind and self.colour in (None, shape.colour) and self.size in (None, shape.size)
 
 
-def descriptions(thing: Thing) -> tuple[Description, ...]:
+def descriptions(shape: Shape) -> tuple[Description, ...]:
     """Return the ways to describe a shape by its looks, shortest first."""
     return (
-        Description(thing.kind),
-        Description(thing.kind, thing.colour),
-        Description(thing.kind, size=thing.size),
-        Description(thing.kind, thing.colour, thing.size),
+        Description(shape.kind),
+        Description(shape.kind, shape.colour),
+        Description(shape.kind, size=shape.size),
+        Description(shape.kind, shape.colour, shape.size),
     )
 
 
@@ -60,55 +60,55 @@ class Relation:
     axis: int
     sign: int
 
-    def holds(self, thing: Thing, other: Thing, clear: float) -> bool:
+    def holds(self, shape: Shape, other: Shape, clear: float) -> bool:
         """Whether it is beyond doubt: far enough along the axis, and farther than across it."""
-        along, across = self._offset(thing, other)
+        along, across = self._offset(shape, other)
         return along >= clear and along >= abs(across)
 
-    def fails(self, thing: Thing, other: Thing) -> bool:
-        """Whether nobody would say so: the thing lies on the opposite side."""
-        return self._offset(thing, other)[0] <= 0
+    def fails(self, shape: Shape, other: Shape) -> bool:
+        """Whether nobody would say so: the shape lies on the opposite side."""
+        return self._offset(shape, other)[0] <= 0
 
-    def _offset(self, thing: Thing, other: Thing) -> tuple[float, float]:
-        offset = [one - two for one, two in zip(thing.centre, other.centre, strict=True)]
+    def _offset(self, shape: Shape, other: Shape) -> tuple[float, float]:
+        offset = [one - two for one, two in zip(shape.centre, other.centre, strict=True)]
         return self.sign * offset[self.axis], offset[1 - self.axis]
 
 
 RELATIONS = (Relation("left of", 0, -1), Relation("right of", 0, 1), Relation("above", 1, -1), Relation("below", 1, 1))
 
-EXTREMES: Mapping[str, Callable[[Thing], float]] = {
-    "leftmost": lambda thing: -thing.centre[0],
-    "rightmost": lambda thing: thing.centre[0],
-    "topmost": lambda thing: -thing.centre[1],
-    "bottommost": lambda thing: thing.centre[1],
+EXTREMES: Mapping[str, Callable[[Shape], float]] = {
+    "leftmost": lambda shape: -shape.centre[0],
+    "rightmost": lambda shape: shape.centre[0],
+    "topmost": lambda shape: -shape.centre[1],
+    "bottommost": lambda shape: shape.centre[1],
 }
 """Words for the one that lies farthest in a direction, and how far a shape does."""
 
 
-def expressions(things: Sequence[Thing], side: int) -> tuple[tuple[str, int], ...]:
+def expressions(shapes: Sequence[Shape], side: int) -> tuple[tuple[str, int], ...]:
     """Return every referring expression of the grammar with the position of the shape it means.
 
     Args:
-        things: All shapes of the scene.
+        shapes: All shapes of the scene.
         side: The image's shorter side in pixels: what distances are measured by.
     """
-    clear, names = CLEAR * side, [_shortest_unique(thing, things) for thing in things]
+    clear, names = CLEAR * side, [_shortest_unique(shape, shapes) for shape in shapes]
     found = {}
-    for index, thing in enumerate(things):
-        for words in descriptions(thing):
-            fitting = [place for place, one in enumerate(things) if words.fits(one)]
+    for index, shape in enumerate(shapes):
+        for words in descriptions(shape):
+            fitting = [place for place, one in enumerate(shapes) if words.fits(one)]
             if fitting == [index]:
                 found[f"the {words}"] = index
-            for text in _by_extreme(words, [things[place] for place in fitting if place != index], thing, clear):
+            for text in _by_extreme(words, [shapes[place] for place in fitting if place != index], shape, clear):
                 found[text] = index
-            for text in _by_relation(words, index, fitting, things, names, clear):
+            for text in _by_relation(words, index, fitting, shapes, names, clear):
                 found[text] = index
     return tuple(found.items())
 
 
-def _by_extreme(words: Description, rivals: Sequence[Thing], thing: Thing, clear: float) -> Iterator[str]:
+def _by_extreme(words: Description, rivals: Sequence[Shape], shape: Shape, clear: float) -> Iterator[str]:
     for name, reach in EXTREMES.items():
-        if rivals and reach(thing) >= max(map(reach, rivals)) + clear:
+        if rivals and reach(shape) >= max(map(reach, rivals)) + clear:
             yield f"the {name} {words}"
 
 
@@ -116,36 +116,36 @@ def _by_relation(
     words: Description,
     index: int,
     fitting: Sequence[int],
-    things: Sequence[Thing],
+    shapes: Sequence[Shape],
     names: Sequence[Description | None],
     clear: float,
 ) -> Iterator[str]:
-    for place, (landmark, name) in enumerate(zip(things, names, strict=True)):
+    for place, (landmark, name) in enumerate(zip(shapes, names, strict=True)):
         if place == index or name is None:
             continue
-        rivals = [things[other] for other in fitting if other not in (index, place)]
+        rivals = [shapes[other] for other in fitting if other not in (index, place)]
         for relation in RELATIONS:
-            if relation.holds(things[index], landmark, clear) and all(relation.fails(one, landmark) for one in rivals):
+            if relation.holds(shapes[index], landmark, clear) and all(relation.fails(one, landmark) for one in rivals):
                 yield f"the {words} {relation.words} the {name}"
 
 
-def _shortest_unique(thing: Thing, things: Sequence[Thing]) -> Description | None:
-    return next((words for words in descriptions(thing) if sum(words.fits(one) for one in things) == 1), None)
+def _shortest_unique(shape: Shape, shapes: Sequence[Shape]) -> Description | None:
+    return next((words for words in descriptions(shape) if sum(words.fits(one) for one in shapes) == 1), None)
 
 
-def caption(things: Sequence[Thing], side: int) -> str:
+def caption(shapes: Sequence[Shape], side: int) -> str:
     """Return a sentence that names every shape and, where one is beyond doubt, one relation.
 
     Args:
-        things: All shapes of the scene.
+        shapes: All shapes of the scene.
         side: The image's shorter side in pixels.
     """
-    if not things:
+    if not shapes:
         return "nothing but the ground"
-    counts = Counter(str(descriptions(thing)[-1]) for thing in things)
+    counts = Counter(str(descriptions(shape)[-1]) for shape in shapes)
     parts = [f"a {words}" if count == 1 else f"{count} {_plural(words)}" for words, count in counts.items()]
     listed = " and ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
-    relation = _a_relation(things, CLEAR * side)
+    relation = _a_relation(shapes, CLEAR * side)
     return f"{listed}; {relation}" if relation else listed
 
 
@@ -153,10 +153,10 @@ def _plural(words: str) -> str:
     return f"{words}es" if words.endswith("s") else f"{words}s"
 
 
-def _a_relation(things: Sequence[Thing], clear: float) -> str | None:
-    known = [(thing, name) for thing in things if (name := _shortest_unique(thing, things))]
-    for (thing, first), (landmark, second) in itertools.permutations(known, 2):
+def _a_relation(shapes: Sequence[Shape], clear: float) -> str | None:
+    known = [(shape, name) for shape in shapes if (name := _shortest_unique(shape, shapes))]
+    for (shape, first), (landmark, second) in itertools.permutations(known, 2):
         for relation in RELATIONS:
-            if relation.holds(thing, landmark, clear):
+            if relation.holds(shape, landmark, clear):
                 return f"the {first} is {relation.words} the {second}"
     return None

@@ -13,7 +13,7 @@ Where from: the challenge's home page, "Visual Object Classes Challenge 2012 (VO
         ├── SegmentationClass/2007_000033.png   palette: 0 background, 1 to 20 classes, 255 nothing is known
         └── ImageSets/Segmentation/{train,val,trainval}.txt   one name of an image per line
 
-The value 255 marks the borders of things and things that are hard to tell; no pixel of it counts.
+The value 255 marks the borders of objects and objects that are hard to tell; no pixel of it counts.
 
 Generalised zero-shot (arXiv 2108.06536): some classes are held out of training and all 21 are asked for. `unseen`
 says how many; the images are the same, and scores are taken over `seen` and `unseen` apart.
@@ -169,7 +169,7 @@ def read_image_names(folder: Path, split: str) -> tuple[str, ...]:
 
 
 def label_files(folder: Path, split: str, images: Sequence[str]) -> list[Path]:
-    """Return every file that the truth of a split depends on."""
+    """Return every file that the ground truth of a split depends on."""
     labels = [folder / "SegmentationClass" / f"{name}.png" for name in images]
     return [require_file(folder / "ImageSets" / "Segmentation" / f"{split}.txt", "the names of the images"), *labels]
 
