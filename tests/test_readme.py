@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import wordmask
 from scripts.docs_extension import PLACEHOLDER, CommandLineHelp
 from wordmask.api import METHODS
 from wordmask.cli.app import COMMANDS, app
@@ -132,6 +133,14 @@ def test_the_site_lists_every_page() -> None:
 
     assert len(pages) >= 15
     assert sorted(listed) == sorted(pages)
+
+
+def test_the_reference_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+
+    assert sorted(re.findall(r"^::: wordmask\.(\w+)$", page, re.MULTILINE)) == sorted(
+        {*wordmask.__all__} - {"__version__"}
+    )
 
 
 def test_the_site_shows_the_help_of_every_command() -> None:
