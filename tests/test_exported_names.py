@@ -12,6 +12,7 @@ DOOR = [
     "CheckpointError",
     "DataError",
     "DeviceError",
+    "EvaluationResult",
     "Found",
     "ImageError",
     "Instance",
@@ -28,6 +29,7 @@ DOOR = [
     "VisualPrompt",
     "WordmaskError",
     "__version__",
+    "evaluate",
     "load",
     "segment",
 ]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         UnsupportedPromptError,
         WordmaskError,
     )
+    from wordmask.evaluation.api import EvaluationResult, evaluate
     from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
     from wordmask.results import Found, Instance, Segmentation
 
@@ -33,6 +34,7 @@ __all__ = [
     "CheckpointError",
     "DataError",
     "DeviceError",
+    "EvaluationResult",
     "Found",
     "ImageError",
     "Instance",
@@ -49,6 +51,7 @@ __all__ = [
     "VisualPrompt",
     "WordmaskError",
     "__version__",
+    "evaluate",
     "load",
     "segment",
 ]
@@ -56,6 +59,8 @@ __all__ = [
 _HOME = {
     "load": "wordmask.api",
     "segment": "wordmask.api",
+    "EvaluationResult": "wordmask.evaluation.api",
+    "evaluate": "wordmask.evaluation.api",
     "MixedPrompt": "wordmask.prompts",
     "TextPrompt": "wordmask.prompts",
     "VisualPrompt": "wordmask.prompts",
