@@ -1,4 +1,4 @@
-"""Tiny models and tiny pictures to train on."""
+"""Tiny models, tiny images and data to train on."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from tests.methods.checkpoints import write_clipseg
+from wordmask.batch import Batch, Place
+from wordmask.contracts import Trainable
+from wordmask.data.sample import Sample
 from wordmask.methods.compact.network import CompactConfig, build_compact
 from wordmask.methods.compact.settings import CompactSettings
 from wordmask.methods.compact.weights import save_compact
+from wordmask.train.data import DataChoice, TrainingData
+from wordmask.train.recipe import Recipe
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 60, 220), "white": (245, 245, 245)}
 SMALL = CompactConfig(
@@ -126,3 +131,47 @@ def write_small_compact(folder: Path) -> Path:
     settings = CompactSettings(long_side=64, presence_threshold=0.0)
     save_compact(folder, "small", build_compact(SMALL).eval(), SMALL, settings, tokenizer)
     return folder
+
+
+class ImageModel:
+    """What data need of a model: the size and normalisation of its images."""
+
+    def __init__(
+        self, size: int = 32, *, square: bool = False, mean: tuple[float, float, float] = (0.5, 0.25, 0.75),
+        std: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    ) -> None:  # fmt: skip
+        self.size, self.square, self.mean, self.std = size, square, mean, std
+
+
+class Samples:
+    """A data set of a few samples in memory."""
+
+    name, split, names, fingerprint, exhaustive = "samples", "all", (), "0", False
+
+    def __init__(self, *samples: Sample) -> None:
+        self.samples = samples
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
+
+
+def open_model(source: Path | None, recipe: Recipe) -> Any:
+    """The model of a recipe."""
+    return recipe.method.open(source, recipe.schedule)
+
+
+def open_samples(
+    path: Path, recipe: Recipe, model: Any = None, *, skip_bad: bool = False, **choice: Any
+) -> TrainingData:
+    """The data of a recipe."""
+    chosen: Trainable = ImageModel() if model is None else model
+    data = DataChoice(path, **choice)
+    return recipe.data.open(data, chosen, recipe.schedule, skip_bad=skip_bad, scratch=path / "scratch")
+
+
+def first_batch(data: TrainingData, count: int = 4, epoch: int = 0) -> Batch:
+    """The first samples of an epoch, in the data's order."""
+    return data.train.collate([data.train[Place(epoch, index)] for index in range(count)])

@@ -12,15 +12,23 @@ from safetensors.torch import load_file
 
 import wordmask
 from tests.methods.checkpoints import write_vit
-from tests.train.pictures import trained_weights, write_labels, write_small_clipseg
+from tests.train.pictures import (
+    first_batch,
+    open_model,
+    open_samples,
+    trained_weights,
+    write_labels,
+    write_small_clipseg,
+)
+from wordmask.batch import Batch
 from wordmask.errors import TrainingError
+from wordmask.methods.trainable import fingerprint_weights
 from wordmask.prompts import TextPrompt, VisualPrompt
-from wordmask.train.data import DataChoice, open_lessons
-from wordmask.train.objective import objective
-from wordmask.train.recipes import Recipe, find_recipe, finetune, with_changes
+from wordmask.train.data import DataChoice
+from wordmask.train.recipe import Recipe, with_changes
+from wordmask.train.recipes import find_recipe
+from wordmask.train.recipes.finetune import finetune
 from wordmask.train.run import train
-from wordmask.train.students import Student, open_student
-from wordmask.train.views import Batch, Collate, Views
 
 SMALL: dict[str, Any] = {
     "steps": 3, "batch": 4, "size": 32, "channels": 8, "precision": "no", "workers": 0, "valid_every": 0,
@@ -34,44 +42,43 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one layer": {"extract_layers": (3,)},
     "D=16, refined": {"channels": 16, "refined": True},
     "highlight mask": {"engineering": "blur_highlight", "size": 48},
-    "only visual": {"only_visual": True, "text_share": 1.0},
+    "only visual": {"only_visual": True, "text_weight": 1.0},
     "no visual": {"visual": False, "prefixes": "plain", "negatives": 0.0},
 }
 
 
 @pytest.fixture(scope="module")
-def school(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("school")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("folder")
     write_labels(folder / "my", 6)
     write_small_clipseg(folder / "clip")
     write_vit(folder / "vit", size=32)
     return folder
 
 
-def recipe(school: Path, name: str, **changes: Any) -> Recipe:
-    towers = {"text_towers": str(school / "clip")} if name == "vitseg" else {}
+def recipe(folder: Path, name: str, **changes: Any) -> Recipe:
+    towers = {"text_towers": str(folder / "clip")} if name == "vitseg" else {}
     return with_changes(find_recipe("phrasecut-plus"), SMALL | towers | VARIANTS[name] | changes)
 
 
-def start(school: Path, name: str) -> Path:
-    return school / ("vit" if name == "vitseg" else "clip")
+def start(folder: Path, name: str) -> Path:
+    return folder / ("vit" if name == "vitseg" else "clip")
 
 
-def batch(school: Path, student: Student, chosen: Recipe, epoch: int = 0) -> Batch:
-    choice = DataChoice(school / "my", exhaustive=True)
-    lessons = open_lessons(choice, chosen, skip_bad=False, scratch=school)
-    views = Views(
-        lessons.train, lessons.usable, chosen, size=student.size, square=student.square, mean=student.mean,
-        std=student.std,
-    )  # fmt: skip
-    return Collate(student.mean, student.std)([views[epoch, index] for index in range(4)])
+def batch(folder: Path, model: Any, chosen: Recipe) -> Batch:
+    return first_batch(open_samples(folder / "my", chosen, model, exhaustive=True))
 
 
-def two_steps(student: Student, lesson: Batch, chosen: Recipe) -> list[float]:
-    optimiser = torch.optim.AdamW(student.parameters(), lr=1e-2)
+def bce(model: Any, inputs: Batch) -> torch.Tensor:
+    losses: dict[str, torch.Tensor] = model.loss(inputs, 0)
+    return losses["bce"]
+
+
+def two_steps(model: Any, inputs: Batch) -> list[float]:
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     losses = []
     for _ in range(2):
-        loss = objective(student(lesson), lesson, chosen)["bce"]
+        loss = bce(model, inputs)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -80,40 +87,40 @@ def two_steps(student: Student, lesson: Batch, chosen: Recipe) -> list[float]:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_learns_and_answers_alike_when_it_is_loaded(name: str, school: Path, tmp_path: Path) -> None:
-    chosen = recipe(school, name)
-    student = open_student(start(school, name), chosen)
-    lesson = batch(school, student, chosen)
-    before, weights = student.fingerprint_frozen(), [weight.clone() for weight in student.parameters()]
-    assert (lesson.supports is None) == (name == "no visual")
+def test_a_variant_learns_and_answers_alike_when_it_is_loaded(name: str, folder: Path, tmp_path: Path) -> None:
+    chosen = recipe(folder, name)
+    model = open_model(start(folder, name), chosen)
+    inputs = batch(folder, model, chosen)
+    before, weights = fingerprint_weights(model.frozen()), [weight.clone() for weight in model.parameters()]
+    assert (inputs.supports is None) == (name == "no visual")
 
-    losses = two_steps(student, lesson, chosen)
+    losses = two_steps(model, inputs)
 
     assert losses[1] < losses[0]
-    assert student.fingerprint_frozen() == before
-    assert all(not torch.equal(weight, old) for weight, old in zip(student.parameters(), weights, strict=True))
-    assert all(weight.grad is None for module in student._beside.values() for weight in module.parameters())
+    assert fingerprint_weights(model.frozen()) == before
+    assert all(not torch.equal(weight, old) for weight, old in zip(model.parameters(), weights, strict=True))
+    assert all(weight.grad is None for module in model._frozen.values() for weight in module.parameters())
 
-    student.eval()
-    student.export(tmp_path / "model")
+    model.eval()
+    model.export(tmp_path / "model")
     pixels = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
     mask = np.zeros((40, 50), bool)
     mask[5:20, 10:40] = True
     prompts = [TextPrompt("red"), VisualPrompt(pixels, mask, mode="crop_blur_highlight")]
-    live = student.segmenter().segment(pixels, prompts)
+    live = model.segmenter().segment(pixels, prompts)
     loaded = wordmask.load(tmp_path / "model", device="cpu", dtype="float32").segment(pixels, prompts)
     for one, other in zip(live, loaded, strict=True):
         np.testing.assert_allclose(one.heatmap_logits.values, other.heatmap_logits.values, atol=1e-5)
-    again = open_student(tmp_path / "model", with_changes(finetune(), {"size": chosen.size}))
-    assert again.fingerprint_frozen() == before
+    again = open_model(tmp_path / "model", with_changes(finetune(), {"size": chosen.flat()["size"]}))
+    assert fingerprint_weights(again.frozen()) == before
 
 
-def test_a_random_vision_tower_is_the_seeds_and_words_stay(school: Path, tmp_path: Path) -> None:
-    given = load_file(school / "clip" / "model.safetensors")
+def test_a_random_vision_tower_is_the_seeds_and_words_stay(folder: Path, tmp_path: Path) -> None:
+    given = load_file(folder / "clip" / "model.safetensors")
     drawn = []
     for seed in (7, 7, 8):
-        student = open_student(school / "clip", recipe(school, "random", seed=seed))
-        student.export(tmp_path / f"{len(drawn)}")
+        model = open_model(folder / "clip", recipe(folder, "random", seed=seed))
+        model.export(tmp_path / f"{len(drawn)}")
         drawn.append(load_file(tmp_path / f"{len(drawn)}" / "model.safetensors"))
     towers = {name for name in given if name.startswith("clip.")}
     assert towers == {name for name in drawn[0] if name.startswith("clip.")}
@@ -127,12 +134,12 @@ def test_a_random_vision_tower_is_the_seeds_and_words_stay(school: Path, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["deconv", "vitseg", "random"])
-def test_an_interrupted_variant_ends_as_one_that_was_not(name: str, school: Path, tmp_path: Path) -> None:
-    chosen = recipe(school, name)
+def test_an_interrupted_variant_ends_as_one_that_was_not(name: str, folder: Path, tmp_path: Path) -> None:
+    chosen = recipe(folder, name)
 
     def run(out: str, watch: Any = None) -> dict[str, Any]:
-        choice = DataChoice(school / "my", exhaustive=True)
-        return train(chosen, choice, tmp_path / out, model=start(school, name), device="cpu", watch=watch)
+        choice = DataChoice(folder / "my", exhaustive=True)
+        return train(chosen, choice, tmp_path / out, model=start(folder, name), device="cpu", watch=watch)
 
     def stop(report: Any) -> None:
         if report.step == 2:
@@ -146,7 +153,7 @@ def test_an_interrupted_variant_ends_as_one_that_was_not(name: str, school: Path
 
     assert seen == [2, 3]
     assert record["model"] == resumed["model"]
-    assert record["recipe"]["decoder"] == chosen.decoder
+    assert record["recipe"]["method"]["decoder"] == chosen.flat()["decoder"]
     one, other = (trained_weights(tmp_path / out) for out in ("whole", "cut"))
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -154,74 +161,74 @@ def test_an_interrupted_variant_ends_as_one_that_was_not(name: str, school: Path
     assert wordmask.load(tmp_path / "whole", device="cpu").name.startswith(family)
 
 
-def test_the_text_tower_of_a_vitseg_is_frozen(school: Path) -> None:
+def test_the_text_tower_of_a_vitseg_is_frozen(folder: Path) -> None:
     """The published code left it in the optimiser."""
-    student = open_student(school / "vit", recipe(school, "vitseg"))
-    assert student.parts == ("decoder",)
-    assert {name.split(".")[0] for name, _ in student.frozen()} == {"vision", "text"}
+    model = open_model(folder / "vit", recipe(folder, "vitseg"))
+    assert model.parts == ("decoder",)
+    assert {name.split(".")[0] for name, _ in model.frozen()} == {"vision", "text"}
 
 
-# --- stored read-outs ----------------------------------------------------------------------------------------------
+# --- feature cache -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["PC+", "deconv", "vitseg"])
-def test_a_stored_tower_gives_nearly_the_same_loss_and_is_not_asked_again(
-    name: str, school: Path, tmp_path: Path
+def test_cached_features_give_nearly_the_same_loss_and_are_not_computed_again(
+    name: str, folder: Path, tmp_path: Path
 ) -> None:
     from wordmask.components.feature_cache import FeatureCache
 
-    chosen = recipe(school, name, variants=1, dropout=0.0)
-    student = open_student(start(school, name), chosen)
-    lesson = batch(school, student, chosen)
-    plain = objective(student(lesson), lesson, chosen)["bce"].item()
-    student.use_store(FeatureCache(tmp_path / "store", limit=2**30))
-    first = objective(student(lesson), lesson, chosen)["bce"].item()
-    vision = student._beside["vision"]
-    vision.blocks = torch.nn.ModuleList()  # what is not stored can no longer be computed
-    second = objective(student(lesson), lesson, chosen)["bce"].item()
+    chosen = recipe(folder, name, variants=1, dropout=0.0)
+    model = open_model(start(folder, name), chosen)
+    inputs = batch(folder, model, chosen)
+    plain = bce(model, inputs).item()
+    model.use_cache(FeatureCache(tmp_path / "cache", limit=2**30, examples=True))
+    first = bce(model, inputs).item()
+    vision = model._frozen["vision"]
+    vision.blocks = torch.nn.ModuleList()  # what is not cached can no longer be computed
+    second = bce(model, inputs).item()
     assert first == pytest.approx(plain, rel=1e-2)
     assert second == first
 
 
-def test_stores_of_two_towers_do_not_mix(school: Path, tmp_path: Path) -> None:
+def test_features_of_two_towers_do_not_mix(folder: Path, tmp_path: Path) -> None:
     from wordmask.components.feature_cache import FeatureCache
 
     store = FeatureCache(tmp_path / "store", limit=2**30)
     pixels = torch.zeros(1, 3, 32, 32)
     seen = []
     for name in ("PC+", "random", "one layer", "vitseg"):
-        student = open_student(start(school, name), recipe(school, name))
-        student.use_store(store)
-        seen.append([part.clone() for part in student._see(pixels)])  # type: ignore[operator]
+        model = open_model(start(folder, name), recipe(folder, name))
+        model.use_cache(store)
+        seen.append([part.clone() for part in model._encode(pixels)])  # type: ignore[operator]
     assert [len(parts) for parts in seen] == [3, 3, 1, 3]
     assert torch.equal(seen[0][0], seen[2][0])  # block 3 of the same tower
     assert not torch.equal(seen[0][0], seen[1][0])
     assert not torch.equal(seen[0][0], seen[3][0])
 
 
-def test_examples_that_never_come_again_are_not_stored(school: Path, tmp_path: Path) -> None:
+def test_examples_that_never_come_again_are_not_cached(folder: Path, tmp_path: Path) -> None:
     from wordmask.components.feature_cache import FeatureCache
 
     for variants in (0, 2):
-        folder = tmp_path / str(variants)
-        chosen = recipe(school, "PC+", variants=variants)
-        student = open_student(school / "clip", chosen)
-        student.use_store(FeatureCache(folder, limit=2**30))
-        lesson = batch(school, student, chosen)
-        student(lesson)
-        assert lesson.supports is not None
+        cache = tmp_path / str(variants)
+        chosen = recipe(folder, "PC+", variants=variants)
+        model = open_model(folder / "clip", chosen)
+        model.use_cache(FeatureCache(cache, limit=2**30, examples=variants > 0))
+        inputs = batch(folder, model, chosen)
+        model(inputs)
+        assert inputs.supports is not None
         views, examples = (
-            len({picture.numpy().tobytes() for picture in part}) for part in (lesson.pixels, lesson.supports)
+            len({picture.numpy().tobytes() for picture in part}) for part in (inputs.pixels, inputs.supports)
         )
         assert (views, examples > 1) == (2, True)  # two phrases of each of two square pictures
-        stored = sum(path.is_file() for path in folder.rglob("*"))
+        stored = sum(path.is_file() for path in cache.rglob("*"))
         assert stored == views + (examples if variants else 0)
 
 
-def test_a_model_without_a_frozen_tower_has_nothing_to_store(school: Path, tmp_path: Path) -> None:
+def test_a_model_without_a_frozen_encoder_has_nothing_to_cache(folder: Path, tmp_path: Path) -> None:
     from tests.train.pictures import write_small_compact
     from wordmask.components.feature_cache import FeatureCache
 
-    student = open_student(write_small_compact(tmp_path / "compact"), finetune())
-    with pytest.raises(TrainingError, match="readouts=stored for a model whose trained parts are neck, decoder"):
-        student.use_store(FeatureCache(tmp_path / "store", limit=2**30))
+    model = open_model(write_small_compact(tmp_path / "compact"), finetune())
+    with pytest.raises(TrainingError, match="a feature cache for a model whose trained parts are neck, decoder"):
+        model.use_cache(FeatureCache(tmp_path / "cache", limit=2**30, examples=True))

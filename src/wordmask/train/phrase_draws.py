@@ -13,7 +13,7 @@ from wordmask.data.sampling.phrase_draws import PhraseDraws
 from wordmask.data.sampling.phrase_samples import SamplePhrases
 from wordmask.data.sampling.phrases import PREFIXES, ClassFilter, read_wordnet
 from wordmask.data.sets.phrasecut_plus import PhraseCutPlus
-from wordmask.errors import DataError, sentence
+from wordmask.errors import DataError, quote, sentence
 from wordmask.ops.highlight import MODES
 from wordmask.settings import Choices, Ranges, Settings
 from wordmask.train.augmentation import Augmented, collate
@@ -106,6 +106,9 @@ class PhraseSettings(Settings):
         Raises:
             DataError: If something is wrong, or no phrase is left.
         """
+        if schedule.sizes:
+            got = f"sizes={quote(schedule.sizes)} for phrases that are drawn"
+            raise DataError(sentence(got, "one size", "leave sizes out, and change size"))
         options = self._options(model.size, schedule.seed)
         validate = bool(schedule.valid_every)
         if choice.dataset == "phrasecut" or (choice.dataset is None and is_phrasecut(choice.path)):

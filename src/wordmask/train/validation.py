@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from wordmask.ops.masks import intersection
+from wordmask.ops.masks import intersection, pack
 from wordmask.prompts import TextPrompt
 from wordmask.train.inspection import phrase_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
     from accelerate import Accelerator
+    from numpy.typing import NDArray
 
     from wordmask.contracts import Dataset, Segmenter
     from wordmask.data.sample import Sample
@@ -128,23 +130,31 @@ def questions_of(sample: Sample, absent: Iterable[str]) -> list[Question]:
 
 
 def answer(segmenter: Segmenter, sample: Sample, questions: Sequence[Question]) -> list[Scored]:
-    """Ask a model about one image."""
+    """Ask a model about one image. Ignored pixels count neither for nor against an answer."""
     if not questions:
         return []
-    answers = segmenter.segment(sample.image, [TextPrompt(question.phrase) for question in questions])
+    known = None if sample.ignored is None else ~sample.ignored.full()  # (H, W)
+    asked = [one for one in questions if not _is_ignored(one, known)]
+    answers = segmenter.segment(sample.image, [TextPrompt(question.phrase) for question in asked]) if asked else ()
     scored = []
-    for found, (phrase, truth) in zip(answers, questions, strict=True):
-        iou = _overlap(found.packed, truth, sample.ignored) if truth is not None and truth.area else None
-        scored.append(Scored(sample.key, phrase, iou, found.packed.area > 0))
+    for found, (phrase, truth) in zip(answers, asked, strict=True):
+        mask = _known_part(found.packed, known)
+        iou = _overlap(mask, _known_part(truth, known)) if truth is not None and truth.area else None
+        scored.append(Scored(sample.key, phrase, iou, mask.area > 0))
     return scored
 
 
-def _overlap(mask: PackedMask, truth: PackedMask, ignored: PackedMask | None) -> float:
-    """IoU outside the ignored pixels."""
-    if ignored is None:
-        shared, both = intersection(mask, truth), mask.area + truth.area
-    else:
-        known = ~ignored.full()
-        first, second = mask.full() & known, truth.full() & known
-        shared, both = int((first & second).sum()), int(first.sum()) + int(second.sum())
-    return shared / (both - shared) if both > shared else 1.0
+def _is_ignored(question: Question, known: NDArray[np.bool_] | None) -> bool:
+    """Whether all of a phrase's mask is ignored: then nobody knows whether the phrase is present."""
+    truth = question.ground_truth
+    return truth is not None and truth.area > 0 and _known_part(truth, known).area == 0
+
+
+def _known_part(mask: PackedMask, known: NDArray[np.bool_] | None) -> PackedMask:
+    return mask if known is None else pack(mask.full() & known)
+
+
+def _overlap(mask: PackedMask, truth: PackedMask) -> float:
+    """IoU of two masks, the second not empty."""
+    shared, both = intersection(mask, truth), mask.area + truth.area
+    return shared / (both - shared)

@@ -1,4 +1,4 @@
-"""The embedded network in training."""
+"""Fine-tuning of the compact network."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 
-from tests.train.pictures import write_small_compact
-from wordmask.train.recipes import finetune
-from wordmask.train.students import open_student
-from wordmask.train.views import Batch
+from tests.train.pictures import open_model, write_small_compact
+from wordmask.batch import Batch
+from wordmask.train.recipes.finetune import finetune
 
 
 def test_the_loss_sees_the_calibrated_masks_that_users_see(tmp_path: Path) -> None:
@@ -21,8 +20,8 @@ def test_the_loss_sees_the_calibrated_masks_that_users_see(tmp_path: Path) -> No
     pixels = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     answers = {}
     for source in (plain, folder):
-        student = open_student(source, finetune()).eval()
+        model = open_model(source, finetune()).eval()
         masks = torch.zeros(1, 32, 32)
         with torch.inference_mode():
-            answers[source.name] = student(Batch(["a"], pixels, ["red thing"], masks, masks, None, torch.ones(1)))
+            answers[source.name] = model(Batch(["a"], pixels, ["red thing"], masks, masks))
     torch.testing.assert_close(answers["calibrated"].logits, 0.5 * answers["compact"].logits - 2)

@@ -1,4 +1,4 @@
-"""What a frozen tower makes of pictures is stored once, found again bit by bit, and never trusted when damaged."""
+"""Features are cached once, found again bit by bit, and never trusted when damaged."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from tests.train.pictures import trained_weights, write_small_clipseg, write_table
+from wordmask.components import feature_cache
 from wordmask.components.feature_cache import CachedFeatures, FeatureCache
 from wordmask.errors import DataError, OutputError, TrainingError, WordmaskWarning
 from wordmask.formats import files as written
-from wordmask.train import readouts
 from wordmask.train.data import DataChoice
 from wordmask.train.loop import StepReport
-from wordmask.train.recipes import finetune, with_changes
+from wordmask.train.recipe import with_changes
+from wordmask.train.recipes.finetune import finetune
 from wordmask.train.run import train
 
 ROOM = 2**30
 KEY, OTHER = (hashlib.sha256(word).hexdigest() for word in (b"one", b"other"))
 
 
-class Tower:
-    """Two random layers that remember how many pictures they saw at a time."""
+class Encoder:
+    """Two random layers that remember how many images they saw at a time."""
 
     def __init__(self) -> None:
         torch.manual_seed(0)
@@ -46,14 +47,14 @@ class Tower:
         return [tokens, self.second(tokens)]
 
 
-def pictures(count: int, *, seed: int = 1) -> Tensor:
+def images(count: int, *, seed: int = 1) -> Tensor:
     return torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
 
 
-def stored(
-    folder: Path, tower: Callable[[Tensor], Any], fingerprint: str = "f", *, limit: int = ROOM
+def cached(
+    folder: Path, encoder: Callable[[Tensor], Any], fingerprint: str = "f", *, limit: int = ROOM
 ) -> CachedFeatures:
-    return CachedFeatures(tower, FeatureCache(folder, limit=limit), fingerprint)
+    return CachedFeatures(encoder, FeatureCache(folder, limit=limit), fingerprint)
 
 
 def the_file(folder: Path) -> Path:
@@ -61,12 +62,12 @@ def the_file(folder: Path) -> Path:
     return file
 
 
-def test_a_hit_and_a_miss_are_the_same_bits_and_the_tower_rounded_to_float16(tmp_path: Path) -> None:
-    tower, pixels = Tower(), pictures(3)
+def test_a_hit_and_a_miss_are_the_same_bits_and_the_encoder_rounded_to_float16(tmp_path: Path) -> None:
+    encoder, pixels = Encoder(), images(3)
     with torch.no_grad():
-        expected = [torch.cat(parts) for parts in zip(*(tower(picture[None]) for picture in pixels), strict=True)]
-    missed = stored(tmp_path, tower)(pixels)
-    hit = stored(tmp_path, Tower())(pixels)
+        expected = [torch.cat(parts) for parts in zip(*(encoder(image[None]) for image in pixels), strict=True)]
+    missed = cached(tmp_path, encoder)(pixels)
+    hit = cached(tmp_path, Encoder())(pixels)
     assert [part.shape for part in missed] == [(3, 16, 8), (3, 16, 8)]
     for one, again, exact in zip(missed, hit, expected, strict=True):
         assert one.dtype == again.dtype == torch.float32
@@ -76,35 +77,35 @@ def test_a_hit_and_a_miss_are_the_same_bits_and_the_tower_rounded_to_float16(tmp
         assert not torch.equal(one, exact)
 
 
-def test_only_missing_pictures_pass_the_tower_each_alone(tmp_path: Path) -> None:
-    tower, pixels = Tower(), pictures(4)
-    call = stored(tmp_path, tower)
+def test_only_missing_images_pass_the_encoder_each_alone(tmp_path: Path) -> None:
+    encoder, pixels = Encoder(), images(4)
+    call = cached(tmp_path, encoder)
     call(pixels[1:3])
-    assert tower.seen == [1, 1]
+    assert encoder.seen == [1, 1]
     all_of_them = call(pixels)
-    assert tower.seen == [1, 1, 1, 1]
+    assert encoder.seen == [1, 1, 1, 1]
     for together, alone in zip(all_of_them, call(pixels[2:3]), strict=True):
         assert torch.equal(together[2:3], alone)
-    assert tower.seen == [1, 1, 1, 1]
+    assert encoder.seen == [1, 1, 1, 1]
 
 
-def test_a_picture_that_comes_twice_is_computed_once(tmp_path: Path) -> None:
-    tower, pixels = Tower(), pictures(1)
-    first, _ = stored(tmp_path, tower)(torch.cat([pixels, pixels]))
-    assert tower.seen == [1]
+def test_a_image_that_comes_twice_is_computed_once(tmp_path: Path) -> None:
+    encoder, pixels = Encoder(), images(1)
+    first, _ = cached(tmp_path, encoder)(torch.cat([pixels, pixels]))
+    assert encoder.seen == [1]
     assert torch.equal(first[0], first[1])
 
 
-def test_values_do_not_depend_on_a_store_that_is_full(tmp_path: Path) -> None:
-    pixels = pictures(3)
+def test_values_do_not_depend_on_a_cache_that_is_full(tmp_path: Path) -> None:
+    pixels = images(3)
     with pytest.warns(UserWarning, match="full"):
-        full = stored(tmp_path / "small", Tower(), limit=1)(pixels)
-    for one, other in zip(full, stored(tmp_path / "large", Tower())(pixels), strict=True):
+        full = cached(tmp_path / "small", Encoder(), limit=1)(pixels)
+    for one, other in zip(full, cached(tmp_path / "large", Encoder())(pixels), strict=True):
         assert torch.equal(one, other)
 
 
 def test_any_other_bit_is_another_key(tmp_path: Path) -> None:
-    call, pixels = stored(tmp_path, Tower()), pictures(1)
+    call, pixels = cached(tmp_path, Encoder()), images(1)
     changed = pixels.clone()
     changed[0, 2, 15, 15] = float(np.nextafter(np.float32(pixels[0, 2, 15, 15]), np.float32(2)))
     (key,) = call.keys(pixels)
@@ -113,7 +114,7 @@ def test_any_other_bit_is_another_key(tmp_path: Path) -> None:
     others = [
         *call.keys(changed),
         *call.keys(pixels.view(1, 3, 8, 32)),
-        *stored(tmp_path, Tower(), "g").keys(pixels),
+        *cached(tmp_path, Encoder(), "g").keys(pixels),
         other_precision,
     ]
     assert len({key, *others}) == 5
@@ -123,17 +124,17 @@ def test_any_other_bit_is_another_key(tmp_path: Path) -> None:
 
 
 def test_files_are_float16_in_folders_of_two_letters(tmp_path: Path) -> None:
-    store, values = FeatureCache(tmp_path, limit=ROOM), (torch.tensor([[1.0, 2.0005]]), torch.tensor([-3.0]))
-    store.put(KEY, values)
+    cache, values = FeatureCache(tmp_path, limit=ROOM), (torch.tensor([[1.0, 2.0005]]), torch.tensor([-3.0]))
+    cache.put(KEY, values)
     assert the_file(tmp_path) == tmp_path / KEY[:2] / f"{KEY[2:]}.safetensors"
     read = load_file(the_file(tmp_path))
     assert read["0"].dtype == np.float16
     assert read["0"].tolist() == [[1.0, 2.0]]
     assert read["1"].tolist() == [-3.0]
-    found = store.get(KEY)
+    found = cache.get(KEY)
     assert found is not None
     assert [part.tolist() for part in found] == [[[1.0, 2.0]], [-3.0]]
-    assert store.get(OTHER) is None
+    assert cache.get(OTHER) is None
 
 
 def flip(content: bytes, place: int) -> bytes:
@@ -155,43 +156,45 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("kind", sorted(DAMAGE))
 def test_a_damaged_file_is_computed_again_and_replaced(tmp_path: Path, kind: str) -> None:
-    pixels = pictures(1)
-    expected = stored(tmp_path, Tower())(pixels)
+    pixels = images(1)
+    expected = cached(tmp_path, Encoder())(pixels)
     file = the_file(tmp_path)
     sound = file.read_bytes()
     file.write_bytes(DAMAGE[kind](sound))
     assert file.read_bytes() != sound
-    tower = Tower()
-    again = stored(tmp_path, tower)(pixels)
-    assert tower.seen == [1]
+    encoder = Encoder()
+    again = cached(tmp_path, encoder)(pixels)
+    assert encoder.seen == [1]
     assert all(torch.equal(one, other) for one, other in zip(expected, again, strict=True))
     assert file.read_bytes() == sound
 
 
 def test_a_file_under_another_name_is_not_trusted(tmp_path: Path) -> None:
-    store = FeatureCache(tmp_path, limit=ROOM)
-    store.put(KEY, [torch.ones(3)])
+    cache = FeatureCache(tmp_path, limit=ROOM)
+    cache.put(KEY, [torch.ones(3)])
     path = tmp_path / OTHER[:2] / f"{OTHER[2:]}.safetensors"
     path.parent.mkdir()
     os.replace(the_file(tmp_path), path)
-    assert store.get(OTHER) is None
+    assert cache.get(OTHER) is None
 
 
-def test_a_full_store_takes_no_more_and_says_so_once(tmp_path: Path) -> None:
+def test_a_full_cache_takes_no_more_and_says_so_once(tmp_path: Path) -> None:
     each = one_file(tmp_path / "trial")
-    store = FeatureCache(tmp_path / "store", limit=3 * each)
+    cache = FeatureCache(tmp_path / "cache", limit=3 * each)
     keys = [hashlib.sha256(bytes([number])).hexdigest() for number in range(5)]
     for key in keys[:3]:
-        store.put(key, [torch.ones(100)])
-    assert not store.full
-    with pytest.warns(WordmaskWarning, match=r"^Got the store '.*store', which is full \(0\.0 GiB\), expected room"):
-        store.put(keys[3], [torch.ones(100)])
-    assert store.full
-    store.put(keys[4], [torch.ones(100)])  # a second warning would be an error
-    assert [store.get(key) is not None for key in keys] == [True] * 3 + [False] * 2
-    assert store.size == 3 * each == bytes_in(tmp_path / "store")
-    store.put(keys[0], [torch.zeros(100)])  # as large as what it replaces
-    found = store.get(keys[0])
+        cache.put(key, [torch.ones(100)])
+    assert not cache.full
+    with pytest.warns(
+        WordmaskWarning, match=r"^Got the feature cache '.*', which is full \(0\.0 GiB\), expected space"
+    ):
+        cache.put(keys[3], [torch.ones(100)])
+    assert cache.full
+    cache.put(keys[4], [torch.ones(100)])  # a second warning would be an error
+    assert [cache.get(key) is not None for key in keys] == [True] * 3 + [False] * 2
+    assert cache.size == 3 * each == bytes_in(tmp_path / "cache")
+    cache.put(keys[0], [torch.zeros(100)])  # as large as what it replaces
+    found = cache.get(keys[0])
     assert found is not None
     assert not found[0].any()
 
@@ -229,22 +232,23 @@ def test_what_a_killed_process_left_is_removed_once_it_is_old(tmp_path: Path) ->
     for path in (old, new, foreign):
         path.write_bytes(b"x" * 10)
     os.utime(old, (time.time() - 7200,) * 2)
-    store = FeatureCache(tmp_path, limit=ROOM)
+    cache = FeatureCache(tmp_path, limit=ROOM)
     assert [path.exists() for path in (old, new, foreign)] == [False, True, True]
-    assert store.size == each + 10
+    assert cache.size == each + 10
 
 
 WRITER = """
 import sys, torch
 from pathlib import Path
+from wordmask.components import feature_cache
 from wordmask.components.feature_cache import FeatureCache
-store = FeatureCache(Path(sys.argv[1]), limit=2**30)
+cache = FeatureCache(Path(sys.argv[1]), limit=2**30)
 values = [torch.arange(20_000.0) % 2048 / 16] * 3
 print("ready", flush=True)
 sys.stdin.readline()
 for _ in range(40):
-    store.put(sys.argv[2], values)
-    found = store.get(sys.argv[2])
+    cache.put(sys.argv[2], values)
+    found = cache.get(sys.argv[2])
     assert found is not None and all(torch.equal(a.float(), b) for a, b in zip(found, values, strict=True))
 """
 
@@ -269,26 +273,26 @@ def test_two_processes_may_write_the_same_key(tmp_path: Path) -> None:
 
 
 def test_values_beyond_float16_stop_the_training(tmp_path: Path) -> None:
-    call = stored(tmp_path, lambda pixels: [pixels.flatten(1) * 0 + 70_000])
+    call = cached(tmp_path, lambda pixels: [pixels.flatten(1) * 0 + 70_000])
     with pytest.raises(TrainingError, match=r"^Got outputs .* float16, expected numbers up to 65504: train without"):
-        call(pictures(1))
+        call(images(1))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_store_without_room_is_refused(tmp_path: Path, limit: int) -> None:
-    with pytest.raises(DataError, match=f"^Got a store of '{limit}' bytes, expected room"):
+def test_a_cache_without_room_is_refused(tmp_path: Path, limit: int) -> None:
+    with pytest.raises(DataError, match=f"^Got a feature cache of '{limit}' bytes, expected a positive number"):
         FeatureCache(tmp_path, limit=limit)
 
 
-def test_a_store_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "store").write_text("no folder")
-    with pytest.raises(OutputError, match=r"^Got the store '.*store', which cannot be written to \(File exists\)"):
-        FeatureCache(tmp_path / "store", limit=ROOM)
+def test_a_cache_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("no folder")
+    with pytest.raises(OutputError, match=r"^Got the feature cache '.*', which cannot be written to \(File exists\)"):
+        FeatureCache(tmp_path / "cache", limit=ROOM)
 
 
 def test_a_folder_without_rights_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readouts.os, "access", lambda *_: False)  # root may write everywhere
+    monkeypatch.setattr(feature_cache.os, "access", lambda *_: False)  # root may write everywhere
     with pytest.raises(OutputError, match=r"which cannot be written to \(no right to write there\), expected a folder"):
         FeatureCache(tmp_path, limit=ROOM)
 
@@ -297,10 +301,10 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypa
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    call = stored(tmp_path, Tower())
+    call = cached(tmp_path, Encoder())
     monkeypatch.setattr(written.os, "replace", refuse)
     with pytest.raises(OutputError, match=r"\(No space left on device\).*check the folder"):
-        call(pictures(1))
+        call(images(1))
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
@@ -313,19 +317,28 @@ def interrupt(report: StepReport) -> None:
         raise Interrupted
 
 
-def test_a_run_gives_the_same_weights_whatever_the_store_holds_and_wherever_it_stopped(tmp_path: Path) -> None:
+def test_a_run_gives_the_same_weights_whatever_the_cache_holds_and_wherever_it_stopped(tmp_path: Path) -> None:
     model, table = write_small_clipseg(tmp_path / "model"), write_table(tmp_path / "my", 5)
     changes = {"steps": 6, "batch": 4, "size": 32, "valid_every": 0, "save_every": 3, "dropout": 0.1, "variants": 2}
     recipe = with_changes(finetune(), changes)
-    store = tmp_path / "store"
+    cache = tmp_path / "cache"
 
     def run(name: str, **options: Any) -> dict[str, Tensor]:
-        train(recipe, DataChoice(table), tmp_path / name, model=model, device="cpu", guard=None, store=store, **options)
+        train(
+            recipe,
+            DataChoice(table),
+            tmp_path / name,
+            model=model,
+            device="cpu",
+            probe=None,
+            feature_cache=cache,
+            **options,
+        )
         return trained_weights(tmp_path / name)
 
     expected = run("empty")
-    files = sorted(store.rglob("*.safetensors"))
-    assert len(files) == 10  # 5 pictures, 2 variants
+    files = sorted(cache.rglob("*.safetensors"))
+    assert len(files) == 10  # 5 images, 2 variants
     for number, file in enumerate(files):
         if number % 3 == 0:
             file.unlink()
@@ -336,7 +349,7 @@ def test_a_run_gives_the_same_weights_whatever_the_store_holds_and_wherever_it_s
     for file in files[::2]:
         file.unlink(missing_ok=True)
     with pytest.warns(UserWarning, match="full"):
-        again = run("stopped", store_limit=1)
+        again = run("stopped", feature_cache_limit=1)
     assert expected.keys() == again.keys()
     for name, weight in expected.items():
         assert torch.equal(weight, again[name]), name

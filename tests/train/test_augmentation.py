@@ -1,39 +1,30 @@
-"""What a network sees of a sample."""
+"""Augmentation: what a network sees of a sample."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from tests.train.pictures import squares
+from tests.train.pictures import ImageModel, Samples, squares
+from wordmask.batch import Place
 from wordmask.data.sample import Query, Sample
 from wordmask.data.sampling.phrase_draws import PhraseDraws, Seen
 from wordmask.images import RgbImage
+from wordmask.losses.masks import shrink_targets
 from wordmask.ops.masks import empty, pack
 from wordmask.prompts import TextPrompt
-from wordmask.train.objective import shrunk
-from wordmask.train.recipes import Recipe, finetune, phrasecut_plus, with_changes
-from wordmask.train.views import Collate, View, Views, cut_window, draw_phrases
+from wordmask.train.augmentation import Augmented, AugmentedSet, collate, cut_window, draw_phrases
+from wordmask.train.data import Subset
+from wordmask.train.phrase_draws import PhraseSet
+from wordmask.train.recipe import Recipe, with_changes
+from wordmask.train.recipes.finetune import finetune
+from wordmask.train.recipes.phrasecut import phrasecut_plus
 
 MEAN, STD = (0.5, 0.25, 0.75), (0.5, 0.5, 0.5)
 CLEAN = {"crop": 1.0, "colour": 0.0, "mirror": 0.0, "negatives": 0.0}
-
-
-class Data:
-    """A few samples in memory."""
-
-    name, split, names, fingerprint = "data", "all", (), "0"
-
-    def __init__(self, *samples: Sample) -> None:
-        self.samples = samples
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.samples[index]
 
 
 def sample(
@@ -46,17 +37,31 @@ def sample(
     return Sample("a", RgbImage(pixels, "a.png"), (side, side), queries, absent)
 
 
-def views(recipe: Recipe, *samples: Sample, size: tuple[int, int] = (48, 48), square: bool = False) -> Views:
-    return Views(Data(*samples), range(len(samples)), recipe, size=size, square=square, mean=MEAN, std=STD)
+class Epochs:
+    """A training set, addressed by epoch and index."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __getitem__(self, place: tuple[int, int]) -> Augmented:
+        made: Augmented = self.data[Place(*place)]
+        return made
 
 
-def by_phrase(view: View) -> dict[str, np.ndarray]:
+def augmented(recipe: Recipe, *samples: Sample, size: int = 48, square: bool = False) -> Epochs:
+    model: Any = ImageModel(size, square=square, mean=MEAN, std=STD)
+    settings: Any = recipe.data
+    subset = Subset(Samples(*samples), tuple(range(len(samples))))
+    return Epochs(AugmentedSet(subset, settings, model, recipe.schedule))
+
+
+def by_phrase(view: Augmented) -> dict[str, np.ndarray]:
     return dict(zip(view.phrases, view.masks, strict=True))
 
 
 def test_without_changes_a_view_is_the_sample() -> None:
     one = sample()
-    view = views(with_changes(finetune(), {**CLEAN, "prompts": 2}), one)[0, 0]
+    view = augmented(with_changes(finetune(), {**CLEAN, "prompts": 2}), one)[0, 0]
     assert isinstance(one.image, RgbImage)
     np.testing.assert_array_equal(view.pixels, one.image.pixels)
     for query in one.queries:
@@ -66,7 +71,7 @@ def test_without_changes_a_view_is_the_sample() -> None:
 
 def test_a_mirrored_picture_has_its_sides_swapped_in_words_and_masks() -> None:
     one = sample()
-    view = views(with_changes(finetune(), {**CLEAN, "prompts": 2, "mirror": 1.0}), one)[0, 0]
+    view = augmented(with_changes(finetune(), {**CLEAN, "prompts": 2, "mirror": 1.0}), one)[0, 0]
     assert isinstance(one.image, RgbImage)
     np.testing.assert_array_equal(view.pixels, one.image.pixels[:, ::-1])
     assert set(view.phrases) == {"right square", "dot"}
@@ -76,8 +81,8 @@ def test_a_mirrored_picture_has_its_sides_swapped_in_words_and_masks() -> None:
 
 def test_a_view_depends_on_seed_epoch_and_index_alone() -> None:
     recipe = with_changes(finetune(), {"crop": 0.3})
-    made = views(recipe, sample(), sample())
-    first, again, later = made[3, 1], views(recipe, sample(), sample())[3, 1], made[4, 1]
+    made = augmented(recipe, sample(), sample())
+    first, again, later = made[3, 1], augmented(recipe, sample(), sample())[3, 1], made[4, 1]
     np.testing.assert_array_equal(first.pixels, again.pixels)
     np.testing.assert_array_equal(first.masks, again.masks)
     assert first.phrases == again.phrases
@@ -104,7 +109,7 @@ def test_a_picture_of_absent_things_alone_asks_for_them() -> None:
 
 def test_a_square_window_beyond_the_picture_is_filled_and_unknown() -> None:
     wide = Sample("a", RgbImage(np.full((20, 40, 3), 9, np.uint8)), (20, 40), (), ("tree",))
-    view = views(with_changes(finetune(), CLEAN), wide, size=(40, 40), square=True)[0, 0]
+    view = augmented(with_changes(finetune(), CLEAN), wide, size=40, square=True)[0, 0]
     assert view.known.sum() == 20 * 40
     rows = np.flatnonzero(view.known.any(axis=1))
     assert len(rows) == 20
@@ -117,7 +122,7 @@ def test_what_is_ignored_is_not_known() -> None:
     ignored = np.zeros((48, 48), bool)
     ignored[:7] = True
     part = Sample(one.key, one.image, one.size, one.queries, (), pack(ignored))
-    view = views(with_changes(finetune(), CLEAN), part)[0, 0]
+    view = augmented(with_changes(finetune(), CLEAN), part)[0, 0]
     np.testing.assert_array_equal(view.known, ~ignored)
 
 
@@ -131,8 +136,10 @@ def test_a_window_is_cut_where_it_says() -> None:
 
 
 def test_a_batch_is_normalised_and_keeps_the_phrases_of_a_picture_together() -> None:
-    view = View("a", np.full((2, 2, 3), 255, np.uint8), ("x", "y"), np.ones((2, 2, 2), bool), np.eye(2, dtype=bool))
-    batch = Collate(MEAN, STD)([view, view])
+    view = Augmented(
+        "a", np.full((2, 2, 3), 255, np.uint8), ("x", "y"), np.ones((2, 2, 2), bool), np.eye(2, dtype=bool)
+    )
+    batch = collate([view, view], MEAN, STD)
     assert batch.pixels.shape == (2, 3, 2, 2)
     torch.testing.assert_close(batch.pixels[0, :, 0, 0], torch.tensor([1.0, 1.5, 0.5]))
     assert batch.phrases == ["x", "y", "x", "y"]
@@ -141,19 +148,19 @@ def test_a_batch_is_normalised_and_keeps_the_phrases_of_a_picture_together() -> 
     assert batch.supports is None
 
 
-def test_truth_at_a_coarser_resolution_counts_known_pixels_only() -> None:
+def test_unknown_pixels_never_enter_the_targets() -> None:
     masks = torch.tensor([[[1.0, 1, 0, 0], [1, 0, 0, 0]]])
     known = torch.tensor([[[1.0, 1, 0, 0], [1, 0, 0, 0]]])
-    share, part = shrunk(masks, known, (1, 2))
-    assert share.tolist() == [[[1.0, 0.0]]]
+    covered, part = shrink_targets(masks, known, (1, 2))
+    assert covered.tolist() == [[[1.0, 0.0]]]
     assert part.tolist() == [[[0.75, 0.0]]]
-    half, _ = shrunk(masks, torch.ones_like(known), (1, 2))
+    half, _ = shrink_targets(masks, torch.ones_like(known), (1, 2))
     assert half.tolist() == [[[0.75, 0.0]]]
 
 
 def test_an_empty_mask_of_a_query_stays_empty() -> None:
     query = Query(TextPrompt("tree"), empty((48, 48)), "tree")
-    view = views(with_changes(finetune(), CLEAN), Sample("a", sample().image, (48, 48), (query,)))[0, 0]
+    view = augmented(with_changes(finetune(), CLEAN), Sample("a", sample().image, (48, 48), (query,)))[0, 0]
     assert not view.masks.any()
 
 
@@ -173,13 +180,13 @@ def many(count: int = 6, side: int = 96) -> Sample:
     return Sample("many", RgbImage(pixels, "many.png"), (side, side), tuple(queries), ("tree", "sky"))
 
 
-def look(view: View) -> bytes:
+def look(view: Augmented) -> bytes:
     return view.pixels.tobytes() + view.known.tobytes()
 
 
 def test_with_variants_there_are_so_many_looks_and_phrases_vary_all_the_same() -> None:
     recipe = with_changes(finetune(), {"crop": 0.4, "prompts": 1, "variants": 3})
-    made = [views(recipe, many())[epoch, 0] for epoch in range(30)]
+    made = [augmented(recipe, many())[epoch, 0] for epoch in range(30)]
     assert [look(view) for view in made] == [look(view) for view in made[:3]] * 10
     assert len({look(view) for view in made}) == 3
     for variant in range(3):
@@ -191,7 +198,7 @@ def test_with_variants_there_are_so_many_looks_and_phrases_vary_all_the_same() -
 
 def test_masks_follow_the_look_of_their_variant() -> None:
     recipe = with_changes(finetune(), {"crop": 0.4, "colour": 0.0, "prompts": 6, "negatives": 0.0, "variants": 2})
-    made = [views(recipe, many())[epoch, 0] for epoch in range(8)]
+    made = [augmented(recipe, many())[epoch, 0] for epoch in range(8)]
     for variant in range(2):
         first, *others = (by_phrase(view) for view in made[variant::2])
         assert len(first) == 6
@@ -203,31 +210,31 @@ def test_masks_follow_the_look_of_their_variant() -> None:
 
 def test_phrases_of_a_mirrored_variant_have_their_sides_swapped() -> None:
     recipe = with_changes(finetune(), {"crop": 0.4, "prompts": 2, "negatives": 0.0, "variants": 4, "mirror": 1.0})
-    made = views(recipe, many())
+    made = augmented(recipe, many())
     assert {phrase.split()[0] for epoch in range(8) for phrase in made[epoch, 0].phrases} == {"right"}
 
 
 def test_variants_differ_between_samples_seeds_and_from_any_epoch_without() -> None:
     changes = {"crop": 0.4, "prompts": 1}
     recipe = with_changes(finetune(), {**changes, "variants": 4})
-    made = [look(views(recipe, many(), many())[epoch, index]) for epoch in range(4) for index in range(2)]
-    made += [look(views(with_changes(recipe, {"seed": 1}), many())[epoch, 0]) for epoch in range(4)]
-    made += [look(views(with_changes(finetune(), changes), many())[epoch, 0]) for epoch in range(4)]
+    made = [look(augmented(recipe, many(), many())[epoch, index]) for epoch in range(4) for index in range(2)]
+    made += [look(augmented(with_changes(recipe, {"seed": 1}), many())[epoch, 0]) for epoch in range(4)]
+    made += [look(augmented(with_changes(finetune(), changes), many())[epoch, 0]) for epoch in range(4)]
     assert len(set(made)) == len(made) == 16
 
 
 def test_a_variant_shows_something_that_its_picture_has() -> None:
     recipe = with_changes(finetune(), {"crop": 0.3, "prompts": 6, "negatives": 0.0, "variants": 40})
-    made = views(recipe, many())
+    made = augmented(recipe, many())
     assert all(made[epoch, 0].masks.any() for epoch in range(40))
 
 
 def test_without_variants_one_stream_draws_phrases_window_and_mirror_in_turn() -> None:
     recipe = with_changes(finetune(), {"crop": 0.4, "colour": 0.0, "prompts": 2, "negatives": 0.3})
-    one, drawn = many(), views(recipe, many())
+    one, made = many(), augmented(recipe, many())
     assert isinstance(one.image, RgbImage)
     for epoch in range(12):
-        random = np.random.default_rng([recipe.seed, epoch, 0])
+        random = np.random.default_rng([recipe.schedule.seed, epoch, 0])
         chosen = draw_phrases(one, 2, 0.3, random)
         for _ in range(10):
             side = max(1, round(96 * random.uniform(0.4, 1)))
@@ -238,10 +245,10 @@ def test_without_variants_one_stream_draws_phrases_window_and_mirror_in_turn() -
         else:
             continue
         pixels = cut_window(one.image.pixels, (top, left, side, side), (48, 48))
-        mirrored = random.random() < recipe.mirror
-        np.testing.assert_array_equal(drawn[epoch, 0].pixels, pixels[:, ::-1] if mirrored else pixels)
+        mirrored = random.random() < recipe.data.mirror  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(made[epoch, 0].pixels, pixels[:, ::-1] if mirrored else pixels)
         words = [phrase.replace("left", "right") if mirrored else phrase for phrase, _ in chosen]
-        assert drawn[epoch, 0].phrases == tuple(words)
+        assert made[epoch, 0].phrases == tuple(words)
 
 
 class Tasks:
@@ -277,32 +284,64 @@ class Task:
 CORNERS = tuple(enumerate(("cup", "plate", "fork")))
 
 
-def drawn_views(**changes: object) -> Views:
+def drawn(**changes: object) -> Epochs:
     recipe = with_changes(phrasecut_plus(), {"size": 32, "workers": 0, **changes})
-    data = PhraseDraws(Tasks(), size=32, mode=recipe.engineering)
-    return Views(data, range(len(data)), recipe, size=(32, 32), square=False, mean=MEAN, std=STD)
+    settings: Any = recipe.data
+    model: Any = ImageModel(32, mean=MEAN, std=STD)
+    draws = PhraseDraws(Tasks(), size=32, mode=settings.engineering)
+    return Epochs(PhraseSet(draws, settings, model, recipe.schedule))
 
 
 def test_data_that_draw_themselves_are_told_the_variants() -> None:
-    made = [drawn_views(variants=2)[epoch, 3] for epoch in range(16)]
+    made = [drawn(variants=2)[epoch, 3] for epoch in range(16)]
     assert [look(view) for view in made] == [look(view) for view in made[:2]] * 8
     assert len({view.phrases for view in made}) > 4
-    assert len({look(drawn_views()[epoch, 3]) for epoch in range(16)}) > 8
+    assert len({look(drawn()[epoch, 3]) for epoch in range(16)}) > 8
 
 
 def test_data_that_draw_themselves_say_what_is_known() -> None:
-    view = drawn_views()[0, 0]
+    view = drawn()[0, 0]
     assert not view.known[:2].any()
     assert view.known[4:].all()
 
 
 def test_examples_are_shown_as_the_recipe_says() -> None:
-    made, shown = drawn_views(engineering="blur_highlight"), PhraseDraws(Tasks(), size=32).draw(0, epoch=0)
+    made, shown = drawn(engineering="blur_highlight"), PhraseDraws(Tasks(), size=32).draw(0, epoch=0)
     assert shown.support is not None
     view = made[0, 0]
     assert view.support is not None
     np.testing.assert_array_equal(view.support, shown.support.prompt_image(MEAN, STD, "blur_highlight"))
     assert view.support.shape == (3, 32, 32)
-    standard = drawn_views()[0, 0].support
+    standard = drawn()[0, 0].support
     assert standard is not None
     assert standard.shape == (3, 352, 352)
+
+
+def test_presence_is_that_of_known_pixels() -> None:
+    """A thing whose pixels are all unknown is neither present nor absent."""
+    masks = np.zeros((3, 2, 2), bool)
+    masks[0, 0, 0] = masks[1, 1, 1] = True
+    known = np.array([[True, True], [True, False]])
+    batch = collate([Augmented("a", np.zeros((2, 2, 3), np.uint8), ("x", "y", "z"), masks, known)], MEAN, STD)
+    assert batch.presence is not None
+    assert batch.presence_weights is not None
+    assert batch.presence.tolist() == [1, 0, 0]
+    assert batch.presence_weights.tolist() == [1, 0, 1]
+
+
+def test_the_place_says_the_size() -> None:
+    recipe = with_changes(finetune(), {**CLEAN, "prompts": 2})
+    small = augmented(recipe, sample()).data[Place(0, 0, 24)]
+    assert small.pixels.shape == (24, 24, 3)
+    assert small.masks.shape == (2, 24, 24)
+
+
+def test_every_phrase_that_may_be_asked_is_listed() -> None:
+    one, other = sample(absent=("tree",)), sample(phrases=("hat", "shoe"))
+
+    def phrases(**changes: object) -> set[str]:
+        return set(augmented(with_changes(finetune(), changes), one, other).data.phrases())
+
+    assert phrases(mirror=0.0, negatives=0.0) == {"left square", "dot", "hat", "shoe"}
+    assert phrases(mirror=0.0) == {"left square", "dot", "hat", "shoe", "tree"}
+    assert phrases() == {"left square", "right square", "dot", "hat", "shoe", "tree"}
