@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from tests import fake_proposals
 from tests.evaluation.halves import evaluated, halves, write_halves
 from wordmask.cli.app import app
 from wordmask.data.registry import NAMED_SETS
@@ -89,6 +90,23 @@ def test_every_task_reaches_the_user(task: str, tmp_path: Path) -> None:
     assert f"--task {task}" in result["command"]
 
 
+@pytest.mark.parametrize("task", ["instances", "proposals"])
+def test_a_method_that_proposes_regions(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # a real model is loaded
+    fake_proposals.register(monkeypatch)
+    model = fake_proposals.write(tmp_path / "model")
+
+    done = run("--dataset", "shapes", "--limit", "3", "--task", task, "--model", model, "--out", tmp_path / "run")
+
+    assert done.exit_code == 0, done.stderr
+    result = json.loads((tmp_path / "run" / "result.json").read_bytes())
+    assert result["model"]["name"] == "fake-proposals"
+    assert all(0 <= result["scores"][name]["value"] <= 1 for name in result["headline"])
+    if task == "proposals":
+        assert result["scores"]["candidates"]["value"] == fake_proposals.QUERIES
+        assert result["scores"]["oracle_gap"]["value"] > 0  # random weights choose badly among what they propose
+
+
 def test_a_coco_file_beside_its_images(tmp_path: Path) -> None:
     images = tmp_path / "photos"
     images.mkdir()
@@ -136,7 +154,7 @@ def test_the_list_names_every_task_benchmark_preset_and_data_set() -> None:
         ([], "Got no data, expected a folder, a file, or the name of a data set"),
         (["--data", "nowhere"], "Got no "),
         (["--dataset", "shapes", "--preset", "paper"], "Got the preset 'paper' of masks"),
-        (["--dataset", "shapes", "--split", "val"], "Got the split of shapes 'val'"),
+        (["--benchmark", "pas-20", "--data", ".", "--split", "x"], "Got the split of pas-20 'x'"),
         (["--dataset", "shapes", "--limit", "0"], "Got the limit 0"),
         (["--dataset", "shapes", "--benchmark", "phrasecut", "--data", "."], "Got the data set 'shapes' for the"),
         (["--dataset", "shapes", "--task", "labels", "--mirror"], "Got mirrored images with the task labels"),
