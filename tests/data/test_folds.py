@@ -21,6 +21,6 @@ def test_folds_are_one_data_set() -> None:
     assert [folds[place].key for place in range(len(folds))] == [
         "fold0/h00000", "fold0/h00001", "fold1/h00000", "fold1/h00001", "fold1/h00002",
     ]  # fmt: skip
-    assert (folds.names, folds.parts) == (("a", "b", "c"), {"a": "fold0", "b": "fold0", "c": "fold1"})
+    assert (folds.names, folds.folds) == (("a", "b", "c"), {"a": "fold0", "b": "fold0", "c": "fold1"})
     with pytest.raises(IndexError):
         folds[5]

@@ -25,18 +25,18 @@ class Folds:
         split: "all".
         names: All names, fold by fold.
         exhaustive: False.
-        parts: Name -> split of its fold.
+        folds: Name -> split of its fold.
         fingerprint: Depends on that of every fold.
     """
 
     split = "all"
 
     def __init__(self, folds: Sequence[Dataset]) -> None:
-        self._folds = tuple(folds)
+        self._datasets = tuple(folds)
         self.name = folds[0].name
         self.names = tuple(name for fold in folds for name in fold.names)
         self.exhaustive = False  # a name of one fold is not looked for in another
-        self.parts = {name: fold.split for fold in folds for name in fold.names}
+        self.folds = {name: fold.split for fold in folds for name in fold.names}
         self.fingerprint = hashlib.sha256(" ".join(fold.fingerprint for fold in folds).encode()).hexdigest()[:16]
         self._ends = list(accumulate(len(fold) for fold in folds))
 
@@ -52,7 +52,7 @@ class Folds:
         if not 0 <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         place = bisect_right(self._ends, index)
-        fold = self._folds[place]
+        fold = self._datasets[place]
         sample = fold[index - (self._ends[place] - len(fold))]
         return replace(sample, key=f"{fold.split}/{sample.key}")
 

@@ -21,8 +21,8 @@ Reader: TypeAlias = "Callable[[Path, str, int], Dataset]"
 SHAPES = {"all": (200, 0), "train": (2000, 1_000_000), "val": (200, 2_000_000)}
 """Parts of the generated set -> number of images, and what is added to the seed so that no two parts share an image."""
 FOLDS = ("all", "fold0", "fold1", "fold2", "fold3")
-UNSEEN = {f"unseen{number}": number for number in (10, 4, 2, 6, 8)}
-"""Splits of the generalised zero-shot set -> number of unseen classes; the paper prints the first two."""
+UNSEEN = tuple(f"unseen{number}" for number in (10, 4, 2, 6, 8))
+"""Splits of the generalised zero-shot set by the number of unseen classes; the paper prints the first two."""
 
 _FLICKR = "annotations for research, images under Flickr's terms"
 _COCO_TERMS = "annotations CC BY 4.0, images under Flickr's terms"
@@ -93,18 +93,6 @@ def _coco_stuff(folder: Path, split: str, seed: int) -> Dataset:
     return coco_stuff(folder, split)
 
 
-def _pas20(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.sets.pas import pas20
-
-    return pas20(folder, split)
-
-
-def _pas21(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.sets.pas import pas21
-
-    return pas21(folder, split)
-
-
 def _pascal5i(folder: Path, split: str, seed: int, *, prompts: PromptKind) -> Dataset:
     from wordmask.data.folds import joined
     from wordmask.data.sets.pascal5i import Pascal5i
@@ -160,16 +148,17 @@ def _shapes(folder: Path, split: str, seed: int) -> Dataset:
     return Shapes(count, seed=first_seed + seed)
 
 
-def _voc(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.sets.voc import PascalVoc
+def _voc(folder: Path, split: str, seed: int, *, name: str, background: bool = True) -> Dataset:
+    from wordmask.data.sets.voc import pascal_voc
 
-    return PascalVoc(folder, split=split)
+    return pascal_voc(folder, split, name=name, background=background)
 
 
 def _voc_zero_shot(folder: Path, split: str, seed: int) -> Dataset:
-    from wordmask.data.sets.voc import PascalVoc
+    """Open the validation images; the number of unseen classes in the split's name matters to the scores alone."""
+    from wordmask.data.sets.voc import pascal_voc
 
-    return PascalVoc(folder, unseen=UNSEEN[split])
+    return pascal_voc(folder)
 
 
 def _folds(split: str) -> tuple[int, ...]:
@@ -198,9 +187,10 @@ _ALL = (
              "COCO2014 as HSNet lays it out", FOLDS, _coco20i),
     NamedSet("coco-stuff-171", "COCO-Stuff, 171 names", _COCO_TERMS, "118,287 train, 5,000 val",
              "COCO 2017 with COCO-Stuff's label maps", ("val", "train"), _coco_stuff),
-    NamedSet("pas-20", "PASCAL VOC 2012, 20 names", _FLICKR, _VOC_SIZE, _VOC_FOLDER, _VOC_SPLITS, _pas20),
+    NamedSet("pas-20", "PASCAL VOC 2012, 20 names", _FLICKR, _VOC_SIZE, _VOC_FOLDER, _VOC_SPLITS,
+             partial(_voc, name="pas-20", background=False)),
     NamedSet("pas-21", "PASCAL VOC 2012, 20 names and background", _FLICKR, _VOC_SIZE, _VOC_FOLDER, _VOC_SPLITS,
-             _pas21),
+             partial(_voc, name="pas-21")),
     NamedSet("pascal5i", "PASCAL-5i, one-shot", _FLICKR, "1,449 val in four folds", _VOC_FOLDER, FOLDS,
              partial(_pascal5i, prompts="visual")),
     NamedSet("pascal5i-text", "PASCAL-5i, zero-shot", _FLICKR, "1,449 val in four folds", _VOC_FOLDER, FOLDS,
@@ -226,9 +216,10 @@ _ALL = (
              ("umd-val", "umd-test", "umd-train", "google-val", "google-train"), partial(_refer, name="refcocog")),
     NamedSet("shapes", "Shapes, generated as they are asked for", "none needed", "2,000 train, 200 val", "no folder",
              tuple(SHAPES), _shapes, needs_folder=False),
-    NamedSet("voc", "PASCAL VOC 2012 with background", _FLICKR, _VOC_SIZE, _VOC_FOLDER, _VOC_SPLITS, _voc),
+    NamedSet("voc", "PASCAL VOC 2012 with background", _FLICKR, _VOC_SIZE, _VOC_FOLDER, _VOC_SPLITS,
+             partial(_voc, name="voc2012")),
     NamedSet("voc-zero-shot", "PASCAL VOC 2012, generalised zero-shot", _FLICKR, _VOC_SIZE, _VOC_FOLDER,
-             tuple(UNSEEN), _voc_zero_shot),
+             UNSEEN, _voc_zero_shot),
 )  # fmt: skip
 
 NAMED_SETS: dict[str, NamedSet] = {entry.name: entry for entry in _ALL}

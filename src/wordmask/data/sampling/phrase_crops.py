@@ -1,4 +1,4 @@
-"""Square crops that show enough of a object, as CLIPSeg's training cuts and resizes them.
+"""Square crops that show enough of an object, as CLIPSeg's training cuts and resizes them.
 
 Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (arXiv 2112.10003), section 4, and its published
 training code.
@@ -21,11 +21,11 @@ __all__ = ["MIN_COVERAGE", "TRIES", "cut_crop", "find_crop", "resize_mask", "res
 TRIES = 50
 """Places tried for a crop."""
 MIN_COVERAGE = 0.05
-"""Share of the whole image's area that a object must cover inside a crop to be found at once."""
+"""Share of the whole image's area that an object must cover inside a crop to be found at once."""
 
 
 def find_crop(mask: Mask, random: np.random.Generator) -> tuple[int, int, int]:
-    """Return `(top, left, side)` of a random square crop that shows enough of a object.
+    """Return `(top, left, side)` of a random square crop that shows enough of an object.
 
     The side is the mask's shorter one. Up to `TRIES` places are drawn, each with the same probability; the first with
     more than `MIN_COVERAGE` of the whole mask's pixels set is taken, or else the first of those with the most.

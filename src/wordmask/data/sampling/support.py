@@ -47,7 +47,7 @@ def as_phrase(template: str, name: str) -> TextPrompt:
 
 
 def example(path: str | os.PathLike[str], mask: NDArray[Any], *, name: str, mode: str) -> VisualPrompt:
-    """Read a example image.
+    """Read an example image.
 
     Args:
         path: The image.

@@ -49,16 +49,8 @@ UNSEEN = {
 }
 """The generalised zero-shot sets by the number of classes held out: 2, 4, 6, 8 or 10."""
 
-UNSEEN_SPNET = frozenset(CLASSES[15:])
-"""The older set of five: the last labels."""
-
 PASCAL_5I = tuple(CLASSES[5 * fold : 5 * fold + 5] for fold in range(4))
 """Test classes of the four folds."""
 
 COCO_20I = tuple(tuple(fold + 4 * step for step in range(20)) for fold in range(4))
 """Test classes of the four folds, as positions (from 0) among COCO's 80 classes."""
-
-
-def seen(unseen: frozenset[str]) -> frozenset[str]:
-    """Return the classes that stay in training, the background among them."""
-    return frozenset({BACKGROUND, *CLASSES}) - unseen
