@@ -37,8 +37,10 @@ def test_a_convolution_is_a_matrix_of_the_same_memory() -> None:
     assert matrix.shape == (16, 36)
     matrix.zero_()
     assert not weight.any()
-    with pytest.raises(TrainingError, match="channels last for Muon"):
-        flat_matrix(torch.randn(16, 4, 3, 3))
+    other = torch.randn(16, 4, 3, 3)
+    assert torch.equal(flat_matrix(other), other.flatten(1))
+    with pytest.raises(TrainingError, match="make it contiguous"):
+        flat_matrix(torch.randn(16, 4, 3, 6)[..., ::2])
 
 
 def test_groups_have_their_own_learning_rates_and_decay() -> None:

@@ -38,7 +38,7 @@ def build_optimiser(groups: Sequence[ParameterGroup], schedule: Schedule) -> Opt
     """Return the optimiser of a recipe.
 
     Args:
-        groups: See `ParameterGroup`. Convolutions that go to Muon must be laid out channels last.
+        groups: See `ParameterGroup`.
         schedule: `lr`, `muon_lr` (0 = AdamW alone), `betas`, `weight_decay`, and whether biases and norms decay.
 
     Raises:
@@ -79,21 +79,25 @@ def is_matrix(weight: Tensor) -> bool:
 
 
 def flat_matrix(weight: Tensor) -> Tensor:
-    """Return a weight as the matrix (outputs, everything else) that shares its memory.
+    """Return a weight as the matrix (outputs, everything else) that shares its memory, in either layout.
 
     Raises:
-        TrainingError: If a convolution is not laid out channels last.
+        TrainingError: If the weight is not laid out densely, as a slice of another one.
     """
     weight = weight.detach()
-    matrix = _flat(weight)
+    matrix = _flat(weight, like=weight)
     if matrix.data_ptr() != weight.data_ptr():
-        got = f"a convolution of shape {tuple(weight.shape)} whose weights are not laid out channels last"
-        raise TrainingError(sentence(got, "channels last for Muon", "convert the model before the training"))
+        got = f"a weight of shape {tuple(weight.shape)} with strides {weight.stride()}"
+        raise TrainingError(sentence(got, "a contiguous or channels-last one for Muon", "make it contiguous"))
     return matrix
 
 
-def _flat(tensor: Tensor) -> Tensor:
-    return tensor if tensor.ndim == 2 else tensor.permute(0, 2, 3, 1).reshape(len(tensor), -1)
+def _flat(tensor: Tensor, *, like: Tensor) -> Tensor:
+    """Flatten a tensor in the order in which a weight of the same shape lies in memory."""
+    if tensor.ndim == 2:
+        return tensor
+    ordered = tensor if like.is_contiguous() else tensor.permute(0, 2, 3, 1)
+    return ordered.reshape(len(tensor), -1)
 
 
 class Optimiser(torch.optim.Optimizer):
@@ -121,7 +125,7 @@ class Optimiser(torch.optim.Optimizer):
         """Update all weights by their gradients."""
         assert closure is None
         for weight, matrix in self._matrices:
-            matrix.grad = None if weight.grad is None else _flat(weight.grad)
+            matrix.grad = None if weight.grad is None else _flat(weight.grad, like=weight)
         for part in self.parts:
             part.step()
 
