@@ -35,7 +35,7 @@ def brightness() -> BrightnessSegmenter:
 
 @pytest.fixture
 def half_bright(tmp_path: Path) -> Path:
-    """A picture file, 40 high and 60 wide: the left half black, the right half white."""
+    """An image file, 40 high and 60 wide: the left half black, the right half white."""
     pixels = np.zeros((40, 60, 3), dtype=np.uint8)
     pixels[:, 30:] = 255
     path = tmp_path / "half.png"

@@ -29,15 +29,13 @@ class BrightnessSegmenter:
     def encode(self, image: Any) -> Encoded:
         import cv2
 
-        picture = load_image(image)
-        placement = letterbox(picture.size, CANVAS)
+        image = load_image(image)
+        placement = letterbox(image.size, CANVAS)
         _, _, height, width = placement.content
         grey = np.full(CANVAS, 127.5, dtype=np.float32)
-        small = cv2.resize(
-            picture.pixels.mean(axis=2).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
-        )
+        small = cv2.resize(image.pixels.mean(axis=2).astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
         grey[:height, :width] = small
-        return Encoded(picture.size, placement, grey, picture, self.name)
+        return Encoded(image.size, placement, grey, image, self.name)
 
     def segment(
         self,

@@ -33,7 +33,7 @@ def found(
     threshold: float = 0.5,
     regions: Sequence[Region] | None = None,
 ) -> Found:
-    """Return an answer over a squashed picture."""
+    """Return an answer over a squashed image."""
     dense = MaskLogits(values, placement or squash(size, (values.shape[0] * 4, values.shape[1] * 4)))
     return Found(
         TextPrompt(name),
@@ -67,6 +67,6 @@ def dense_found(
 
 
 def segmentation(*founds: Found, size: tuple[int, int] = SIZE, name: str | None = "photo.jpg") -> Segmentation:
-    """Return a result over a grey picture."""
-    picture = RgbImage(np.full((*size, 3), 120, dtype=np.uint8), name)
-    return Segmentation(size, founds, picture, "fake")
+    """Return a result over a grey image."""
+    image = RgbImage(np.full((*size, 3), 120, dtype=np.uint8), name)
+    return Segmentation(size, founds, image, "fake")

@@ -1,4 +1,4 @@
-"""Everything that is not a picture gets one clear sentence."""
+"""Everything that is not an image gets one clear sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.pictures import as_file, png, scene
+from tests.images import as_file, png, scene
 from wordmask.errors import ImageError
 from wordmask.images import load_image
 
@@ -66,7 +66,7 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 def test_folder(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match=r"the folder.*expected a picture file"):
+    with pytest.raises(ImageError, match=r"the folder.*expected an image file"):
         load_image(tmp_path)
 
 
@@ -82,10 +82,10 @@ def test_empty_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"%!PS-Adobe-3.0 EPSF", b"\0" * 500]
 )
-def test_files_that_are_no_pictures(tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_no_images(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "not.png"
     path.write_bytes(content)
-    with pytest.raises(ImageError, match=r"not\.png.*not a picture or is damaged"):
+    with pytest.raises(ImageError, match=r"not\.png.*not an image or is damaged"):
         load_image(path)
 
 
@@ -100,7 +100,7 @@ def test_truncated_files(kind: str) -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about the damage
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "TGA", "ICO", "JPEG2000"])
 def test_corrupt_files_are_read_or_refused(kind: str) -> None:
-    """Whatever the damage: a picture or an ImageError, nothing else."""
+    """Whatever the damage: an image or an ImageError, nothing else."""
     rng = np.random.default_rng(7)
     content = as_file(Image.fromarray(rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)), kind)
     refused = 0
@@ -108,16 +108,16 @@ def test_corrupt_files_are_read_or_refused(kind: str) -> None:
         damaged = np.frombuffer(content, dtype=np.uint8).copy()
         damaged[rng.integers(0, len(damaged), 4)] = rng.integers(0, 256, 4)
         try:
-            picture = load_image(damaged.tobytes(), max_pixels=1_000_000)
+            image = load_image(damaged.tobytes(), max_pixels=1_000_000)
         except ImageError:
             refused += 1
         else:
-            assert picture.pixels.dtype == np.uint8
-            assert picture.pixels.ndim == 3
+            assert image.pixels.dtype == np.uint8
+            assert image.pixels.ndim == 3
     print(f"{kind}: {refused} of 60 refused")
 
 
-def test_zero_size_picture() -> None:
+def test_zero_size_image() -> None:
     with pytest.raises(ImageError, match="0 x 5 pixels"):
         load_image(Image.new("RGB", (0, 5)))
 

@@ -1,4 +1,4 @@
-"""Every kind of picture comes through the door right."""
+"""Every kind of image comes through the door right."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.pictures import as_file, png, scene
+from tests.images import as_file, png, scene
 from wordmask.errors import ImageError
 from wordmask.images import SAMPLES, RgbImage, load_image
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
 
-# --- where pictures come from ---
+# --- where images come from ---
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP", "TGA"])
 def test_lossless_files_keep_every_pixel(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"scene.{kind.lower()}"
     Image.fromarray(scene()).save(path, kind, **({"lossless": True} if kind == "WEBP" else {}))
-    picture = load_image(path)
-    np.testing.assert_array_equal(picture.pixels, scene())
-    assert picture.name == path.name
+    image = load_image(path)
+    np.testing.assert_array_equal(image.pixels, scene())
+    assert image.name == path.name
 
 
 def test_jpeg_is_read_as_pillow_reads_it() -> None:
@@ -63,27 +63,27 @@ def test_names() -> None:
     assert load_image(stream).name == "scene.png"
 
 
-def test_a_picture_comes_back_as_it_is() -> None:
-    picture = load_image(scene())
-    assert load_image(picture) is picture
-    assert picture.size == (6, 8)
+def test_an_image_comes_back_as_it_is() -> None:
+    image = load_image(scene())
+    assert load_image(image) is image
+    assert image.size == (6, 8)
 
 
 @pytest.mark.parametrize(("name", "size"), [("astronaut", (512, 512)), ("chelsea", (300, 451)), ("coffee", (400, 600))])
 def test_samples(name: str, size: tuple[int, int]) -> None:
     assert name in SAMPLES
-    picture = load_image(f"sample:{name}")
-    assert picture.size == size
-    assert picture.pixels.std() > 30
+    image = load_image(f"sample:{name}")
+    assert image.size == size
+    assert image.pixels.std() > 30
 
 
 def test_pixels_are_a_read_only_copy() -> None:
     source = scene()
-    picture = load_image(source)
+    image = load_image(source)
     source[:] = 0
-    np.testing.assert_array_equal(picture.pixels, scene())
+    np.testing.assert_array_equal(image.pixels, scene())
     with pytest.raises(ValueError, match="read-only"):
-        picture.pixels[0, 0] = 1
+        image.pixels[0, 0] = 1
 
 
 def test_torch_is_not_imported_for_a_file(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_rarer_modes_become_rgb(mode: str) -> None:
     assert pixels.min() >= 250
 
 
-def test_the_first_picture_of_an_animation_is_read() -> None:
+def test_the_first_image_of_an_animation_is_read() -> None:
     frames = [Image.new("RGB", (5, 4), colour) for colour in (RED, GREEN, BLUE)]
     for kind in ("GIF", "PNG", "WEBP", "TIFF"):
         content = as_file(
@@ -234,7 +234,7 @@ def test_exif_orientation_is_applied(orientation: int, kind: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, about the damage
-def test_damaged_exif_does_not_lose_the_picture() -> None:
+def test_damaged_exif_does_not_lose_the_image() -> None:
     content = as_file(Image.fromarray(scene(32, 32)), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff garbage")
     assert load_image(content).size == (32, 32)
 
@@ -300,10 +300,10 @@ def test_views_with_any_strides_are_read() -> None:
         np.testing.assert_array_equal(load_image(view).pixels, view)
 
 
-def test_a_picture_is_a_value() -> None:
-    picture = RgbImage(scene(), "scene.png")
+def test_an_image_is_a_value() -> None:
+    image = RgbImage(scene(), "scene.png")
     with pytest.raises(AttributeError):
-        picture.name = "other"  # type: ignore[misc]
+        image.name = "other"  # type: ignore[misc]
 
 
 def test_whole_numbers_of_32_bits_are_read_by_their_range() -> None:
@@ -314,18 +314,18 @@ def test_whole_numbers_of_32_bits_are_read_by_their_range() -> None:
 
 
 def test_an_empty_path_is_called_empty() -> None:
-    with pytest.raises(ImageError, match=r"Got an empty path, expected the path of a picture"):
+    with pytest.raises(ImageError, match=r"Got an empty path, expected the path of an image"):
         load_image("")
 
 
 @pytest.mark.parametrize("brand", [b"heic", b"mif1"])
 def test_heic_is_named_with_its_remedy(brand: bytes) -> None:
-    with pytest.raises(ImageError, match=r"bytes, which is a HEIC picture.*convert it to JPEG.*pillow-heif"):
+    with pytest.raises(ImageError, match=r"bytes, which is a HEIC image.*convert it to JPEG.*pillow-heif"):
         load_image(b"\0\0\0\x18ftyp" + brand + bytes(100))
 
 
 def test_a_stream_of_standard_input_is_called_so() -> None:
     stream = io.BytesIO(b"hello")
     stream.name = "<stdin>"  # type: ignore[attr-defined]
-    with pytest.raises(ImageError, match=r"Got standard input, which is not a picture"):
+    with pytest.raises(ImageError, match=r"Got standard input, which is not an image"):
         load_image(stream)

@@ -1,7 +1,7 @@
 """The exceptions of wordmask, one tree.
 
     WordmaskError
-    ├── ImageError                  a picture that cannot be read or used
+    ├── ImageError                  an image that cannot be read or used
     ├── PromptError                 a prompt that says nothing, or too much
     │   └── UnsupportedPromptError  a good prompt that this model cannot follow
     ├── ModelNotFoundError          no such model here
@@ -49,7 +49,7 @@ class WordmaskWarning(UserWarning):
 
 
 class ImageError(WordmaskError):
-    """A picture cannot be read, or is not what the call needs."""
+    """An image cannot be read, or is not what the call needs."""
 
 
 class PromptError(WordmaskError):

@@ -1,4 +1,4 @@
-"""The door for pictures: whatever a user holds becomes RGB uint8, or one clear sentence."""
+"""The door for images: whatever a user holds becomes RGB uint8, or one clear sentence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "SAMPLES", "ImageInput", "RgbImage", "load_image"]
 
 MAX_PIXELS = 200_000_000
-"""Largest picture decoded from a file, in pixels; larger ones are taken for decompression bombs."""
+"""Largest image decoded from a file, in pixels; larger ones are taken for decompression bombs."""
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".gif", ".jfif", ".jp2", ".pgm", ".pnm", ".ppm",
@@ -33,12 +33,12 @@ IMAGE_SUFFIXES = (
 """Endings, in lower case, of the files that are images where a folder is read; the usual ones first."""
 
 SAMPLES = ("astronaut", "chelsea", "coffee")
-"""Pictures that come with scikit-image, readable as `sample:NAME`."""
+"""Images that come with scikit-image, readable as `sample:NAME`."""
 
-# Decoders that run no other program (EPS would start Ghostscript) and read still pictures; common ones first, and
+# Decoders that run no other program (EPS would start Ghostscript) and read still images; common ones first, and
 # last TGA, whose files have no mark of their own.
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "WEBP", "TIFF", "AVIF", "JPEG2000", "ICO", "QOI", "TGA")
-_KNOWN = "a picture such as JPEG, PNG, WebP, TIFF, GIF or BMP"
+_KNOWN = "an image such as JPEG, PNG, WebP, TIFF, GIF or BMP"
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"heif", b"mif1", b"msf1"})  # brands of files
 # What decoders raise on damaged data; anything else is a fault of ours and must surface.
 _DAMAGE = (
@@ -51,7 +51,7 @@ _FLOAT_SLACK = 1e-4  # resampling and normalising leave values a hair outside [0
 
 @dataclass(frozen=True, eq=False)
 class RgbImage:
-    """A picture that has been read.
+    """An image that has been read.
 
     Attributes:
         pixels: uint8 `(H, W, 3)` RGB, read-only, upright (EXIF orientation applied), opaque (alpha over white).
@@ -74,13 +74,13 @@ ImageInput: TypeAlias = (
 
 
 def load_image(image: ImageInput, *, max_pixels: int = MAX_PIXELS) -> RgbImage:
-    """Read a picture.
+    """Read an image.
 
     Args:
         image: A path, `sample:astronaut` (or chelsea, coffee), the bytes of a file, an open binary file, a PIL image,
             an array `(H, W)` or `(H, W, 1 | 3 | 4)` of uint8, uint16 or float in [0, 1], or a torch tensor of the
             same types, `(3, H, W)` or `(H, W, 3)` (read as channels first where both fit). Of an animation or a
-            stack the first picture is read.
+            stack the first image is read.
         max_pixels: Files that would decode to more pixels than this are refused before they are decoded.
 
     Raises:
@@ -126,7 +126,7 @@ def _from_path(path: str | os.PathLike[str], max_pixels: int) -> RgbImage:
     text = os.fsdecode(path)
     if not text:
         remedy = "name a file, or a sample such as sample:astronaut"
-        raise ImageError(sentence("an empty path", "the path of a picture", remedy))
+        raise ImageError(sentence("an empty path", "the path of an image", remedy))
     if "://" in text[:12]:
         raise ImageError(sentence(f"the address {quote(text)}", "a file on this machine", "download it first"))
     try:
@@ -141,16 +141,16 @@ def _from_path(path: str | os.PathLike[str], max_pixels: int) -> RgbImage:
         raise ImageError(sentence(got, "read permission", "change its permissions")) from error
     except (OSError, ValueError) as error:
         got = f"the path {quote(text)}, which this system cannot open"
-        raise ImageError(sentence(got, "the path of a picture", "check the path and the disk")) from error
+        raise ImageError(sentence(got, "the path of an image", "check the path and the disk")) from error
 
 
 def _check_file(path: Path, text: str) -> None:
     mode = path.stat()
     if path.is_dir():
         remedy = f"name a file in it, or all of them with {quote(os.path.join(text, '*.jpg'))}"
-        raise ImageError(sentence(f"the folder {quote(text)}", "a picture file", remedy))
+        raise ImageError(sentence(f"the folder {quote(text)}", "an image file", remedy))
     if not path.is_file():
-        raise ImageError(sentence(f"{quote(text)}, which is no ordinary file", "a picture file", "copy it to a file"))
+        raise ImageError(sentence(f"{quote(text)}, which is no ordinary file", "an image file", "copy it to a file"))
     if mode.st_size == 0:
         raise ImageError(sentence(f"the empty file {quote(text)}", _KNOWN, "download or export it again"))
 
@@ -176,9 +176,9 @@ def _from_file(file: IO[bytes], shown: str, name: str | None, max_pixels: int) -
     image = _open(file, head)
     if image is None and head[4:8] == b"ftyp" and head[8:12] in _HEIC:
         remedy = "convert it to JPEG, or open it with pillow-heif (`pip install pillow-heif`) and pass the PIL image"
-        raise ImageError(sentence(f"{shown}, which is a HEIC picture", _KNOWN, remedy))
+        raise ImageError(sentence(f"{shown}, which is a HEIC image", _KNOWN, remedy))
     if image is None:
-        got = f"{shown}, which is not a picture or is damaged in its first bytes"
+        got = f"{shown}, which is not an image or is damaged in its first bytes"
         raise ImageError(sentence(got, _KNOWN, "open it in a viewer and export it again"))
     with image:
         _check_pixels(image, shown, max_pixels)
@@ -224,7 +224,7 @@ def _decoded(image: Image.Image, shown: str) -> NDArray[np.uint8]:
         plain = upright if upright.mode in _GREY_MODES else _flattened(upright)
     except _DAMAGE as error:
         got = f"{shown}, which is damaged or cut short ({quote(error, limit=60)})"
-        raise ImageError(sentence(got, "a complete picture", "download or export it again")) from error
+        raise ImageError(sentence(got, "a complete image", "download or export it again")) from error
     if plain.mode != "RGB":
         return _from_grey(plain, shown)
     pixels: NDArray[np.uint8] = np.asarray(plain)  # Pillow hands out a copy of its own: no second one is needed
@@ -241,7 +241,7 @@ def _from_pil(image: Image.Image, max_pixels: int) -> RgbImage:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says; a damaged EXIF block turns nothing."""
+    """Turn the image as its EXIF orientation says; a damaged EXIF block turns nothing."""
     try:
         return ImageOps.exif_transpose(image)
     except _DAMAGE:
@@ -274,7 +274,7 @@ def _from_grey(image: Image.Image, shown: str) -> NDArray[np.uint8]:
 # --- arrays --------------------------------------------------------------------------------------------------------
 
 _ARRAY_REMEDY = "reshape it; channels first becomes channels last with array.transpose(1, 2, 0)"
-_TENSOR_REMEDY = "pass one picture at a time, for example batch[0]"
+_TENSOR_REMEDY = "pass one image at a time, for example batch[0]"
 
 
 def _is_tensor(value: object) -> bool:
@@ -332,7 +332,7 @@ def _to_uint8(array: NDArray[Any], shown: str) -> NDArray[np.uint8]:
 
 
 def _frozen(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a contiguous read-only copy, so that a picture cannot change behind a result's back."""
+    """Return a contiguous read-only copy, so that an image cannot change behind a result's back."""
     copy = np.array(pixels, dtype=np.uint8, order="C")
     copy.flags.writeable = False
     return copy

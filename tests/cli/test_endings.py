@@ -66,11 +66,11 @@ class TestNothingIsLeftBehind:
         assert not Path("segmented").exists()
 
     @pytest.mark.parametrize("out", ["found", "found/all.json", "found/overlay.png"])
-    def test_a_missing_picture(self, out: str) -> None:
+    def test_a_missing_image(self, out: str) -> None:
         assert run("missing.png", "bright", "--out", out).exit_code == 2
         assert not Path("found").exists()
 
-    def test_pictures_that_all_fail(self) -> None:
+    def test_images_that_all_fail(self) -> None:
         done = run("missing.png", "gone.png", "-p", "bright")
 
         assert (done.exit_code, done.stdout) == (1, "")
@@ -91,7 +91,7 @@ def test_annotations_of_what_was_done_outlive_an_error(half_bright: Path) -> Non
 
 
 @pytest.mark.parametrize("word", ["empty", "nothing*.png", "-"])
-def test_a_word_without_a_picture_does_not_stop_the_others(half_bright: Path, word: str) -> None:
+def test_a_word_without_an_image_does_not_stop_the_others(half_bright: Path, word: str) -> None:
     Path("empty").mkdir()
 
     done = run(word, "half.png", "-p", "bright")
@@ -108,7 +108,7 @@ def test_when_all_that_is_left_fails_too() -> None:
     assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (1, "", 2)
 
 
-def test_words_that_all_name_no_picture_are_all_reported() -> None:
+def test_words_that_all_name_no_image_are_all_reported() -> None:
     Path("empty").mkdir()
 
     done = run("nothing*.png", "empty", "-p", "bright")
@@ -116,7 +116,7 @@ def test_words_that_all_name_no_picture_are_all_reported() -> None:
     assert (done.exit_code, done.stdout) == (2, "")
     first, second = done.stderr.splitlines()
     assert "matches no file" in first
-    assert "at least one picture in it" in second
+    assert "at least one image in it" in second
 
 
 class TestDashes:
@@ -163,7 +163,7 @@ class TestNames:
         done = run("-", "bright", data=b"hello")
 
         assert done.exit_code == 2
-        assert "Got standard input, which is not a picture" in done.stderr
+        assert "Got standard input, which is not an image" in done.stderr
 
     @pytest.mark.skipif(os.name == "nt", reason="names there have no control characters")
     def test_control_characters_reach_neither_terminal_nor_files(self, half_bright: Path) -> None:

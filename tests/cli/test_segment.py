@@ -73,7 +73,7 @@ class TestFiles:
         with Image.open("segmented/half.overlay.png") as overlay:
             assert overlay.size == (60, 40)
 
-    def test_the_annotations_hold_every_picture_of_the_run(self, half_bright: Path) -> None:
+    def test_the_annotations_hold_every_image_of_the_run(self, half_bright: Path) -> None:
         Image.open(half_bright).transpose(Image.Transpose.ROTATE_90).save("turned.png")
 
         assert run("*.png", "bright").exit_code == 0
@@ -100,7 +100,7 @@ class TestFiles:
         assert len(json.loads(Path("found.json").read_text(encoding="utf-8"))["annotations"]) == 1
         assert not Path("segmented").exists()
 
-    def test_pictures_of_one_name_do_not_overwrite_each_other(self, half_bright: Path) -> None:
+    def test_images_of_one_name_do_not_overwrite_each_other(self, half_bright: Path) -> None:
         for folder in ("a", "b"):
             Path(folder).mkdir()
             Image.open(half_bright).save(f"{folder}/same.png")
@@ -131,7 +131,7 @@ class TestFiles:
 
 
 class TestWords:
-    def test_with_p_every_word_is_a_picture(self, half_bright: Path) -> None:
+    def test_with_p_every_word_is_an_image(self, half_bright: Path) -> None:
         Image.open(half_bright).save("second.png")
 
         done = run("half.png", "second.png", "-p", "bright", "--prompt", "dark", "--json")
@@ -140,11 +140,11 @@ class TestWords:
         assert [line["image"] for line in lines] == ["half.png", "second.png"]
         assert [p["prompt"] for p in lines[0]["prompts"]] == ["bright", "dark"]
 
-    def test_a_folder_means_its_pictures_in_order(self, half_bright: Path) -> None:
+    def test_a_folder_means_its_images_in_order(self, half_bright: Path) -> None:
         Path("photos/sub").mkdir(parents=True)
         for name in ("b.PNG", "a.jpg", "sub/c.png"):
             Image.open(half_bright).save(f"photos/{name}")
-        Path("photos/notes.txt").write_text("no picture", encoding="utf-8")
+        Path("photos/notes.txt").write_text("no image", encoding="utf-8")
 
         done = run("photos", "bright", "--json")
 
@@ -167,7 +167,7 @@ class TestWords:
 
         assert (done.exit_code, json.loads(done.stdout)["image"]) == (0, "standard input")
 
-    def test_a_sample_picture(self) -> None:
+    def test_a_sample_image(self) -> None:
         line = json.loads(run("sample:chelsea", "bright", "--json").stdout)
 
         assert (line["image"], line["height"], line["width"]) == ("sample:chelsea", 300, 451)
@@ -233,7 +233,7 @@ class TestPrinted:
         assert all(Path(file).is_file() for file in files)
         assert json.loads(run("half.png", "bright", "--json", "--out", "a.json").stdout)["files"] == ["a.json"]
 
-    def test_long_names_of_picture_and_phrase_find_room_together(self, half_bright: Path) -> None:
+    def test_long_names_of_image_and_phrase_find_room_together(self, half_bright: Path) -> None:
         names = ("n" * 250 + ".png", "n" * 249 + "m.png", "猫" * 83 + ".png")
         for name in names:
             Path(name).write_bytes(half_bright.read_bytes())
@@ -257,7 +257,7 @@ class TestPrinted:
 
         assert done.stdout.splitlines() == [
             "half.png (60 x 40)",
-            "  bright: 1 instance, 50.0% of the picture (presence 97%)",
+            "  bright: 1 instance, 50.0% of the image (presence 97%)",
             "  elephant: nothing found (presence 2%)",
             "Written to segmented",
         ]
@@ -274,7 +274,7 @@ class TestPrinted:
 
 
 class TestFaults:
-    def test_one_bad_picture_among_many_is_reported_and_the_rest_goes_on(self, half_bright: Path) -> None:
+    def test_one_bad_image_among_many_is_reported_and_the_rest_goes_on(self, half_bright: Path) -> None:
         Path("broken.png").write_bytes(half_bright.read_bytes()[:60])
         Image.open(half_bright).save("last.png")
 
@@ -297,11 +297,11 @@ class TestFaults:
             (["half.png", "x" * 10_000], "10000 characters"),
             (["half.png", "second.png"], "in a phrase's place"),
             (["nothing*.png", "bright"], "matches no file"),
-            (["empty", "bright"], "at least one picture in it"),
+            (["empty", "bright"], "at least one image in it"),
             (["notes.txt", "bright"], "notes.txt"),
             (["sample:nobody", "bright"], "sample:astronaut"),
             (["-", "bright"], "nothing on standard input"),
-            (["half.png", "second.png", "-p", "bright", "--out", "one.png"], "the overlays of 2 pictures"),
+            (["half.png", "second.png", "-p", "bright", "--out", "one.png"], "the overlays of 2 images"),
             (["half.png", "bright", "--out", "half.png/folder"], "'half.png' is a file"),
             (["half.png", "bright", "--out", ""], "an empty --out"),
             (["half.png", "bright", "--out", "taken"], "in the place of a file"),
@@ -318,7 +318,7 @@ class TestFaults:
         Image.open(half_bright).save("second.png")
         Path("empty").mkdir()
         Path("taken/coco.json").mkdir(parents=True)
-        Path("notes.txt").write_text("no picture", encoding="utf-8")
+        Path("notes.txt").write_text("no image", encoding="utf-8")
 
         done = run(*words)
 
@@ -330,7 +330,7 @@ class TestFaults:
         assert ", expected " in line
         assert said in line
 
-    def test_a_damaged_picture_gives_one_line_even_where_pillow_warns(self, half_bright: Path) -> None:
+    def test_a_damaged_image_gives_one_line_even_where_pillow_warns(self, half_bright: Path) -> None:
         Image.open(half_bright).save("half.tif", compression="tiff_lzw")
         content = Path("half.tif").read_bytes()
         Path("cut.tif").write_bytes(content[:-10])
@@ -341,7 +341,7 @@ class TestFaults:
         assert len(done.stderr.splitlines()) == 1
 
     @pytest.mark.parametrize("out", ["half.png", "./half.png", "other.png"])
-    def test_the_picture_itself_is_never_the_output(self, half_bright: Path, out: str) -> None:
+    def test_the_image_itself_is_never_the_output(self, half_bright: Path, out: str) -> None:
         Path("other.png").symlink_to("half.png")
         before = half_bright.read_bytes()
 

@@ -133,7 +133,7 @@ def test_crowds_may_count(root: Path) -> None:
     assert [query.packed.area for query in sample.queries] == [8, 12]
 
 
-def test_a_image_may_be_exhaustive_by_itself(root: Path) -> None:
+def test_an_image_may_be_exhaustive_by_itself(root: Path) -> None:
     dataset = opened(root)
     assert [dataset[index].absent for index in range(3)] == [(), ("car", "person"), ()]
     assert dataset[1].key == "b"
@@ -159,7 +159,7 @@ def test_names_that_clash_get_whole_keys(root: Path) -> None:
     assert [opened(root)[index].key for index in range(3)] == ["a.png", "sub/a.png", "c.png"]
 
 
-def test_a_image_of_another_size_is_named(root: Path) -> None:
+def test_an_image_of_another_size_is_named(root: Path) -> None:
     write_image(root / "images" / "a.png", (6, 4))
     with pytest.raises(DataError, match=r"a\.png' with 6 x 4 pixels"):
         opened(root)[0]

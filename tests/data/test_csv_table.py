@@ -66,7 +66,7 @@ class TestCsvTable(FolderContract):
     def build(self, folder: Path, **options: Any) -> CsvTable:
         return CsvTable(folder / "pairs.csv", **options)
 
-    def test_a_image_is_a_sample_with_all_its_phrases(self, folder: Path) -> None:
+    def test_an_image_is_a_sample_with_all_its_phrases(self, folder: Path) -> None:
         first, second = samples(self.build(folder))
 
         assert (first.key, first.size, first.absent) == ("photos/a.jpg", (4, 6), ("spoon",))

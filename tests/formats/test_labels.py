@@ -1,4 +1,4 @@
-"""Labels never overlap, never leave the picture, and stay with their things."""
+"""Labels never overlap, never leave the image, and stay with their things."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_left_out() -> None:
     assert place_labels([], size, detail=_detail(size), gap=2) == []
 
 
-def test_a_label_as_large_as_the_picture() -> None:
+def test_a_label_as_large_as_the_image() -> None:
     size = (40, 60)
     request = _request(60, 40, (10, 10, 20, 20), size)
     assert place_labels([request], size, detail=_detail(size), gap=5) == [(0, 0, 60, 40)]

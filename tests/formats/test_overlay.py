@@ -69,7 +69,7 @@ def test_small_things_lie_over_large_ones() -> None:
         np.testing.assert_allclose(drawn, below * 0.62 + np.array(colours["eye"]) * 0.38, atol=2)
 
 
-def test_nothing_found_leaves_the_picture_and_says_so() -> None:
+def test_nothing_found_leaves_the_image_and_says_so() -> None:
     drawn = _drawn(_found("elephant", (10, 10, 50, 38), presence=0.1))
     changed = (drawn != 120).any(axis=2)
     rows, columns = np.nonzero(changed)
@@ -84,7 +84,7 @@ def test_colours_stay_with_their_prompt() -> None:
     np.testing.assert_array_equal(both[300, 380], one[300, 380])
 
 
-def test_the_picture_is_not_touched() -> None:
+def test_the_image_is_not_touched() -> None:
     result = segmentation(_found("a", (5, 5, 15, 15)), size=SIZE)
     result.overlay()
     assert result.image is not None
@@ -126,7 +126,7 @@ def test_any_size_can_be_drawn(size: tuple[int, int]) -> None:
     assert image.mode == "RGB"
 
 
-def test_sizes_of_lines_and_letters_follow_the_picture() -> None:
+def test_sizes_of_lines_and_letters_follow_the_image() -> None:
     small, large = Style.of((512, 512)), Style.of((3000, 4000))
     assert small == Style(line=pytest.approx(1.79, abs=0.01), font=14)
     assert large.font == 97
@@ -159,7 +159,7 @@ def test_png_holds_what_was_drawn(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), np.asarray(result.overlay()))
 
 
-def test_another_picture_can_be_drawn_on() -> None:
+def test_another_image_can_be_drawn_on() -> None:
     result = segmentation(_found("a", (5, 5, 15, 15)), size=SIZE)
     without = Segmentation(result.size, result.founds, None, "fake")
     grey = np.full((*SIZE, 3), 120, dtype=np.uint8)

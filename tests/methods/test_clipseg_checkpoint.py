@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from tests.methods.checkpoints import write_clipseg, write_tokenizer
-from tests.methods.contract import logits, picture
+from tests.methods.contract import logits, random_image
 from wordmask.checkpoints.reading import read_weights
 from wordmask.errors import CheckpointError, ModelNotFoundError, OfflineError
 from wordmask.methods.clipseg import load_clipseg
@@ -47,7 +47,7 @@ def load(location: Path, **options: Any) -> DenseSegmenter:
 
 
 def answers(location: Path, **options: Any) -> np.ndarray:
-    return logits(load(location, **options).segment(picture(), PHRASES))
+    return logits(load(location, **options).segment(random_image(), PHRASES))
 
 
 def rewrite(folder: Path, change: Callable[[dict[str, Tensor]], None]) -> None:
@@ -125,7 +125,7 @@ def test_a_folder_may_name_an_original_file_and_its_towers(saved: Path, tmp_path
     for given in (tmp_path, tmp_path / "rd64-uni.safetensors"):
         segmenter = wordmask.load(given, device="cpu", dtype="float32")
         np.testing.assert_array_equal(
-            logits(segmenter.segment(picture(), PHRASES)), logits(expected.segment(picture(), PHRASES))
+            logits(segmenter.segment(random_image(), PHRASES)), logits(expected.segment(random_image(), PHRASES))
         )
 
 
@@ -343,7 +343,7 @@ def test_one_weight_makes_another_name(saved: Path, tmp_path: Path, part: str) -
 
 def test_long_phrases_are_cut_where_clip_ends(saved: Path) -> None:
     segmenter = load(saved)
-    long, longer = (logits(segmenter.segment(picture(), "b " * count)) for count in (200, 300))
+    long, longer = (logits(segmenter.segment(random_image(), "b " * count)) for count in (200, 300))
     np.testing.assert_allclose(long, longer, atol=1e-6)
 
 
@@ -360,7 +360,7 @@ def test_api_and_hub(saved: Path) -> None:
     import wordmask
 
     segmenter = wordmask.load(saved, device="cpu", dtype="float32")
-    np.testing.assert_array_equal(logits(segmenter.segment(picture(), PHRASES)), answers(saved))
+    np.testing.assert_array_equal(logits(segmenter.segment(random_image(), PHRASES)), answers(saved))
     with pytest.raises(OfflineError, match="CIDAS/clipseg-rd64-refined"):
         load_clipseg("CIDAS/clipseg-rd64-refined", device="cpu")
 

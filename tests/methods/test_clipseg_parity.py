@@ -12,15 +12,15 @@ from PIL import Image
 from torch import Tensor
 
 from tests.methods.checkpoints import WORDS, write_clipseg
-from tests.methods.contract import logits, picture
+from tests.methods.contract import logits, random_image
 from wordmask.methods.clipseg import load_clipseg
 from wordmask.methods.dense import DenseSegmenter
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 
 TOLERANCE = 1e-5
 PHRASES = list(WORDS[:2])
-PHOTO = picture(90, 120, seed=2)
-EXAMPLE = picture(70, 60, seed=6)
+PHOTO = random_image(90, 120, seed=2)
+EXAMPLE = random_image(70, 60, seed=6)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "refined"])
@@ -195,11 +195,13 @@ def test_a_letterboxed_image_keeps_its_shape(tmp_path: Path) -> None:
     assert (placement.canvas, placement.content) == ((96, 128), (0, 0, 96, 128))
     assert ours.model.canvas((1, 5000)).canvas == (16, 128)
     assert ours.model.canvas((7, 3)).canvas == (128, 64)
-    found = ours.segment(picture(300, 400), "hair")[0]
+    found = ours.segment(random_image(300, 400), "hair")[0]
     assert found.heatmap_logits.values.shape == (96, 128)
     square = load_clipseg(tmp_path, device="cpu", dtype="float32", size=128)
     np.testing.assert_allclose(
-        logits(ours.segment(picture(90, 90), "hair")), logits(square.segment(picture(90, 90), "hair")), atol=1e-6
+        logits(ours.segment(random_image(90, 90), "hair")),
+        logits(square.segment(random_image(90, 90), "hair")),
+        atol=1e-6,
     )
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import wordmask
 from tests.methods.checkpoints import write_clipseg, write_vit
-from tests.methods.contract import DenseMethodContract, example, logits, picture
+from tests.methods.contract import DenseMethodContract, example, logits, random_image
 from wordmask.contracts import Segmenter
 from wordmask.errors import CheckpointError, TrainingError
 from wordmask.methods.clipseg import load_clipseg
@@ -98,7 +98,7 @@ def test_a_folder_read_and_saved_again_is_the_same(name: str, folders: dict[str,
 def test_the_prompt_makes_a_difference_for_text_and_examples(folders: dict[str, Path]) -> None:
     for folder in folders.values():
         segmenter = wordmask.load(folder, device="cpu", dtype="float32")
-        found = logits(segmenter.segment(picture(), ["a cat", example(), example(seed=9)]))
+        found = logits(segmenter.segment(random_image(), ["a cat", example(), example(seed=9)]))
         assert min(np.abs(found[a] - found[b]).max() for a, b in ((0, 1), (1, 2))) > 1e-4
 
 
@@ -133,7 +133,7 @@ def test_an_original_clip_deconv_file_is_recognised(folders: dict[str, Path], to
     options: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
     original = load_clipseg(tmp_path / "deconv.safetensors", towers=towers / "clip", size=64, **options)
     saved = load_clipseg(folders["deconv"], **options)
-    one, other = (logits(segmenter.segment(picture(), "hair")) for segmenter in (original, saved))
+    one, other = (logits(segmenter.segment(random_image(), "hair")) for segmenter in (original, saved))
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 

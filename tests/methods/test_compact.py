@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from tests.methods.contract import DenseMethodContract, example, logits, picture
+from tests.methods.contract import DenseMethodContract, example, logits, random_image
 from wordmask.backbones.compact.image import position_code
 from wordmask.contracts import DenseOutput, Segmenter
 from wordmask.errors import CheckpointError, ImageError, ModelNotFoundError, UnsupportedPromptError
@@ -102,7 +102,7 @@ def test_the_first_convolutions_stay_in_float32(folder: Path, prompt: Any) -> No
     assert {p.dtype for p in network.encoder.stages.parameters()} == {torch.bfloat16}
     stems = [s.model.network.encoder.stem(torch.ones(1, 3, 32, 32)).float() for s in (exact, rough)]  # type: ignore[attr-defined]
     torch.testing.assert_close(*stems, rtol=2**-8, atol=0)  # rounded once, at the end
-    one, other = (s.segment(picture(), prompt)[0].heatmap_logits.values for s in (exact, rough))
+    one, other = (s.segment(random_image(), prompt)[0].heatmap_logits.values for s in (exact, rough))
     assert 0 < np.linalg.norm(other - one) < 0.1 * np.linalg.norm(one)
 
 
@@ -173,7 +173,7 @@ def test_presence_is_calibrated_and_empties_the_mask(folder: Path) -> None:
     model = load_compact(folder).model
     values = model.calibrate_presence(torch.tensor([-10.0, 0.0, 1.0]))
     np.testing.assert_allclose(values, 1 / (1 + np.exp([19.5, -0.5, -2.5])), rtol=1e-5)
-    found = load_compact(folder).segment(picture(), "hair")[0]
+    found = load_compact(folder).segment(random_image(), "hair")[0]
     assert found.presence_threshold == 0.25
     assert found.present == (found.presence >= 0.25)
 
@@ -219,14 +219,14 @@ def test_names_tell_weights_apart(folder: Path, tmp_path: Path) -> None:
     assert re.fullmatch("tiny-[0-9a-f]{8}", first.name)
     assert first.name == again.name != other.name
     with pytest.raises(ImageError, match=f"encoded by '{first.name}', expected one encoded by '{other.name}'"):
-        other.segment(first.encode(picture()), "hair")
+        other.segment(first.encode(random_image()), "hair")
 
 
 def test_images_encoded_in_another_precision_are_read(folder: Path) -> None:
     single, half = load_compact(folder), load_compact(folder, dtype=torch.bfloat16)
-    exact = logits(single.segment(picture(), "hair"))
+    exact = logits(single.segment(random_image(), "hair"))
     for reader, writer in ((half, single), (single, half)):
-        rough = logits(reader.segment(writer.encode(picture()), "hair"))
+        rough = logits(reader.segment(writer.encode(random_image()), "hair"))
         assert 0 < np.linalg.norm(rough - exact) / np.linalg.norm(exact) < 0.1
 
 
@@ -324,7 +324,7 @@ def calibrated(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Segmen
 
 
 def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) -> None:
-    (plain,), (changed,) = (model.segment(picture(), "hair") for model in (loaded, calibrated))
+    (plain,), (changed,) = (model.segment(random_image(), "hair") for model in (loaded, calibrated))
     np.testing.assert_allclose(
         changed.heatmap_logits.values, 0.5 * plain.heatmap_logits.values - 1.25, rtol=1e-4, atol=1e-4
     )
@@ -332,7 +332,7 @@ def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) ->
 
 def test_each_mask_is_cut_at_its_own_threshold(calibrated: Segmenter) -> None:
     asked = ["hair", "a cat", TextPrompt("hair", negatives=("the left eye",))]
-    founds = calibrated.segment(picture(), asked)
+    founds = calibrated.segment(random_image(), asked)
     hair, cat, without = founds
     for found in (hair, cat):
         assert found.threshold == best_level(found.heatmap_logits.values)
@@ -350,14 +350,14 @@ def test_negatives_leave_a_mask_cut_at_the_threshold_of_what_remains(
     rival[:4] = 9.0
     answer = DenseOutput(torch.from_numpy(np.stack([own, rival])), torch.zeros(2))
     monkeypatch.setattr(calibrated.model, "decode", lambda *_: answer)  # type: ignore[attr-defined]
-    (found,) = calibrated.segment(picture(), TextPrompt("hair", negatives=("a cat",)))
+    (found,) = calibrated.segment(random_image(), TextPrompt("hair", negatives=("a cat",)))
     assert found.threshold == pytest.approx(best_level(own[4:]), abs=1e-3)
     assert found.threshold < 0.31 < best_level(own)
 
 
 def test_the_own_threshold_leaves_out_padding(calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrated.model, "canvas", lambda size: letterbox(size, (96, 96)))  # type: ignore[attr-defined]
-    (found,) = calibrated.segment(picture(), "hair")
+    (found,) = calibrated.segment(random_image(), "hair")
     top, left, height, width = (value // 4 for value in found.heatmap_logits.placement.content)
     inside = found.heatmap_logits.values[top : top + height, left : left + width]
     assert inside.size < found.heatmap_logits.values.size
@@ -365,18 +365,18 @@ def test_the_own_threshold_leaves_out_padding(calibrated: Segmenter, monkeypatch
 
 
 def test_many_images_get_the_same_thresholds_as_one(calibrated: Segmenter) -> None:
-    (alone,) = calibrated.segment(picture(), "hair")
-    for result in calibrated.segment_many([picture(), picture()], "hair"):
+    (alone,) = calibrated.segment(random_image(), "hair")
+    for result in calibrated.segment_many([random_image(), random_image()], "hair"):
         assert result[0].threshold == pytest.approx(alone.threshold, abs=1e-4)
 
 
 def test_an_asked_threshold_replaces_each_masks_own(calibrated: Segmenter) -> None:
-    founds = calibrated.segment(picture(), ["hair", "a cat"], threshold=0.45)
+    founds = calibrated.segment(random_image(), ["hair", "a cat"], threshold=0.45)
     assert [found.threshold for found in founds] == [0.45, 0.45]
 
 
 def test_other_modes_of_examples_are_refused(loaded: Segmenter) -> None:
-    shown = VisualPrompt(picture(), mode="blur3_highlight01")
+    shown = VisualPrompt(random_image(), mode="blur3_highlight01")
     for prompt in (shown, MixedPrompt("hair", shown)):
         with pytest.raises(UnsupportedPromptError, match=r"'blur3_highlight01' for tiny.*crop_blur_highlight352"):
-            loaded.segment(picture(), prompt)
+            loaded.segment(random_image(), prompt)

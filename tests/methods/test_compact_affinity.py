@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.methods.test_compact import SETTINGS, TINY, picture, tiny_network, tiny_tokenizer
+from tests.methods.contract import random_image
+from tests.methods.test_compact import SETTINGS, TINY, tiny_network, tiny_tokenizer
 from wordmask.components.affinity import refine
 from wordmask.methods.compact import load_compact, save_compact
 
@@ -40,9 +41,9 @@ def unrefined(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_refinement_comes_before_calibration(refined: Path, unrefined: Path) -> None:
     one, other = load_compact(refined), load_compact(unrefined)
-    (after,), (plain,) = (model.segment(picture(), "hair") for model in (one, other))
+    (after,), (plain,) = (model.segment(random_image(), "hair") for model in (one, other))
     raw = (torch.from_numpy(plain.heatmap_logits.values) + 1.25) / 0.5
-    wanted = 0.5 * refine(raw[None, None], one.encode(picture()).features.affinity)[0, 0].numpy() - 1.25
+    wanted = 0.5 * refine(raw[None, None], one.encode(random_image()).features.affinity)[0, 0].numpy() - 1.25
     np.testing.assert_allclose(after.heatmap_logits.values, wanted, rtol=1e-3, atol=1e-3)
     assert np.abs(after.heatmap_logits.values - plain.heatmap_logits.values).max() > 1e-2
     assert after.presence == pytest.approx(plain.presence)
@@ -50,9 +51,9 @@ def test_refinement_comes_before_calibration(refined: Path, unrefined: Path) -> 
 
 def test_images_of_a_batch_are_refined_as_single_ones(refined: Path) -> None:
     model = load_compact(refined)
-    other = np.ascontiguousarray(picture()[:, ::-1])
-    together = list(model.segment_many([other, picture()], "hair"))
-    for image, (found,) in zip((other, picture()), together, strict=True):
+    other = np.ascontiguousarray(random_image()[:, ::-1])
+    together = list(model.segment_many([other, random_image()], "hair"))
+    for image, (found,) in zip((other, random_image()), together, strict=True):
         np.testing.assert_allclose(
             found.heatmap_logits.values, model.segment(image, "hair")[0].heatmap_logits.values, rtol=1e-3, atol=1e-3
         )
@@ -62,10 +63,10 @@ def test_images_of_a_batch_are_refined_as_single_ones(refined: Path) -> None:
 def test_features_of_an_unrefined_model_serve_a_refined_one(refined: Path, unrefined: Path, dtype: torch.dtype) -> None:
     """Settings and precision are those of the model that decodes; features of the same weights serve both ways."""
     for reader, writer in ((refined, unrefined), (unrefined, refined)):
-        wanted = load_compact(reader).segment(picture(), "hair")[0].heatmap_logits.values
+        wanted = load_compact(reader).segment(random_image(), "hair")[0].heatmap_logits.values
         found = (
             load_compact(reader, dtype=dtype)
-            .segment(load_compact(writer).encode(picture()), "hair")[0]
+            .segment(load_compact(writer).encode(random_image()), "hair")[0]
             .heatmap_logits.values
         )
         assert np.linalg.norm(found - wanted) / np.linalg.norm(wanted) < (1e-4 if dtype == torch.float32 else 0.1)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.methods.test_compact import SETTINGS, TINY, picture, tiny_network, tiny_tokenizer
+from tests.methods.contract import random_image
+from tests.methods.test_compact import SETTINGS, TINY, tiny_network, tiny_tokenizer
 from wordmask.contracts import ImageEncoder, TextEncoder
 from wordmask.methods.compact import load_compact, save_compact
 
@@ -43,7 +44,7 @@ def test_the_text_encoder_fulfils_its_contract(folder: Path) -> None:
 
 def test_an_encoded_image_holds_the_pyramid(folder: Path) -> None:
     segmenter = load_compact(folder)
-    encoded = segmenter.encode(picture())
+    encoded = segmenter.encode(random_image())
     height, width = encoded.placement.canvas
     assert [m.shape[2:] for m in encoded.features.pyramid] == [(height // s, width // s) for s in (4, 8, 16, 32)]
     with torch.inference_mode():

@@ -57,11 +57,11 @@ def test_crop_geometry(context: float, box: tuple[int, int, int, int]) -> None:
     assert crop_box(mask, context) == box
 
 
-def test_an_empty_mask_means_the_whole_picture() -> None:
+def test_an_empty_mask_means_the_whole_image() -> None:
     assert crop_box(np.zeros((30, 50)), 0.1) == (0, 50, 0, 30)
 
 
-def test_the_box_stays_inside_a_picture_that_is_not_square() -> None:
+def test_the_box_stays_inside_an_image_that_is_not_square() -> None:
     mask = np.zeros((30, 100))
     mask[2:28, 60:99] = 1
     assert crop_box(mask, 0.5) == (40, 100, 0, 30)

@@ -1,4 +1,4 @@
-"""Pictures on canvases."""
+"""Images on canvases."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from wordmask.ops.geometry import Placement, letterbox, squash
 from wordmask.ops.resize import place, resize
 
 
-def _picture(height: int, width: int) -> np.ndarray:
+def _image(height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(("name", "code"), [("nearest", 0), ("bilinear", 2), ("bicubic", 3)])
 def test_equals_pillow(name: str, code: int) -> None:
-    pixels = _picture(31, 47)
+    pixels = _image(31, 47)
     expected = np.asarray(Image.fromarray(pixels).resize((20, 60), Image.Resampling(code)))
     np.testing.assert_array_equal(resize(pixels, (60, 20), resample=name), expected)  # type: ignore[arg-type]
 
@@ -30,29 +30,29 @@ def test_shrinking_does_not_alias() -> None:
 
 
 def test_nothing_to_do() -> None:
-    pixels = _picture(5, 6)
+    pixels = _image(5, 6)
     assert resize(pixels, (5, 6)) is pixels
 
 
 def test_views_are_accepted() -> None:
-    pixels = _picture(20, 30)
+    pixels = _image(20, 30)
     np.testing.assert_array_equal(resize(pixels[:, ::-1], (10, 10)), resize(pixels[:, ::-1].copy(), (10, 10)))
 
 
 def test_squash_fills_the_canvas() -> None:
-    pixels = _picture(20, 30)
+    pixels = _image(20, 30)
     np.testing.assert_array_equal(place(pixels, squash((20, 30), (16, 8))), resize(pixels, (16, 8)))
 
 
 def test_letterbox_pads_below_and_right() -> None:
-    pixels = _picture(20, 40)
+    pixels = _image(20, 40)
     canvas = place(pixels, letterbox((20, 40), (32, 32)), fill=(1, 2, 3))
     np.testing.assert_array_equal(canvas[:16], resize(pixels, (16, 32)))
     assert (canvas[16:] == (1, 2, 3)).all()
 
 
 def test_content_anywhere() -> None:
-    pixels = _picture(4, 4)
+    pixels = _image(4, 4)
     canvas = place(pixels, Placement((4, 4), (10, 12), (3, 5, 4, 4)))
     np.testing.assert_array_equal(canvas[3:7, 5:9], pixels)
     assert canvas.sum() == pixels.sum()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.pictures import scene
+from tests.images import scene
 from wordmask.errors import ImageError, PromptError
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt, as_prompts
 
@@ -70,7 +70,7 @@ def test_negatives_must_be_a_collection(negatives: Any) -> None:
 # --- visual ---
 
 
-def test_visual_prompt_reads_its_picture_and_mask() -> None:
+def test_visual_prompt_reads_its_image_and_mask() -> None:
     mask = np.zeros((6, 8), dtype=np.uint8)
     mask[2:4, 3:5] = 200
     prompt = VisualPrompt(scene(), mask)

@@ -25,7 +25,7 @@ def one_sentence(debug: bool) -> Iterator[None]:
     """Turn a `WordmaskError` into its sentence on standard error and exit code 2, unless `debug`.
 
     Errors of any other kind are faults of wordmask and keep their traceback. What Pillow has to say about a damaged
-    picture beside the sentence is not shown. A `WordmaskWarning` is shown as its sentence.
+    image beside the sentence is not shown. A `WordmaskWarning` is shown as its sentence.
     """
     try:
         with warnings.catch_warnings():

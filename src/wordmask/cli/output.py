@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_FOLDER = Path("segmented")
 OVERLAYS = (".png", ".jpg", ".jpeg", ".webp")
 """An output path that ends so is the file of one overlay."""
-_OTHER_PICTURES = {*IMAGE_SUFFIXES, ".eps", ".heic", ".heif", ".ico", ".pdf", ".qoi", ".svg"} - set(OVERLAYS)
+_OTHER_IMAGES = {*IMAGE_SUFFIXES, ".eps", ".heic", ".heif", ".ico", ".pdf", ".qoi", ".svg"} - set(OVERLAYS)
 
 
 @dataclass
@@ -43,12 +43,12 @@ class Destination:
     _annotations: CocoAnnotations | None = None
 
     @classmethod
-    def choose(cls, out: str | Path | None, *, pictures: Sequence[Source], write_nothing: bool) -> Destination:
+    def choose(cls, out: str | Path | None, *, images: Sequence[Source], write_nothing: bool) -> Destination:
         """Read the user's wish, and find out before the slow part whether it can be written.
 
         Raises:
             OutputError: It is empty, it cannot, it is a file of another kind, or one overlay file was asked for several
-                pictures or in the place of its picture.
+                images or in the place of its image.
         """
         if out is None and write_nothing:
             return cls()
@@ -56,18 +56,18 @@ class Destination:
             raise OutputError(sentence("an empty --out", "a folder or a file", "name one, or leave --out away"))
         out = Path(out or DEFAULT_FOLDER)
         if out.suffix.lower() in OVERLAYS and not os.path.isdir(out):
-            if len(pictures) > 1:
-                got = f"the one file {quote(out)} for the overlays of {len(pictures)} pictures"
+            if len(images) > 1:
+                got = f"the one file {quote(out)} for the overlays of {len(images)} images"
                 raise OutputError(sentence(got, "a folder", "give --out a folder"))
             if os.path.exists(out) and any(
-                not isinstance(word, StandardInput) and _is_same(out, word) for word in pictures
+                not isinstance(word, StandardInput) and _is_same(out, word) for word in images
             ):
-                got = f"the picture {quote(out)} itself as the output"
-                raise OutputError(sentence(got, "another file, so that the picture stays", "change --out"))
+                got = f"the image {quote(out)} itself as the output"
+                raise OutputError(sentence(got, "another file, so that the image stays", "change --out"))
             return cls(overlay=_writable(out))
         if out.suffix.lower() == ".json" and not os.path.isdir(out):
             return cls(coco=_writable(out))
-        if out.suffix.lower() in _OTHER_PICTURES and not os.path.isdir(out):
+        if out.suffix.lower() in _OTHER_IMAGES and not os.path.isdir(out):
             expected = f"a folder, or a file that ends in {', '.join((*OVERLAYS, '.json'))}"
             raise OutputError(sentence(f"the output {quote(out)}", expected, "change the suffix in --out"))
         from wordmask.formats.folder import ResultFolder
@@ -107,7 +107,7 @@ class Destination:
 
 
 def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
-    """Return one picture's answers as JSON on one line, masks as COCO run lengths."""
+    """Return one image's answers as JSON on one line, masks as COCO run lengths."""
     height, width = result.size
     line = json.dumps(
         {
@@ -124,7 +124,7 @@ def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
 
 
 def text_lines(result: Segmentation, name: str) -> str:
-    """Return one picture's answers for people to read."""
+    """Return one image's answers for people to read."""
     height, width = result.size
     return "\n".join(
         [f"{escaped(name)} ({width} x {height})", *(_found_text(found, height * width) for found in result)]
@@ -158,7 +158,7 @@ def _found_text(found: Found, pixels: int) -> str:
         return f"  {name}: nothing found ({presence})"
     count = len(found.instances)
     things = f"{count} instance{'' if count == 1 else 's'}"
-    return f"  {name}: {things}, {found.area / pixels:.1%} of the picture ({presence})"
+    return f"  {name}: {things}, {found.area / pixels:.1%} of the image ({presence})"
 
 
 def _is_same(path: Path, word: str) -> bool:

@@ -1,4 +1,4 @@
-"""`wordmask segment`: pictures and phrases in, masks out."""
+"""`wordmask segment`: images and phrases in, masks out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wordmask.results import Segmentation
 
 _IMAGE = "A path, a folder, a quoted glob, sample:astronaut (chelsea, coffee), or - for standard input."
-_PROMPTS = "The phrases to find. With -p, these are further pictures instead."
+_PROMPTS = "The phrases to find. With -p, these are further images instead."
 _MODEL = (
     "A method or preset (compact, clipseg), a local folder, or a hub id such as CIDAS/clipseg-rd64-refined. "
     "Default: compact, the embedded weights."
@@ -54,11 +54,11 @@ def segment(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Presence below which a mask is empty; 0 never. Default: the model's."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per picture, nothing else.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image, nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Find what phrases name in one picture or many, and write overlays, masks and COCO annotations.
+    """Find what phrases name in one image or many, and write overlays, masks and COCO annotations.
 
     wordmask segment photo.jpg "left eye" "hair"
 
@@ -69,12 +69,12 @@ def segment(
     from wordmask.prompts import as_prompts
 
     with one_sentence(debug):
-        pictures, phrases = split_words([image, *(words or [])], prompt or [])
+        images, phrases = split_words([image, *(words or [])], prompt or [])
         prompts = as_prompts(phrases)
-        sources, errors = expand(pictures)
+        sources, errors = expand(images)
         from wordmask.cli.output import Destination
 
-        destination = Destination.choose(out, pictures=sources, write_nothing=as_json)
+        destination = Destination.choose(out, images=sources, write_nothing=as_json)
         from wordmask.api import load
 
         announce_download(model)

@@ -1,4 +1,4 @@
-"""From what was typed to pictures: paths, globs, folders, `sample:NAME` and `-`."""
+"""From what was typed to images: paths, globs, folders, `sample:NAME` and `-`."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ Source: TypeAlias = "str | StandardInput"
 
 
 def split_words(words: list[str], phrases: list[str]) -> tuple[list[str], list[str]]:
-    """Tell pictures from phrases among the positional words.
+    """Tell images from phrases among the positional words.
 
-    Without `-p`, the first word is the picture and the rest are phrases. With `-p`, all words are pictures.
+    Without `-p`, the first word is the image and the rest are phrases. With `-p`, all words are images.
 
     Raises:
-        PromptError: there is no phrase, or a phrase is the name of a picture file (an unquoted glob).
+        PromptError: there is no phrase, or a phrase is the name of an image file (an unquoted glob).
     """
     if phrases:
         return words, phrases
-    pictures, phrases = words[:1], words[1:]
+    images, phrases = words[:1], words[1:]
     if not phrases:
-        got = f"the picture {quote(pictures[0])} and no phrase"
+        got = f"the image {quote(images[0])} and no phrase"
         raise PromptError(sentence(got, "at least one phrase", 'name what to segment, such as "left eye"'))
     for phrase in phrases:
         if _is_image_file(Path(phrase)):
-            got = f"the picture file {quote(phrase)} in a phrase's place"
+            got = f"the image file {quote(phrase)} in a phrase's place"
             remedy = 'quote a glob ("*.jpg"), or put the phrases behind -p: wordmask segment *.jpg -p "left eye"'
             raise PromptError(sentence(got, "phrases after the first word", remedy))
-    return pictures, phrases
+    return images, phrases
 
 
 def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
-    """Return the pictures that the words stand for, in order, and what is wrong with words that stand for none.
+    """Return the images that the words stand for, in order, and what is wrong with words that stand for none.
 
-    The pictures are as `load_image` accepts them.
+    The images are as `load_image` accepts them.
 
     Raises:
-        ImageError: no picture is left; every word is a folder or a glob that holds no picture or may not be read, or
+        ImageError: no image is left; every word is a folder or a glob that holds no image or may not be read, or
             an empty standard input. The errors of all words but the last are printed.
     """
     sources: list[Source] = []
@@ -69,7 +69,7 @@ def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
 
 
 def label(source: Source) -> str:
-    """What a picture is called in messages and files; bytes of a name that are not UTF-8 become U+FFFD."""
+    """What an image is called in messages and files; bytes of a name that are not UTF-8 become U+FFFD."""
     return "standard input" if isinstance(source, StandardInput) else os.fsencode(source).decode("utf-8", "replace")
 
 
@@ -79,7 +79,7 @@ def _expand_one(word: str) -> Sequence[Source]:
     if word.startswith("sample:") or os.path.isfile(word):  # a file whose name looks like a glob is a file
         return [word]
     if os.path.isdir(word):
-        return _pictures_in(Path(word))
+        return _images_in(Path(word))
     if glob.has_magic(word):
         return _matches(word)
     return [word]  # load_image says what is wrong with it
@@ -89,11 +89,11 @@ def _standard_input() -> StandardInput:
     data = sys.stdin.buffer.read() if sys.stdin else b""  # None when the shell closed it
     if not data:
         remedy = "pipe a file in: wordmask segment - hair < photo.jpg"
-        raise ImageError(sentence("nothing on standard input", "the bytes of a picture", remedy))
+        raise ImageError(sentence("nothing on standard input", "the bytes of an image", remedy))
     return StandardInput(data)
 
 
-def _pictures_in(folder: Path) -> list[str]:
+def _images_in(folder: Path) -> list[str]:
     try:
         found = sorted(str(path) for path in folder.iterdir() if _is_image_file(path))
     except OSError as error:
@@ -102,7 +102,7 @@ def _pictures_in(folder: Path) -> list[str]:
     if not found:
         from wordmask.images import IMAGE_SUFFIXES
 
-        expected = f"at least one picture in it ({', '.join(sorted(IMAGE_SUFFIXES))})"
+        expected = f"at least one image in it ({', '.join(sorted(IMAGE_SUFFIXES))})"
         raise ImageError(sentence(f"the folder {quote(folder)}", expected, "give another folder or a file"))
     return found
 

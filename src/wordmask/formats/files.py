@@ -15,7 +15,7 @@ from wordmask.errors import OutputError, quote, sentence
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LONGEST = 120  # bytes of a prompt, and of a picture, in a file name: both together fit the usual limit of 255
+_LONGEST = 120  # bytes of a prompt, and of an image, in a file name: both together fit the usual limit of 255
 HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters (line breaks and escape sequences among them), lone surrogates, and the marks that turn the
 direction of writing. Joiners stay: emoji and several scripts need them."""

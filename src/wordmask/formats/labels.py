@@ -1,4 +1,4 @@
-"""Where labels go: near what they name, off one another, inside the picture."""
+"""Where labels go: near what they name, off one another, inside the image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Rectangle: TypeAlias = "tuple[int, int, int, int]"
 """`(x0, y0, x1, y1)` in pixels, the end exclusive."""
 
-_AWAY = 3.0  # cost of a place as far from its thing as the picture's diagonal
+_AWAY = 3.0  # cost of a place as far from its thing as the image's diagonal
 _COVERING = 1.5  # cost of a place that hides small things
 _UNUSUAL = 0.5  # cost of a place a diagonal away from where labels usually are: centred above the thing
 _SWEEPS = 4  # rounds in which every label may look for a better place now that the others have theirs
@@ -48,9 +48,9 @@ def place_labels(
 
     Args:
         requests: The labels.
-        size: `(H, W)` of the picture; no rectangle leaves it.
-        detail: float32 `(h, w)` over the picture at any scale: what it costs to cover a spot.
-        gap: Free pixels kept between two labels, and to the picture's border where there is room.
+        size: `(H, W)` of the image; no rectangle leaves it.
+        detail: float32 `(h, w)` over the image at any scale: what it costs to cover a spot.
+        gap: Free pixels kept between two labels, and to the image's border where there is room.
     """
     places: list[Rectangle | None] = [None] * len(requests)
     options = [_Options.of(request, size, detail, gap) for request in requests]
@@ -109,7 +109,7 @@ class _Options:
 
 
 def _corners(request: Request, size: tuple[int, int], gap: int) -> NDArray[np.int64]:
-    """Return `(N, 2)`: the natural places on and around the box first, then a grid over the whole picture."""
+    """Return `(N, 2)`: the natural places on and around the box first, then a grid over the whole image."""
     room = np.array([size[1] - request.width, size[0] - request.height])
     if room.min() < 0:
         return np.zeros((0, 2), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Name plates on a picture, each tied to what it names."""
+"""Name plates on an image, each tied to what it names."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _GREY: Colour = (206, 210, 216)  # for prompts that found nothing
 _OPACITY = 0.94
 _DETAIL = 160  # longest side of the map that says what labels should not cover
-_SMALL = 0.02  # things with less than this share of the picture are not covered if it can be helped
-_CROWDED = 0.4  # share of the picture that plates may take together
+_SMALL = 0.02  # things with less than this share of the image are not covered if it can be helped
+_CROWDED = 0.4  # share of the image that plates may take together
 _FINE = 4  # plates are drawn this much larger and brought down, for smooth corners
 
 
@@ -66,7 +66,7 @@ class Tag:
 
 @dataclass(frozen=True, eq=False)
 class _Plate:
-    """A tag, lettered: its text is cut so that the plate fits into the picture.
+    """A tag, lettered: its text is cut so that the plate fits into the image.
 
     The font is larger than the letters will be, by `_FINE`: drawn large and brought down, they are spaced evenly.
     """
@@ -94,7 +94,7 @@ def _width(text: str, font: Font) -> int:
 def draw_tags(canvas: NDArray[np.uint8], tags: Sequence[Tag], style: Style) -> Image.Image:
     """Return the canvas `(H, W, 3)` as an image with a plate for every tag that fits into it.
 
-    On a small picture the first plates that together take 40 % of it are drawn, and the rest left out.
+    On a small image the first plates that together take 40 % of it are drawn, and the rest left out.
     """
     height, width = canvas.shape[:2]
     plates = [_Plate.of(tag, position, style, width) for position, tag in enumerate(tags, start=1)]

@@ -1,4 +1,4 @@
-"""Lines on pictures: in colour, over a wider dark line that sets them off from any background."""
+"""Lines on images: in colour, over a wider dark line that sets them off from any background."""
 
 from __future__ import annotations
 

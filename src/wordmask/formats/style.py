@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Style:
-    """Sizes in pixels, all following from the picture's.
+    """Sizes in pixels, all following from the image's.
 
     Attributes:
         line: Width of an outline.
@@ -19,7 +19,7 @@ class Style:
 
     @classmethod
     def of(cls, size: tuple[int, int]) -> Style:
-        """Return the style for a picture of `size = (H, W)`: lines 0.35 %, letters 2.8 % of its mean side."""
+        """Return the style for an image of `size = (H, W)`: lines 0.35 %, letters 2.8 % of its mean side."""
         side = float(size[0] * size[1]) ** 0.5
         font = min(max(11.0, 0.028 * side), 0.25 * min(size))
         return cls(line=max(1.25, 0.0035 * side), font=max(9, round(font)))

@@ -1,4 +1,4 @@
-"""Where a picture lies on a network's canvas, and the way back from feature cells to input pixels.
+"""Where an image lies on a network's canvas, and the way back from feature cells to input pixels.
 
 Pixels are areas: pixel `i` of `n` covers `[i, i + 1)` and has its centre at `i + 0.5` (torch's
 `align_corners=False`). All interpolation here is bilinear with clamped borders.
@@ -25,12 +25,12 @@ Window: TypeAlias = "tuple[int, int, int, int]"
 
 @dataclass(frozen=True)
 class Placement:
-    """How an input picture was put on a network's canvas.
+    """How an input image was put on a network's canvas.
 
     Attributes:
-        size: `(H, W)` of the input picture.
+        size: `(H, W)` of the input image.
         canvas: `(height, width)` of what the network sees.
-        content: `(top, left, height, width)`: the rectangle of the canvas that the picture fills; the rest is padding.
+        content: `(top, left, height, width)`: the rectangle of the canvas that the image fills; the rest is padding.
     """
 
     size: Size
@@ -39,12 +39,12 @@ class Placement:
 
 
 def squash(size: Size, canvas: Size) -> Placement:
-    """Fill the whole canvas with the picture and let the aspect ratio go."""
+    """Fill the whole canvas with the image and let the aspect ratio go."""
     return Placement(size, canvas, (0, 0, *canvas))
 
 
 def letterbox(size: Size, canvas: Size) -> Placement:
-    """Scale the picture to fit the canvas at its own aspect ratio, at the top left; the rest is padding."""
+    """Scale the image to fit the canvas at its own aspect ratio, at the top left; the rest is padding."""
     scale = min(canvas[0] / size[0], canvas[1] / size[1])
     height = min(canvas[0], max(1, round(size[0] * scale)))
     width = min(canvas[1], max(1, round(size[1] * scale)))
@@ -52,14 +52,14 @@ def letterbox(size: Size, canvas: Size) -> Placement:
 
 
 def restore(values: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
-    """Bring a map of the canvas back to the input picture.
+    """Bring a map of the canvas back to the input image.
 
     Args:
         values: float32 `(h, w)`, covering the whole canvas at any stride.
-        placement: How the picture lies on the canvas.
+        placement: How the image lies on the canvas.
 
     Returns:
-        float32 `(H, W)`: the content region, bilinearly interpolated. For a squashed picture this equals torch's
+        float32 `(H, W)`: the content region, bilinearly interpolated. For a squashed image this equals torch's
         `interpolate(..., mode="bilinear", align_corners=False)`. Cells that hold nothing but padding are never read.
     """
     height, width = placement.size
@@ -102,7 +102,7 @@ def reach(cells: NDArray[np.bool_], placement: Placement) -> Window | None:
 
     Args:
         cells: bool `(h, w)` over the whole canvas.
-        placement: How the picture lies on the canvas.
+        placement: How the image lies on the canvas.
     """
     rows, columns = axes(placement, cells.shape)
     vertical = rows.touched(np.asarray(cells.any(axis=1)))

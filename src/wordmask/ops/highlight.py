@@ -1,8 +1,8 @@
-"""Visual prompt engineering: how CLIPSeg shows an image encoder which thing in a picture is meant.
+"""Visual prompt engineering: how CLIPSeg shows an image encoder which thing in an image is meant.
 
-The background is blurred and dimmed and the picture is cropped around the thing (arXiv 2112.10003, section 3.2 and
+The background is blurred and dimmed and the image is cropped around the thing (arXiv 2112.10003, section 3.2 and
 table 2). All of it acts on normalised pixels, so dimming pulls the background towards the mean colour of the
-encoder's training pictures, not towards black, and padding with zeros is mean grey.
+encoder's training images, not towards black, and padding with zeros is mean grey.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ DEFAULT_SIZE = 224
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one mode changes a picture.
+    """How one mode changes an image.
 
     Attributes:
-        paint: Makes the new picture from pixels (3, H, W), mask (1, H, W) and a random generator.
-        context: Crop around the thing, widened on each side by this share of its extent; None leaves the picture whole.
+        paint: Makes the new image from pixels (3, H, W), mask (1, H, W) and a random generator.
+        context: Crop around the thing, widened on each side by this share of its extent; None leaves the image whole.
         size: Side of the crop after resizing; None leaves it to the caller.
     """
 
@@ -46,7 +46,7 @@ class Recipe:
 
 
 def composite(image: Pixels, mask: Pixels, *, blur: float, background: float) -> Pixels:
-    """Keep the thing and replace the rest by the blurred picture times `background`.
+    """Keep the thing and replace the rest by the blurred image times `background`.
 
     Args:
         image: float32 (3, H, W).
@@ -59,9 +59,9 @@ def composite(image: Pixels, mask: Pixels, *, blur: float, background: float) ->
 
 
 def crop_box(mask: NDArray[Any], context: float) -> tuple[int, int, int, int]:
-    """Return `(x0, x1, y0, y1)` around the nonzero part of a mask (H, W), ends exclusive, inside the picture.
+    """Return `(x0, x1, y0, y1)` around the nonzero part of a mask (H, W), ends exclusive, inside the image.
 
-    Each side moves outwards by `context` times the extent along its axis; an empty mask gives the whole picture.
+    Each side moves outwards by `context` times the extent along its axis; an empty mask gives the whole image.
     """
     height, width = mask.shape
     if not mask.any():
@@ -93,7 +93,7 @@ def engineer_prompt(
     size: int | None = None,
     random: np.random.Generator | None = None,
 ) -> Pixels:
-    """Turn an example picture and the mask of the thing meant into a prompt picture.
+    """Turn an example image and the mask of the thing meant into a prompt image.
 
     Args:
         image: float32 (3, H, W), normalised as the encoder wants it.

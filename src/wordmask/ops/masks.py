@@ -82,7 +82,7 @@ def threshold(values: NDArray[np.float32], placement: Placement, level: float) -
 
     Args:
         values: float32 `(h, w)` over the whole canvas, at any stride.
-        placement: How the picture lies on the canvas.
+        placement: How the image lies on the canvas.
         level: In the values' own unit.
     """
     window = reach(values > level, placement)

@@ -1,4 +1,4 @@
-"""Pictures brought to a network's size: uint8 in, uint8 out, antialiased when they shrink."""
+"""Images brought to a network's size: uint8 in, uint8 out, antialiased when they shrink."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FILTERS = {
 
 
 def resize(pixels: NDArray[np.uint8], size: Size, *, resample: Filter = "bilinear") -> NDArray[np.uint8]:
-    """Scale a picture to `size = (height, width)`.
+    """Scale an image to `size = (height, width)`.
 
     Pillow's filters, which widen with the reduction and so do not alias; they are what the published CLIP and
     CLIPSeg preprocessing uses, so pixels agree with it exactly.
@@ -44,7 +44,7 @@ def place(
     fill: tuple[int, int, int] = (0, 0, 0),
     resample: Filter = "bilinear",
 ) -> NDArray[np.uint8]:
-    """Put a picture on a network's canvas.
+    """Put an image on a network's canvas.
 
     Args:
         pixels: uint8 `(H, W, 3)`, as large as `placement.size`.

@@ -1,4 +1,4 @@
-"""What a user can ask for: words, an example picture, or both."""
+"""What a user can ask for: words, an example image, or both."""
 
 from __future__ import annotations
 

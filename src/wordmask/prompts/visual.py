@@ -1,4 +1,4 @@
-"""An example picture as a prompt."""
+"""An example image as a prompt."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ MaskInput: TypeAlias = "NDArray[Any] | Image.Image | torch.Tensor"
 
 @dataclass(frozen=True, eq=False)
 class VisualPrompt:
-    """An example picture of what to find, with a mask of the thing meant when there is more than one in it.
+    """An example image of what to find, with a mask of the thing meant when there is more than one in it.
 
-    The picture is read when the prompt is made, so that a bad one fails there; afterwards `image` holds a `RgbImage`
+    The image is read when the prompt is made, so that a bad one fails there; afterwards `image` holds a `RgbImage`
     and `mask` a boolean array. Two visual prompts are equal only if they are the same object.
 
     Attributes:
-        image: Any picture that `wordmask` reads. `example` is the same, typed as what it has become.
-        mask: `(H, W)` of the example picture as it is displayed: True (or nonzero) on the thing; None means all of it.
+        image: Any image that `wordmask` reads. `example` is the same, typed as what it has become.
+        mask: `(H, W)` of the example image as it is displayed: True (or nonzero) on the thing; None means all of it.
         name: What the result is called and found by.
         mode: How the example is prepared for the encoder; the model says which names it knows.
 
     Raises:
-        ImageError: If the picture cannot be read.
-        PromptError: If the mask is empty, not two-dimensional or of another size than the picture.
+        ImageError: If the image cannot be read.
+        PromptError: If the mask is empty, not two-dimensional or of another size than the image.
     """
 
     image: ImageInput
@@ -43,9 +43,9 @@ class VisualPrompt:
     mode: str = field(default="crop_blur_highlight352", kw_only=True)
 
     def __post_init__(self) -> None:
-        picture = load_image(self.image)
-        object.__setattr__(self, "image", picture)
-        object.__setattr__(self, "mask", None if self.mask is None else _checked_mask(self.mask, picture.size))
+        image = load_image(self.image)
+        object.__setattr__(self, "image", image)
+        object.__setattr__(self, "mask", None if self.mask is None else _checked_mask(self.mask, image.size))
         object.__setattr__(self, "name", checked_phrase(self.name))
         object.__setattr__(self, "mode", checked_phrase(self.mode))
 
@@ -63,7 +63,7 @@ class VisualPrompt:
 
 
 def _checked_mask(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return `mask` as a read-only bool array of the picture's size, or raise PromptError."""
+    """Return `mask` as a read-only bool array of the image's size, or raise PromptError."""
     try:
         values = np.asarray(mask.detach().cpu() if hasattr(mask, "detach") else mask)
     except (TypeError, ValueError, ImageError) as error:
@@ -76,7 +76,7 @@ def _checked_mask(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
         raise PromptError(sentence(got, "a boolean array (height, width)", "convert it with numpy.asarray"))
     if values.shape != size:
         expected = f"the example's size {size} (height, width)"
-        raise PromptError(sentence(f"a mask of shape {values.shape}", expected, "pass the mask of this very picture"))
+        raise PromptError(sentence(f"a mask of shape {values.shape}", expected, "pass the mask of this very image"))
     chosen = np.nan_to_num(values) != 0 if values.dtype.kind == "f" else values != 0
     if not chosen.any():
         raise PromptError(sentence("an empty mask", "a mask that marks something", "mark the thing, or leave mask out"))

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.data.contract import FolderContract
-from tests.pictures import scene
+from tests.images import scene
 from wordmask.data.sets.coco20i import CLASSES, DERIVED, LEAST_AREA, Coco20i, draw_episodes
 from wordmask.data.sets.pascal_splits import COCO_20I
 from wordmask.errors import DataError

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.data.contract import FolderContract, samples
-from tests.pictures import scene
+from tests.images import scene
 from wordmask.data.sets.phrasecut import EXCLUDED, RASTERISERS, PhraseCut
 from wordmask.errors import DataError
 
@@ -88,7 +88,7 @@ class TestPhraseCut(FolderContract):
     def build(self, folder: Path, **options: Any) -> PhraseCut:
         return PhraseCut(folder, **options)
 
-    def test_a_image_has_all_its_phrases(self, dataset: PhraseCut) -> None:
+    def test_an_image_has_all_its_phrases(self, dataset: PhraseCut) -> None:
         assert (dataset.name, dataset.split, dataset.names) == ("phrasecut", "test", ())
         first, second = samples(dataset)
         assert (first.key, second.key, first.size) == ("2", "3", (7, 10))
@@ -128,7 +128,7 @@ class TestPhraseCut(FolderContract):
         with pytest.raises(DataError, match="clipseg, official"):
             PhraseCut(folder, rasteriser="opencv")
 
-    def test_a_image_of_another_size_is_refused(self, folder: Path) -> None:
+    def test_an_image_of_another_size_is_refused(self, folder: Path) -> None:
         Image.fromarray(scene(7, 11)).save(folder / "images/3.jpg")
         with pytest.raises(DataError, match=r"3\.jpg.*7 x 11.*7 x 10"):
             PhraseCut(folder)[1]

@@ -12,7 +12,7 @@ import torch
 
 from tests.data.contract import FolderContract, assert_same_sample, samples
 from tests.data.sets.test_phrasecut import task, write_phrasecut
-from tests.pictures import scene
+from tests.images import scene
 from wordmask.data.sampling.phrase_crops import MIN_COVERAGE, TRIES, find_crop, resize_mask, resize_pixels
 from wordmask.data.sampling.phrases import PREFIXES, Lexicon
 from wordmask.data.sets.phrasecut_plus import PhraseCutPlus

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.data.contract import FolderContract, samples
-from tests.pictures import scene
+from tests.images import scene
 from wordmask.data.sets.refer import PARTITIONS, Refer
 from wordmask.errors import DataError
 
@@ -113,7 +113,7 @@ class TestRefer(FolderContract):
     def build(self, folder: Path, **options: Any) -> Refer:
         return Refer(folder, **options)
 
-    def test_a_image_has_all_its_sentences(self, dataset: Refer) -> None:
+    def test_an_image_has_all_its_sentences(self, dataset: Refer) -> None:
         assert (dataset.name, dataset.split, dataset.partition, dataset.names) == ("refcoco", "val", "unc", ())
         first, second = samples(dataset)
         assert (first.key, first.size, second.key) == ("7", (8, 10), "9")

@@ -60,7 +60,7 @@ class TestVoc2012(FolderContract):
         assert sample.labels[0].tolist() == [UNKNOWN] * 8
         assert sample.labels[3].tolist() == [0, 0, 0, 0, 15, 15, 15, 15]
 
-    def test_what_is_not_in_a_image_is_absent(self, dataset: Dataset) -> None:
+    def test_what_is_not_in_an_image_is_absent(self, dataset: Dataset) -> None:
         assert dataset[0].absent == tuple(name for name in CLASSES if name not in ("aeroplane", "person"))
         assert dataset[1].absent == CLASSES
         assert dataset[1].ignored is None
@@ -86,7 +86,7 @@ class TestVoc2012(FolderContract):
         with pytest.raises(DataError, match=r"2007_000032\.png.*the value 21"):
             pascal_voc(root)[0]
 
-    def test_a_image_of_another_size_is_refused(self, folder: Path) -> None:
+    def test_an_image_of_another_size_is_refused(self, folder: Path) -> None:
         (folder / "JPEGImages/2008_000001.jpg").write_bytes((folder / "JPEGImages/2007_000032.jpg").read_bytes())
         with pytest.raises(DataError, match=r"2008_000001\.jpg.*6 x 8.*5 x 4"):
             pascal_voc(folder)[1]

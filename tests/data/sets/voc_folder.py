@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.pictures import scene
+from tests.images import scene
 
 PALETTE = [value for index in range(256) for value in (index, 255 - index, index // 2)]
 

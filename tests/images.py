@@ -1,4 +1,4 @@
-"""Pictures and picture files made for the tests."""
+"""Images and image files made for the tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 def scene(height: int = 6, width: int = 8) -> np.ndarray:
-    """Return a picture whose pixels are all different."""
+    """Return an image whose pixels are all different."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack([y * 20 + 5, x * 30 + 3, (y + x) * 15 + 9], axis=-1).astype(np.uint8)
 
