@@ -21,6 +21,7 @@ def result(**changes: Any) -> dict[str, Any]:
     made: dict[str, Any] = {
         "benchmark": "phrasecut",
         "preset": "paper",
+        "protocol": {"task": "masks"},
         "split": "test",
         "data": {"name": "phrasecut", "split": "test", "images": 2545},
         "samples": 2545,
@@ -44,6 +45,17 @@ def test_ours_stands_beside_the_printed_value() -> None:
         "| CLIPSeg (PC+) | 43.4 | 43.1 [42.0, 44.5] | 54.7 |  | 76.7 | 76.1 |  |"
     )
     assert "no weights published" in row(page, "PhraseCut, text", "CLIPSeg (PC)")
+
+
+def test_measurements_are_grouped_by_task() -> None:
+    absent = {"absent_with_mask": {"value": 0.25, "low": 0.2, "high": 0.3}}
+    scores = {"ap": {"value": 0.1234}, "boundary_ap": {"value": 0.05}}
+
+    page = ledger_markdown([result(presence=absent), result(protocol={"task": "instances"}, scores=scores)])
+
+    assert "| phrasecut test | clipseg-rd64 | 2545 of 2545 |  |  |  |  |  | 25.0 [20.0, 30.0] |" in page
+    assert "### Instances\n\n| set | model | images | AP | AP50 | AP75 | boundary AP |" in page
+    assert "| phrasecut test | clipseg-rd64 | 2545 of 2545 | 12.3 |  |  | 5.0 |" in page
 
 
 @pytest.mark.parametrize(

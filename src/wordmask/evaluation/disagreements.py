@@ -16,7 +16,7 @@ SHOWN = 8
 """Images on the page."""
 
 PROMPTS_SHOWN = 3
-"""Prompts of each that are drawn."""
+"""Prompts of an image that its overlays show."""
 
 
 @dataclass(frozen=True)

@@ -127,10 +127,10 @@ def stretch(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.fl
         places = np.linspace(0, length - 1, wanted) if wanted > 1 else np.zeros(1)
         first = np.minimum(places.astype(np.intp), length - 1)
         second = np.minimum(first + 1, length - 1)
-        share = (places - first).astype(np.float32)
-        share = share.reshape([-1 if place == axis else 1 for place in range(values.ndim)])
+        fraction = (places - first).astype(np.float32)
+        fraction = fraction.reshape([-1 if place == axis else 1 for place in range(values.ndim)])
         below, above = values.take(first, axis), values.take(second, axis)
-        values = below + (above - below) * share
+        values = below + (above - below) * fraction
     return values
 
 

@@ -26,6 +26,9 @@ writes them, and from the papers' values in `src/wordmask/evaluation/report/repo
 command, copy its `result.json` into that folder and run the script."""
 
 
+_FIELDS = {"benchmark", "preset", "protocol", "data", "model", "scores", "samples", "command"}
+
+
 def read_results(folder: Path) -> list[dict[str, Any]]:
     """Read result files in the order of their names.
 
@@ -36,7 +39,16 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     for path in sorted(folder.glob("*.json")):
         try:
             result = json.loads(path.read_bytes())
-            known = {"benchmark", "preset", "data", "model", "scores", "samples", "command"} <= result.keys()
+            known = {
+                "benchmark",
+                "preset",
+                "protocol",
+                "data",
+                "model",
+                "scores",
+                "samples",
+                "command",
+            } <= result.keys()
         except (OSError, ValueError, AttributeError):
             known = False
         if not known:
@@ -52,16 +64,60 @@ def ledger_markdown(results: Sequence[dict[str, Any]]) -> str:
     return "\n\n".join([*parts, *(_table(one, results) for one in TABLES)]) + "\n"
 
 
+_MEASURED = {
+    "masks": (
+        "Masks",
+        (
+            ("mIoU", "scores", "miou"),
+            ("oIoU", "scores", "oiou"),
+            ("boundary IoU, 2 px", "scores", "boundary_iou_2px"),
+            ("presence AUROC", "presence", "auroc"),
+            ("FPR at 95 %", "presence", "fpr@0.95"),
+            ("absent names with a mask", "presence", "absent_with_mask"),
+        ),
+    ),
+    "labels": (
+        "Label maps",
+        (
+            ("mIoU", "scores", "miou"),
+            ("frequency-weighted IoU", "scores", "fwiou"),
+            ("pixel accuracy", "scores", "pixel_accuracy"),
+        ),
+    ),
+    "instances": (
+        "Instances",
+        (
+            ("AP", "scores", "ap"),
+            ("AP50", "scores", "ap50"),
+            ("AP75", "scores", "ap75"),
+            ("boundary AP", "scores", "boundary_ap"),
+        ),
+    ),
+    "proposals": (
+        "Proposals",
+        (
+            ("AR", "scores", "ar"),
+            ("R@50", "scores", "r50"),
+            ("R@75", "scores", "r75"),
+            ("mean best IoU", "scores", "mean_best_iou"),
+            ("oracle gap", "scores", "oracle_gap"),
+        ),
+    ),
+}
+"""Task -> title and columns `(head, part of the result, score)` of the table of measurements."""
+
+
 def _measured(results: Sequence[dict[str, Any]]) -> str:
     if not results:
         return "Nothing yet."
-    columns = (
-        ("mIoU", "scores", "miou"),
-        ("oIoU", "scores", "oiou"),
-        ("boundary IoU, 2 px", "scores", "boundary_iou_2px"),
-        ("presence AUROC", "presence", "auroc"),
-        ("FPR at 95 %", "presence", "fpr@0.95"),
-    )
+    by_task = {task: [one for one in results if one["protocol"]["task"] == task] for task in _MEASURED}
+    parts = [_task_table(task, group) for task, group in by_task.items() if group]
+    commands = "\n".join(dict.fromkeys(result["command"] for result in results))
+    return "\n\n".join([*parts, f"```bash\n{commands}\n```"])
+
+
+def _task_table(task: str, results: Sequence[dict[str, Any]]) -> str:
+    title, columns = _MEASURED[task]
     rows = [
         [
             cell(f"{result['data']['name']} {result['data']['split']}"),
@@ -71,9 +127,7 @@ def _measured(results: Sequence[dict[str, Any]]) -> str:
         ]
         for result in results
     ]
-    commands = "\n".join(dict.fromkeys(result["command"] for result in results))
-    heads = ["set", "model", "pictures", *(name for name, _, _ in columns)]
-    return f"{table(heads, rows)}\n\n```bash\n{commands}\n```"
+    return f"### {title}\n\n{table(['set', 'model', 'images', *(head for head, _, _ in columns)], rows)}"
 
 
 def _table(one: Table, results: Sequence[dict[str, Any]]) -> str:

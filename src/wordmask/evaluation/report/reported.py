@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 __all__ = ["CORRECTIONS", "TABLES", "Row", "Table"]
 
-_WEIGHTS = "published weights and data set are not on this machine"
+_WEIGHTS = "not measured yet: needs the published weights and the data set"
 _NO_WEIGHTS = "no weights published"
 _OTHERS = "another group's method, for comparison"
 _NO_METHOD = "method not part of this package yet"
@@ -214,7 +214,7 @@ TABLES: tuple[Table, ...] = (
     ),
     Table(
         "CelebAMask-HQ, eyes", "IMSS, abstract; the table itself was not available", "celebamask-eyes", "paper", "test",
-        (("IoU, mean over pictures", "iou"),),
+        (("IoU, mean over images", "iou"),),
         (Row("IMSS, headline", (82.9,), why=_NO_METHOD), Row("IMSS, left eye", (82.17,), why=_NO_METHOD),
          Row("IMSS, right eye", (83.13,), why=_NO_METHOD)),
         "See the second correction.",
