@@ -21,6 +21,7 @@ from wordmask.data.weak_labels import (
     read_weak_annotations,
 )
 from wordmask.errors import DataError
+from wordmask.train.inspection import inspect
 
 PLACES = [folder / "shared" / "data" for folder in Path(__file__).parents[2:4]]
 DATA = next((place for place in PLACES if place.is_dir()), PLACES[0])
@@ -120,6 +121,12 @@ def test_a_folder_is_opened_by_part_and_vocabulary(tmp_path: Path) -> None:
         open_data(folder, split="val-coco80")
     with pytest.raises(DataError, match="the split of weak 'test'"):
         open_data(folder, split="test")
+
+
+def test_boxes_are_not_trained_on_as_masks(dataset: WeakLabels) -> None:
+    found = inspect(dataset)
+    assert found.usable == ()
+    assert found.problems[0].startswith("Got boxes of 'dog' without masks in 'a', expected masks: ")
 
 
 def test_several_sets_in_one_file(tmp_path: Path) -> None:

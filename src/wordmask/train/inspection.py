@@ -69,6 +69,9 @@ def _check(sample: Sample) -> None:
             got = f"a mask of {query.packed.size[0]} x {query.packed.size[1]} px for {quote(query.label)}"
             expected = f"{sample.size[0]} x {sample.size[1]} px, as {quote(sample.key)} has"
             raise DataError(sentence(got, expected, "correct the mask"))
+        if query.boxes_only:
+            got = f"boxes of {quote(query.label)} without masks in {quote(sample.key)}"
+            raise DataError(sentence(got, "masks", "choose data with masks: boxes alone train no mask here"))
         if phrase_of(query.prompt) is None:
             got = f"an example without words in {quote(sample.key)}"
             raise TrainingError(sentence(got, "phrases", "choose a data set that asks by words"))
