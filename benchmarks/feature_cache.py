@@ -1,21 +1,20 @@
-"""Training CLIPSeg's decoder with the tower computed in every step, and with its outputs read from a store.
+"""Train CLIPSeg's decoder with the vision tower computed in every step, and with its features read from a cache.
 
-    python benchmarks/stored_readouts.py                                     # 16 pictures, 6 steps of 16: two minutes
-    python benchmarks/stored_readouts.py --pictures 8 --steps 4 --batch 4    # a quick look
+    python benchmarks/feature_cache.py                                   # 16 images, 6 steps of 16: two minutes
+    python benchmarks/feature_cache.py --images 8 --steps 4 --batch 4    # a quick look
 
-The model has the sizes of the paper: CLIP's ViT-B/16 at 352 px, read out after blocks 3, 7 and 9, and a fresh decoder
-with 64 channels; its weights are random. Both sides train a decoder of their own from the same weights on the same
-views in the same order, with the same dropout: read the picture's file, cut, mirror, colour, collate, forward, loss,
-backward, AdamW. They differ in the tower alone. First the store is filled, which is timed apart. Then the sides
-alternate step by step, A B then B A; the first step of each does not count. A third timing is the end-to-end forward
-pass alone, without gradients: the strictest thing that the stored side's whole steps can be compared with. Ratios are
-taken within each round, and their medians are reported. Wall time is what a user waits for, CPU time is steadier on a
-shared machine.
+The model has the sizes of the paper: CLIP's ViT-B/16 at 352 px, read after blocks 3, 7 and 9, and a fresh decoder with
+64 channels; its weights are random. Both sides train a decoder of their own from the same weights on the same augmented
+images in the same order, with the same dropout: read the file, cut, mirror, colour, collate, forward, loss, backward,
+AdamW. They differ in the tower alone. First the cache is filled, which is timed apart. Then the sides alternate step by
+step, A B then B A; the first step of each does not count. A third timing is the end-to-end forward pass alone, without
+gradients: the strictest comparison for the whole steps of the cached side. Ratios are taken within each round, and
+their medians are reported. Wall time is what a user waits for, CPU time is steadier on a shared machine.
 
-What is left of a step when the tower is gone is the decoder's own, and two options decide what that takes. Batches of
-16 lie between those of `finetune` (8) and of the paper (64); in smaller ones two cores have less to share. Dropout,
-which `finetune` leaves out and the paper's recipes set to 0.1, about doubled the decoder's step: `--dropout 0.1`
-measures that.
+What is left of a step without the tower is the decoder's own, and two options decide what that takes. Batches of 16 lie
+between those of `finetune` (8) and of the paper (64); in smaller ones two cores have less to share. Dropout, which
+`finetune` leaves out and the paper's recipes set to 0.1, about doubled the decoder's step: `--dropout 0.1` measures
+that.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read once, when torch loa
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import argparse
-import dataclasses
 import json
 import statistics
 import tempfile
@@ -42,25 +40,25 @@ import transformers
 from many_prompts import PHRASES, load_average, machine, write_tokenizer
 from PIL import Image
 
+from wordmask.batch import Batch, Place
+from wordmask.components.feature_cache import FeatureCache
 from wordmask.data.sample import Query, Sample
+from wordmask.methods.clipseg.fresh import FreshDecoder
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
-from wordmask.train.objective import objective
-from wordmask.train.order import Order
-from wordmask.train.readouts import ReadoutStore
-from wordmask.train.recipes import Recipe, phrasecut
-from wordmask.train.students import open_student
-from wordmask.train.views import Batch, Collate, Views
+from wordmask.train.augmentation import Augmentation, AugmentedSet
+from wordmask.train.data import Subset
+from wordmask.train.optim import build_optimiser, set_lr
+from wordmask.train.schedule import Schedule, lr_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wordmask.train.order import Place
-    from wordmask.train.students import Student
+    from wordmask.methods.clipseg.training import ClipSegTraining
 
 VISION: dict[str, Any] = {"patch_size": 16, "image_size": 224}  # the rest of ViT-B are the defaults
 SIDE = 352
-PICTURE = (480, 640)
+SIZE = (480, 640)
 TARGET = 10.0
 LIMIT = 64 * 2**30
 
@@ -76,15 +74,15 @@ def write_clip(folder: Path) -> None:
     transformers.CLIPModel(config).save_pretrained(folder)
 
 
-class Pictures:
+class Noise:
     """A data set of soft noise with a bright box each, in JPEG files."""
 
-    name, split, names, fingerprint = "noise", "train", (), "0"
+    name, split, names, fingerprint, exhaustive = "noise", "train", (), "0", False
 
     def __init__(self, folder: Path, count: int) -> None:
         self._folder, self._boxes = folder, []
         random = np.random.default_rng(0)
-        height, width = PICTURE
+        height, width = SIZE
         for number in range(count):
             coarse = random.integers(0, 200, (height // 20, width // 20, 3), dtype=np.uint8)
             pixels = np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
@@ -98,38 +96,34 @@ class Pictures:
         return len(self._boxes)
 
     def __getitem__(self, index: int) -> Sample:
-        mask = np.zeros(PICTURE, np.bool_)
+        mask = np.zeros(SIZE, np.bool_)
         mask[self._boxes[index]] = True
         phrase = PHRASES[index % len(PHRASES)]
         query = Query(TextPrompt(phrase), pack(mask), phrase)
-        return Sample(f"{index}", self._folder / f"{index}.jpg", PICTURE, (query,))
+        return Sample(f"{index}", self._folder / f"{index}.jpg", SIZE, (query,))
 
 
 class Side:
-    """One of the two trainings: a student, its optimiser, and the views that it sees."""
+    """One of the two trainings: a model, its optimiser, and its augmented images."""
 
-    def __init__(self, folder: Path, data: Pictures, recipe: Recipe) -> None:
-        self.student: Student = open_student(folder, recipe)
-        self.student.train()
-        self.recipe = recipe
-        self.views = Views(
-            data, range(len(data)), recipe, size=self.student.size, square=self.student.square,
-            mean=self.student.mean, std=self.student.std,
-        )  # fmt: skip
-        weights = [weight for weight in self.student.parameters() if weight.requires_grad]
-        self._optimiser = torch.optim.AdamW(weights, lr=recipe.rate, weight_decay=recipe.decay)
-        self._collate = Collate(self.student.mean, self.student.std)
+    def __init__(self, folder: Path, data: Noise, settings: FreshDecoder, schedule: Schedule, variants: int) -> None:
+        self.model: ClipSegTraining = settings.open(folder, schedule)
+        self.model.train()
+        augmentation = Augmentation(crop=0.6, mirror=0.5, colour=0.3, variants=variants)
+        samples = Subset(data, tuple(range(len(data))))
+        self.images = AugmentedSet(samples, augmentation, self.model, schedule)
+        self._schedule, self._optimiser = schedule, build_optimiser(self.model.parameter_groups(), schedule)
 
     def batch(self, places: list[Place]) -> Batch:
-        """Read and cut the pictures."""
-        return self._collate([self.views[place] for place in places])
+        """Read and augment the images."""
+        return self.images.collate([self.images[place] for place in places])
 
-    def step(self, places: list[Place], seed: int) -> float:
-        """Train one step, its dropout drawn from `seed`, and return the loss."""
-        torch.manual_seed(seed)
-        batch = self.batch(places)
-        loss = torch.stack(list(objective(self.student(batch), batch, self.recipe).values())).sum()
-        loss.backward()
+    def step(self, places: list[Place], number: int) -> float:
+        """Train one step, whose number is the seed of its dropout, and return the loss."""
+        torch.manual_seed(number)
+        set_lr(self._optimiser, lr_scale(number, self._schedule))
+        loss = torch.stack(list(self.model.loss(self.batch(places), number).values())).sum()
+        torch.autograd.backward(loss)
         self._optimiser.step()
         self._optimiser.zero_grad()
         return float(loss.detach())
@@ -137,7 +131,7 @@ class Side:
     def forward(self, places: list[Place]) -> None:
         """Everything but training."""
         with torch.no_grad():
-            self.student(self.batch(places))
+            self.model(self.batch(places))
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
@@ -147,11 +141,11 @@ def timed(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
     return result, {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
-def rounds(computed: Side, stored: Side, batches: list[list[Place]]) -> dict[str, Any]:
+def rounds(computed: Side, cached: Side, batches: list[list[Place]]) -> dict[str, Any]:
     """Train both sides in turn; seconds and losses of every step."""
-    seconds: dict[str, list[dict[str, float]]] = {"forward": [], "computed": [], "stored": []}
-    losses: dict[str, list[float]] = {"computed": [], "stored": []}
-    sides = {"computed": computed, "stored": stored}
+    seconds: dict[str, list[dict[str, float]]] = {"forward": [], "computed": [], "cached": []}
+    losses: dict[str, list[float]] = {"computed": [], "cached": []}
+    sides = {"computed": computed, "cached": cached}
     for number, places in enumerate(batches):
         for name in sorted(sides, reverse=number % 2 == 1):
             loss, spent = timed(partial(sides[name].step, places, number))
@@ -159,30 +153,30 @@ def rounds(computed: Side, stored: Side, batches: list[list[Place]]) -> dict[str
             seconds[name].append(spent)
         seconds["forward"].append(timed(partial(computed.forward, places))[1])
         took = ", ".join(f"{name} {values[-1]['wall_s']:.2f} s" for name, values in seconds.items())
-        print(f"step {number + 1}/{len(batches)}: {took}; loss {losses['stored'][-1]:.6f}", flush=True)
+        print(f"step {number + 1}/{len(batches)}: {took}; loss {losses['cached'][-1]:.6f}", flush=True)
     return {"seconds": seconds, "losses": losses}
 
 
 def fill(side: Side, epochs: int, batch: int) -> dict[str, float]:
-    """See every view once, so that the store holds them all."""
-    places = [(epoch, index) for epoch in range(epochs) for index in range(len(side.views))]
+    """Encode every augmented image once, so that the cache holds them all."""
+    places = [Place(epoch, index) for epoch in range(epochs) for index in range(len(side.images))]
     parts = [places[first : first + batch] for first in range(0, len(places), batch)]
-    return timed(lambda: [side.forward(part) for part in parts])[1]
+    return timed(lambda: list(map(side.forward, parts)))[1]
 
 
 def summary(found: dict[str, Any], batch: int) -> dict[str, Any]:
     """Medians and ratios of all rounds but the first, and how far the losses are apart."""
     counted = {name: values[1:] or values for name, values in found["seconds"].items()}
     ratios = {
-        f"{name} / stored": [
+        f"{name} / cached": [
             {key: one[key] / other[key] for key in one}
-            for one, other in zip(counted[name], counted["stored"], strict=True)
+            for one, other in zip(counted[name], counted["cached"], strict=True)
         ]
         for name in ("computed", "forward")
     }
-    first, second = (np.asarray(found["losses"][name]) for name in ("computed", "stored"))
+    first, second = (np.asarray(found["losses"][name]) for name in ("computed", "cached"))
     return {
-        "pictures_per_s": {
+        "images_per_s": {
             name: {key: batch / value for key, value in medians(values).items()} for name, values in counted.items()
         },
         "ratios": {name: medians(values) for name, values in ratios.items()},
@@ -199,55 +193,52 @@ def medians(values: list[dict[str, float]]) -> dict[str, float]:
     return {key: statistics.median(value[key] for value in values) for key in values[0]}
 
 
-def recipe_of(arguments: argparse.Namespace) -> Recipe:
-    """CLIPSeg (PC) of the paper, but in float32, and with as many looks of a picture as the store is to hold."""
-    return dataclasses.replace(
-        phrasecut(), name="stored-readouts", precision="no", steps=arguments.steps, batch=arguments.batch, size=SIDE,
-        crop=0.6, mirror=0.5, colour=0.3, variants=arguments.variants, remember=True, dropout=arguments.dropout,
-        valid_every=0, workers=0,
-    )  # fmt: skip
+def schedule_of(arguments: argparse.Namespace) -> Schedule:
+    """CLIPSeg (PC) of the paper, in float32."""
+    return Schedule(steps=arguments.steps, batch=arguments.batch, lr=1e-3, final_lr=1e-4)
 
 
 def measure(scratch: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run everything and return the record."""
-    recipe, before = recipe_of(arguments), load_average()
+    schedule, before = schedule_of(arguments), load_average()
+    settings = FreshDecoder(size=SIDE, fit="squash", dropout=arguments.dropout)
     write_clip(scratch / "clip")
-    (scratch / "pictures").mkdir()
-    data = Pictures(scratch / "pictures", arguments.pictures)
-    computed, stored = (Side(scratch / "clip", data, recipe) for _ in range(2))
-    store = ReadoutStore(scratch / "store", limit=LIMIT)
-    stored.student.use_store(store)
-    filling = fill(stored, arguments.variants, arguments.batch)
-    views = len(data) * arguments.variants
-    print(f"filled the store with {views} views in {filling['wall_s']:.1f} s, {store.size / views:.0f} bytes each")
-    held = store.size
-    found = rounds(computed, stored, list(Order(len(data), recipe.batch, 0, recipe.steps, seed=0)))
-    assert store.size == held, "a view was not found in the store"
-    reading = timed(lambda: stored.batch([(0, index) for index in range(len(data))]))[1]
+    (scratch / "images").mkdir()
+    data = Noise(scratch / "images", arguments.images)
+    computed, cached = (Side(scratch / "clip", data, settings, schedule, arguments.variants) for _ in range(2))
+    cache = FeatureCache(scratch / "cache", limit=LIMIT)
+    cached.model.use_cache(cache)
+    filling = fill(cached, arguments.variants, arguments.batch)
+    count = len(data) * arguments.variants
+    print(f"filled the cache with {count} images in {filling['wall_s']:.1f} s, {cache.size / count:.0f} bytes each")
+    held = cache.size
+    found = rounds(computed, cached, list(cached.images.order(0, schedule.steps)))
+    assert cache.size == held, "an image was not found in the cache"
+    reading = timed(lambda: cached.batch([Place(0, index) for index in range(len(data))]))[1]
     return {
-        "benchmark": "stored_readouts",
+        "benchmark": "feature_cache",
         "measured": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
         "load_before": before,
         "load_after": load_average(),
-        "model": f"CLIP ViT-B/16 of random weights at {SIDE} px, decoder of {recipe.channels} channels, float32",
+        "model": f"CLIP ViT-B/16 of random weights at {SIDE} px, decoder of {settings.channels} channels, float32",
         "options": {name: value for name, value in vars(arguments).items() if name != "json"},
-        "store": {
-            "bytes_per_view": held / views,
+        "cache": {
+            "bytes_per_image": held / count,
             "fill_s": filling,
-            "fill_s_per_view": {key: value / views for key, value in filling.items()},
+            "fill_s_per_image": {key: value / count for key, value in filling.items()},
         },
-        "views_s_per_picture": {key: value / len(data) for key, value in reading.items()},
+        "augmentation_s_per_image": {key: value / len(data) for key, value in reading.items()},
         "target": TARGET,
-        **summary(found, recipe.batch),
+        **summary(found, schedule.batch),
         **found,
     }
 
 
 def show(record: dict[str, Any]) -> None:
     """Print the figures that matter."""
-    for name, values in record["pictures_per_s"].items():
-        print(f"{name:9} {values['wall_s']:8.2f} pictures/s wall {values['cpu_s']:8.2f} CPU")
+    for name, values in record["images_per_s"].items():
+        print(f"{name:9} {values['wall_s']:8.2f} images/s wall {values['cpu_s']:8.2f} CPU")
     for name, values in record["ratios"].items():
         print(f"{name:18} {values['wall_s']:6.1f}x wall {values['cpu_s']:6.1f}x CPU (wanted: {TARGET:g}x)")
     apart = record["loss_difference"]
@@ -256,10 +247,10 @@ def show(record: dict[str, Any]) -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=16)
+    parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--batch", type=int, default=16, help="on both sides; see above")
-    parser.add_argument("--variants", type=int, default=1, help="looks of each picture")
+    parser.add_argument("--variants", type=int, default=1, help="augmentations of each image")
     parser.add_argument("--dropout", type=float, default=0.0, help="in the decoder, on both sides")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the record there")
