@@ -1,4 +1,4 @@
-# Sourced by the other scripts: goes to the project's folder, enters a virtual environment and fills it when it is empty.
+# Sourced by the other scripts: changes to the project's folder and enters a virtual environment; installs if it is empty.
 # Uses the environment that is active, otherwise .venv here; PYTHON names the interpreter to create it with.
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}" # idle threads sleep: 15 times faster on a busy machine
