@@ -11,7 +11,7 @@ import torch
 from tests.train.pictures import ImageModel, Samples, squares
 from wordmask.batch import Place
 from wordmask.data.sample import Query, Sample
-from wordmask.data.sampling.phrase_draws import PhraseDraws, Seen
+from wordmask.data.sampling.phrase_draws import PhraseDraws, TaskImage
 from wordmask.images import RgbImage
 from wordmask.losses.masks import shrink_targets
 from wordmask.ops.masks import empty, pack
@@ -260,11 +260,11 @@ class Tasks:
         self.tasks = [Task(f"{picture}/{number}", TextPrompt(word)) for picture in "ab" for number, word in CORNERS]
         self._pixels = np.random.default_rng(0).integers(0, 255, (40, 80, 3), dtype=np.uint8)
 
-    def read(self, task: Task) -> Seen:
+    def read(self, task: Task) -> TaskImage:
         mask, known = np.zeros((40, 80), bool), np.ones((40, 80), bool)
         mask[10:30, 10 + 20 * int(task.key[-1]) :][:, :18] = True
         known[:4] = False
-        return Seen(self._pixels, mask, known)
+        return TaskImage(self._pixels, mask, known)
 
     def present(self, task: Task) -> tuple[str, ...]:
         return (task.phrase.text,)

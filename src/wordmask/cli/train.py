@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RECIPE_HELP = "Recipe: finetune, phrasecut-plus or phrasecut; --list shows all its values."
 DATA_HELP = "A CSV table, a COCO JSON file, a folder with images, labels and classes.json, or the folder of --dataset."
-DATASET_HELP = "Name of a data set that wordmask reads, such as coco-stuff."
+DATASET_HELP = "Name of a data set that wordmask reads, such as coco-stuff-171."
 VALID_HELP = "Other data for validation, in one of the same shapes. Default: the val part, or some images held out."
 IMAGES_HELP = "Folder that the file names in a COCO JSON file start from."
 EXHAUSTIVE_HELP = "Everything that has a name is marked in every image: the other names are absent."

@@ -11,7 +11,7 @@
       SOURCE.md                 where it comes from and on what terms: for people
 
 In label maps value 0 is a name like the others where classes.json gives it one, except "background" and "other": such
-pixels have no label and count against any answer. `"exhaustive": true` in classes.json or instances.json says that
+pixels have no label and count against any prediction. `"exhaustive": true` in classes.json or instances.json says that
 whatever has a name is marked wherever it occurs, so that the other names are known to be absent from an image; one
 image of instances.json may say so for itself. The parts of weak labels may be narrowed to the images whose boxes are
 exhaustive for one vocabulary: "val-voc20", "val-coco80". Licence, size and origin are those of the data.

@@ -43,7 +43,7 @@ class HuggingFace:
             knows.
         image, label: Names of the columns; None: the first usual one that there is, such as "image" and "annotation".
         key: Column that names the rows; None: their numbers.
-        ignore: Value (or values) of pixels that count neither for nor against an answer.
+        ignore: Value (or values) of pixels that count neither for nor against a prediction.
         other: Values of pixels known to be none of the names.
         exhaustive: Whether names that do not occur in an image are known to be absent.
         split: Which part to open of a set that is given by name; otherwise what reports call it.

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["IGNORED", "LabelMaps", "LabelMeanings", "semantic_sample"]
 
 IGNORED = -2
-"""Position of a pixel that counts neither for nor against an answer."""
+"""Position of a pixel that counts neither for nor against a prediction."""
 
 MAPS = (".png", ".tif", ".tiff")
 _INVALID = -3
@@ -59,8 +59,9 @@ class LabelMeanings:
     Attributes:
         names: The vocabulary.
         positions: Value -> position among the names.
-        ignore: Values of pixels that count neither for nor against an answer.
-        other: Values of pixels that are known to be none of the names: they count against an answer, but have no label.
+        ignore: Values of pixels that count neither for nor against a prediction.
+        other: Values of pixels that are known to be none of the names: they have no label, but count against a
+            prediction that covers them.
     """
 
     names: tuple[str, ...]
@@ -129,7 +130,7 @@ class LabelMaps:
         images: Folder of the images.
         labels: Folder of the label maps.
         names: Value -> name, or the names of the values from 0 on. A name may have several values.
-        ignore: Value (or values) of pixels that count neither for nor against an answer.
+        ignore: Value (or values) of pixels that count neither for nor against a prediction.
         other: Values of pixels known to be none of the names.
         exhaustive: Whether every object that has a name is labelled wherever it occurs: the other names are then known
             to be absent from an image.

@@ -17,7 +17,7 @@ import torch
 
 from wordmask.batch import Batch
 from wordmask.data.sampling.left_right import swap_left_right
-from wordmask.data.sampling.phrase_samples import Listed
+from wordmask.data.sampling.phrase_samples import PhraseList
 from wordmask.images import load_image
 from wordmask.ops.resize import resize
 from wordmask.settings import Ranges, Settings
@@ -144,7 +144,7 @@ class AugmentedSet:
 
     def __init__(
         self, samples: Subset, settings: Augmentation, model: Trainable, schedule: Schedule, *,
-        phrases: Mapping[int, Listed] | None = None,
+        phrases: Mapping[int, PhraseList] | None = None,
     ) -> None:  # fmt: skip
         self.samples, self.settings, self.schedule = samples, settings, schedule
         self.size, self.square, self.mean, self.std = model.size, model.square, model.mean, model.std
@@ -180,7 +180,7 @@ class AugmentedSet:
         """Return every phrase that may be asked, mirrored ones too."""
         phrases: set[str] = set()
         for index in self.samples.indices:
-            listed = self._phrases.get(index) or Listed.of(self.samples.dataset[index])
+            listed = self._phrases.get(index) or PhraseList.of(self.samples.dataset[index])
             phrases.update(phrase for _, phrase in listed.present)
             if self.settings.negatives or not listed.present:
                 phrases.update(listed.absent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wordmask.data.sampling.phrase_samples import Listed
+from wordmask.data.sampling.phrase_samples import PhraseList
 from wordmask.errors import DataError, TrainingError, WordmaskError, quote, sentence
 from wordmask.images import load_image
 from wordmask.prompts import MixedPrompt, TextPrompt
@@ -31,7 +31,7 @@ class Inspected:
 
     usable: tuple[int, ...]
     problems: tuple[str, ...]
-    phrases: dict[int, Listed] = field(default_factory=dict)
+    phrases: dict[int, PhraseList] = field(default_factory=dict)
 
 
 def inspect(dataset: Dataset, indices: Iterable[int] | None = None) -> Inspected:
@@ -48,7 +48,7 @@ def inspect(dataset: Dataset, indices: Iterable[int] | None = None) -> Inspected
             problems.append(str(error))
             continue
         if sample.queries or sample.absent:
-            phrases[index] = Listed.of(sample)
+            phrases[index] = PhraseList.of(sample)
     return Inspected(tuple(phrases), tuple(problems), phrases)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wordmask.contracts import Dataset
-    from wordmask.data.sampling.phrase_samples import Listed
+    from wordmask.data.sampling.phrase_samples import PhraseList
     from wordmask.train.data import DataChoice
 
 __all__ = ["Opened", "open_split", "open_training_data", "open_validation", "spread"]
@@ -43,7 +43,7 @@ class Opened:
 
     train: Subset
     validation: Subset | None
-    phrases: dict[int, Listed]
+    phrases: dict[int, PhraseList]
     left_out: tuple[str, ...]
 
 

@@ -12,7 +12,7 @@ from tests.data.contract import assert_same_sample
 from wordmask.data.sample import Query, Sample
 from wordmask.data.sampling.held_out import GROUPS, WithoutClasses, expand
 from wordmask.data.sampling.phrase_draws import PhraseDraws
-from wordmask.data.sampling.phrase_samples import Listing, SamplePhrases
+from wordmask.data.sampling.phrase_samples import PhraseList, SamplePhrases
 from wordmask.data.sampling.phrases import ClassFilter, Lexicon
 from wordmask.errors import DataError
 from wordmask.images import RgbImage, load_image
@@ -76,15 +76,12 @@ def test_images_are_read_when_they_are_drawn_and_only_then() -> None:
     assert len(pets.read) <= 6  # the image, and that of the example
 
 
-def test_what_was_listed_while_it_was_read_is_not_read_again() -> None:
+def test_listed_phrases_are_not_read_again() -> None:
     pets = Pets()
-    listing = Listing(pets)
-    for index in (0, 3):
-        assert listing[index].key == f"p{index}"
-    source = SamplePhrases(pets, (0, 3), listed=listing.listed)
+    listed = {index: PhraseList.of(pets[index]) for index in (0, 3)}
+    source = SamplePhrases(pets, (0, 3), listed=listed)
     assert pets.read == [0, 3]
     assert [task.key for task in source.tasks] == ["p0/0", "p0/1", "p3/0", "p3/1", "p3/2"]
-    assert (listing.name, listing.split, listing.fingerprint, len(listing)) == ("pets", "all", "abc", 4)
     assert source.fingerprint != SamplePhrases(pets, (0, 1)).fingerprint
 
 

@@ -1,4 +1,4 @@
-"""Classes that a training must not see: their names in groups, and a data set without them."""
+"""Classes held out of training: groups of them by name, and a data set without their phrases."""
 
 from __future__ import annotations
 

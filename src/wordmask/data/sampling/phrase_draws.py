@@ -1,16 +1,16 @@
-"""Phrases drawn for training as CLIPSeg draws PhraseCut+'s, over PhraseCut or any other data set.
+"""Random training samples as in CLIPSeg's PhraseCut+, from PhraseCut or any other data set.
 
 Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (arXiv 2112.10003), section 4, and its published
 training code. A draw is one phrase for one image:
 
 1. Crop: a square whose side is the image's shorter one, at a random place; the first of up to 50 places where the
    object covers more than 5 % of the area of the whole image, or else the best of them. Then it is resized.
-2. Negative: with some probability the phrase is replaced by another one that is not this image's, and the true mask
-   is empty. Where an image says what is absent, it is one of that; elsewhere any phrase of the set that is not asked
-   of this image, which may be there all the same if not everything was marked.
-3. Example: any sample of the same phrase, cropped by the same rule; it may be the very sample. A phrase that no other
-   sample has stands alone.
-4. Words: put into one of some sentences; their weight in the mixture with the example is drawn, too.
+2. Negative: with some probability the phrase is replaced by a negative, and the ground-truth mask is empty. Where the
+   data list absent names for the image, it is one of these; otherwise any phrase of the set that the image is not
+   labelled with, which may be a false negative if the labels are not exhaustive.
+3. Example: any sample of the same phrase, cropped by the same rule; it may be the same sample. A phrase that no other
+   sample has gets none.
+4. Words: put into one of some prompt templates; their weight in the mixture with the example is drawn, too.
 
 The published code draws from torch's global generator; here a draw depends on seed, epoch and index alone, so that any
 sample can be made again, in any order and in any process. Images and masks are read when they are drawn.
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Mask = NDArray[np.bool_]
 
-__all__ = ["Draw", "PhraseDraws", "PhraseSource", "PhraseTask", "Seen", "Support"]
+__all__ = ["Draw", "PhraseDraws", "PhraseSource", "PhraseTask", "TaskImage", "Support"]
 
 _REST, _PAINT = 1, 2
 """What follows seed, epoch and index in the seeds of streams of their own."""
@@ -65,8 +65,8 @@ class PhraseTask(Protocol):
     def phrase(self) -> TextPrompt: ...
 
 
-class Seen(NamedTuple):
-    """What a task shows.
+class TaskImage(NamedTuple):
+    """Image and mask of a task.
 
     Attributes:
         pixels: uint8 `(H, W, 3)`.
@@ -80,7 +80,7 @@ class Seen(NamedTuple):
 
 
 class PhraseSource(Protocol):
-    """Where tasks come from.
+    """Tasks and their images.
 
     Attributes:
         name, split, fingerprint: As of a `Dataset`.
@@ -96,7 +96,7 @@ class PhraseSource(Protocol):
     @property
     def tasks(self) -> Sequence[PhraseTask]: ...
 
-    def read(self, task: Any) -> Seen:
+    def read(self, task: Any) -> TaskImage:
         """Read a task's image and mask.
 
         Raises:
@@ -162,10 +162,10 @@ class Draw:
         mask: Bool `(S, S)`: where what is asked for is; all False in a negative.
         known: Bool `(S, S)`: where the mask says something.
         phrase: What is asked for, bare.
-        text: The same in its sentence.
+        text: The same in its prompt template.
         negative: Whether the phrase was replaced by one that belongs to another sample.
         support: The example; None where none is wanted.
-        text_weight: Share of the words in the mixture, 0 to 1; 1 without a valid example.
+        text_weight: Weight of the words in the mixture, 0 to 1; 1 without a valid example.
     """
 
     task: PhraseTask
@@ -211,14 +211,14 @@ class PhraseDraws:
 
         Args:
             source: The phrases and images.
-            seed: What is drawn.
+            seed: Of all random draws.
             size: Side of the samples in pixels.
             crop: Whether images are cropped at random; otherwise they are squashed whole.
             negatives: Probability of a phrase that is not there.
-            visual: Whether there are examples, and sentences around the phrases.
+            visual: Whether there are examples, and templates around the phrases.
             only_visual: Whether phrases that only one sample has are left out.
             text_weight: Range of the words' weight in the mixture with the example.
-            prefixes: Which sentences, one of `phrases.PREFIXES`; bare phrases without `visual`.
+            prefixes: Which templates, one of `phrases.PREFIXES`; bare phrases without `visual`.
             mode: How examples are prepared for an image encoder.
             avoid: Synsets of the classes whose phrases are left out, such as `phrases.pascal_fold_synsets(0)`.
             lexicon: WordNet, needed with `avoid`: `phrases.read_wordnet(folder)`.
@@ -227,7 +227,7 @@ class PhraseDraws:
             DataError: If an argument is out of range, or no phrase is left.
         """
         _check(negatives, text_weight, size)
-        self._prefixes = PREFIXES[require_choice(prefixes, tuple(PREFIXES), "list of sentences")]
+        self._prefixes = PREFIXES[require_choice(prefixes, tuple(PREFIXES), "list of prompt templates")]
         self._source, self.name, self.split = source, source.name, source.split
         self._seed, self._size, self._crop = seed, size, crop
         self._negatives, self._visual, self._text_weight, self._mode = negatives, visual, text_weight, mode
@@ -249,7 +249,7 @@ class PhraseDraws:
         return len(self.tasks)
 
     def phrases(self) -> frozenset[str]:
-        """Return every phrase that may be drawn, negatives too, without the sentences around them."""
+        """Return every phrase that may be drawn, negatives too, without the templates around them."""
         phrases = {task.phrase.text for task in self.tasks}
         if self._negatives:
             phrases.update(self._phrases, *(self._absent(task) for task in self.tasks))
@@ -301,10 +301,10 @@ class PhraseDraws:
         if other is not None:
             phrase, mask = other, np.zeros_like(mask)
         support = self._support(phrase, random, (epoch, index), variants) if self._visual else None
-        sentence_ = self._prefixes[int(random.integers(len(self._prefixes)))] if self._visual else "{}"
+        template = self._prefixes[int(random.integers(len(self._prefixes)))] if self._visual else "{}"
         drawn = float(random.uniform(*self._text_weight))
         weight = drawn if support is not None and support.valid else 1.0
-        text = sentence_.replace("{}", phrase)
+        text = template.replace("{}", phrase)
         return Draw(task, image, mask, known, phrase, text, other is not None, support, weight)
 
     def _prompt(self, draw: Draw) -> Prompt:

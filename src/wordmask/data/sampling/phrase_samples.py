@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wordmask.data.reading import fingerprint
-from wordmask.data.sampling.phrase_draws import Seen
+from wordmask.data.sampling.phrase_draws import TaskImage
 from wordmask.images import load_image
 from wordmask.prompts import MixedPrompt, TextPrompt
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wordmask.contracts import Dataset
     from wordmask.data.sample import Query, Sample
 
-__all__ = ["Listed", "Listing", "SamplePhrases", "SampleTask", "phrase_of_query"]
+__all__ = ["PhraseList", "SamplePhrases", "SampleTask", "phrase_of_query"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class SampleTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class PhraseList:
     """The words of a sample.
 
     Attributes:
@@ -55,44 +55,13 @@ class Listed:
     absent: tuple[str, ...]
 
     @classmethod
-    def of(cls, sample: Sample) -> Listed:
+    def of(cls, sample: Sample) -> PhraseList:
         """List a sample's words; a query without words is called by its label."""
         named = [(number, phrase_of_query(query), query.packed.area) for number, query in enumerate(sample.queries)]
         there = tuple((number, phrase) for number, phrase, area in named if area)
         missing = (phrase for _, phrase, area in named if not area)
         known = {phrase for _, phrase in there}
         return cls(sample.key, there, tuple(n for n in dict.fromkeys((*missing, *sample.absent)) if n not in known))
-
-
-class Listing:
-    """A data set that remembers the words of the samples that were read from it.
-
-    Args:
-        dataset: The data set.
-    """
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset, self.listed = dataset, dict[int, Listed]()
-        self.name, self.split, self.names = dataset.name, dataset.split, dataset.names
-        self.exhaustive = dataset.exhaustive
-
-    @property
-    def fingerprint(self) -> str:
-        """That of the data set."""
-        return self.dataset.fingerprint
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return a sample, and list its words.
-
-        Raises:
-            IndexError, DataError: As the data set does.
-        """
-        sample = self.dataset[index]
-        self.listed[index] = Listed.of(sample)
-        return sample
 
 
 class SamplePhrases:
@@ -108,13 +77,13 @@ class SamplePhrases:
     """
 
     def __init__(
-        self, dataset: Dataset, indices: Iterable[int] | None = None, *, listed: Mapping[int, Listed] | None = None
+        self, dataset: Dataset, indices: Iterable[int] | None = None, *, listed: Mapping[int, PhraseList] | None = None
     ) -> None:
         self._dataset, self.name, self.split = dataset, dataset.name, dataset.split
         known = listed or {}
-        self._samples: dict[int, Listed] = {}
+        self._samples: dict[int, PhraseList] = {}
         for index in range(len(dataset)) if indices is None else indices:
-            self._samples[index] = known[index] if index in known else Listed.of(dataset[index])
+            self._samples[index] = known[index] if index in known else PhraseList.of(dataset[index])
         self.tasks = [
             SampleTask(f"{words.key}/{number}", index, number, TextPrompt(phrase))
             for index, words in self._samples.items()
@@ -126,7 +95,7 @@ class SamplePhrases:
         """Short hash of the data set and of which samples are taken."""
         return fingerprint((), base=self._dataset.fingerprint, samples=list(self._samples))
 
-    def read(self, task: SampleTask) -> Seen:
+    def read(self, task: SampleTask) -> TaskImage:
         """Read a task's image and mask; no other mask of the sample is unpacked.
 
         Raises:
@@ -134,7 +103,7 @@ class SamplePhrases:
         """
         sample = self._dataset[task.sample]
         known = None if sample.ignored is None else ~sample.ignored.full()
-        return Seen(load_image(sample.image).pixels, sample.queries[task.query].mask, known)
+        return TaskImage(load_image(sample.image).pixels, sample.queries[task.query].mask, known)
 
     def present(self, task: SampleTask) -> frozenset[str]:
         """Return all phrases of the task's image."""

@@ -1,7 +1,7 @@
-"""Phrases in training: the sentences they are put into, and which are left out because they name a held-out class.
+"""Prompt templates, and the filter that leaves out phrases naming a held-out class.
 
 Both follow CLIPSeg (arXiv 2112.10003, section 4, and its published training code). A phrase names a class if it holds
-a word of WordNet for the class or for anything that is a kind of it: with "dog" held out, "white poodle" goes, too.
+a word of WordNet for the class or for anything that is a kind of it: with "dog" held out, so is "white poodle".
 
 WordNet 3.0 is read from a folder that the user names, by NLTK (`pip install wordmask[wordnet]`); nothing is
 downloaded. It is had in any of these ways, on a machine with a network, and copied from there:
@@ -54,7 +54,7 @@ PREFIXES: Mapping[str, tuple[str, ...]] = {
         "a photo of the {}.",
     ),
 }
-"""Sentences that a phrase is put into, one of them drawn at random, by CLIPSeg's name for the list."""
+"""Prompt templates by CLIPSeg's name for the list; one is drawn at random for each phrase."""
 
 PASCAL_SYNSETS: Mapping[str, str] = dict(
     zip(

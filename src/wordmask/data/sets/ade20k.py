@@ -60,7 +60,7 @@ _UNLABELLED = 65535
 
 
 def ade20k_150(folder: str | os.PathLike[str], split: str = "val") -> LabelMaps:
-    """Open ADE20K with its 150 names; pixels of other objects have no label and count against any answer.
+    """Open ADE20K with its 150 names; pixels of other objects have no label and count against any prediction.
 
     Args:
         folder: `ADEChallengeData2016`.

@@ -56,7 +56,7 @@ def pascal_context_59(folder: str | os.PathLike[str], split: str = "val", *, bac
         folder: The folder drawn above.
         split: "train" or "val".
         background: Whether all the rest is a sixtieth name, "background", before the others (the variant of 60).
-            Otherwise it has no label and counts against any answer.
+            Otherwise it has no label and counts against any prediction.
 
     Raises:
         DataError: If a folder or file is missing or malformed.

@@ -5,7 +5,7 @@ training code. Licence, size, source and folder layout are those of `wordmask.da
 needed but, for leaving out classes, WordNet (`wordmask.data.sampling.phrases`).
 
 How a sample is drawn is told in `wordmask.data.sampling.phrase_draws`. Here a negative is any other phrase of the set,
-with probability 0.2, as in the published code; the words stand in one of nine sentences, and their weight in the
+with probability 0.2, as in the published code; the words are put into one of nine templates, and their weight in the
 mixture with the example is drawn between 0 and 0.5.
 """
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wordmask.data.reading import malformed
-from wordmask.data.sampling.phrase_draws import PhraseDraws, Seen
+from wordmask.data.sampling.phrase_draws import PhraseDraws, TaskImage
 from wordmask.data.sets.phrasecut import PhraseCutFiles, Task
 from wordmask.errors import ImageError
 from wordmask.images import load_image
@@ -61,10 +61,10 @@ class _Source:
     def fingerprint(self) -> str:
         return self._files.fingerprint
 
-    def read(self, task: Task) -> Seen:
+    def read(self, task: Task) -> TaskImage:
         source, mask = self._files.read_image(task.image), self._files.mask(task)
         try:
-            return Seen(load_image(source).pixels, mask)
+            return TaskImage(load_image(source).pixels, mask)
         except ImageError as error:
             raise malformed(str(source), "an image of Visual Genome", "damage") from error
 
