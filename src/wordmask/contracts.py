@@ -150,7 +150,7 @@ class DenseModel(Protocol):
         mean, std: RGB normalisation of pixels in [0, 1].
         chunk: Number of prompts decoded at once.
         threshold: Default probability above which a pixel belongs to a mask; None cuts each mask where its expected
-            IoU is highest (`ops.probability.best_level`), which needs calibrated logits.
+            IoU is highest (`ops.probability.best_threshold`), which needs calibrated logits.
         presence_threshold: Default presence below which a mask is empty.
     """
 

@@ -1,4 +1,4 @@
-"""Where a network runs and in which precision: what the user asked for, or what this machine is good at."""
+"""Choose the device and the floating-point type of a network."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """Turn the user's wish into a device that exists.
+    """Return the requested device, or the default one of this machine.
 
     Args:
         device: `"cpu"`, `"cuda"`, `"cuda:1"`, `"mps"`, a `torch.device`, or None / `"auto"`: CUDA where there is one,
             otherwise the CPU.
 
     Raises:
-        DeviceError: the name is unknown, or this machine has no such device.
+        DeviceError: The name is unknown, or this machine has no such device.
     """
     import torch
 
@@ -37,7 +37,7 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:
-    """Turn the user's wish into a floating-point type the device can run.
+    """Return the requested floating-point type, or the fastest one of the device.
 
     Automatic means: on CUDA bfloat16, or float16 where the card has no bfloat16; on the CPU bfloat16 only where it is
     faster (AMX, or AVX512-BF16 that is not Intel's; without instructions for it its matrix products can be hundreds of
@@ -48,7 +48,7 @@ def choose_dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch
         device: where the network will run.
 
     Raises:
-        DeviceError: the type is unknown or of no use on that device.
+        DeviceError: The type is unknown, or slow on that device.
     """
     import torch
 

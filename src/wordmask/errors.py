@@ -2,21 +2,21 @@
 
     WordmaskError
     ├── ImageError                  an image that cannot be read or used
-    ├── PromptError                 a prompt that says nothing, or too much
-    │   └── UnsupportedPromptError  a good prompt that this model cannot follow
-    ├── ModelNotFoundError          no such model here
+    ├── PromptError                 an empty, too long or wrongly typed prompt
+    │   └── UnsupportedPromptError  a valid prompt of a type that the model does not take
+    ├── ModelNotFoundError          no model of that name or path
     │   └── OfflineError            the model may exist, but the hub cannot be reached
     ├── CheckpointError             weights that do not fit the network
     ├── DataError                   a data set, or one of its files, that is missing or not as its authors lay it out
     ├── DeviceError                 a device or number type that this machine lacks
-    ├── TrainingError               a training that cannot go on
+    ├── TrainingError               training that cannot continue
     ├── OutputError                 a result that cannot be written
     └── MissingExtraError           an optional package that is not installed
 
-Everything raised for a user's mistake is a `WordmaskError`, and its message is one sentence that says what was
-got, what was expected and what to do. Other exceptions that leave wordmask are faults of wordmask.
+Every error caused by input is a `WordmaskError`, and its message states what was got, what was expected and what to
+do. Any other exception raised by wordmask is a bug.
 
-What does not end a call, but leaves something out, is told as a `WordmaskWarning` in the same form.
+A `WordmaskWarning`, worded the same way, says that something was left out while the call went on.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class WordmaskError(Exception):
-    """Base of every error that a user of wordmask can put right."""
+    """Base of every error that is caused by input or the environment."""
 
 
 class WordmaskWarning(UserWarning):
@@ -57,11 +57,11 @@ class PromptError(WordmaskError):
 
 
 class UnsupportedPromptError(PromptError):
-    """The prompt is sound, but the chosen model does not accept its kind."""
+    """The prompt is valid, but the model does not take prompts of its type."""
 
 
 class ModelNotFoundError(WordmaskError):
-    """No model answers to the name or path."""
+    """There is no model of that name or path."""
 
 
 class OfflineError(ModelNotFoundError):
@@ -81,11 +81,11 @@ class DeviceError(WordmaskError):
 
 
 class TrainingError(WordmaskError):
-    """A training cannot go on: numbers that are none, or a run folder of another training."""
+    """Training cannot continue: losses that are not finite, or a run folder of another configuration."""
 
 
 class OutputError(WordmaskError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the given path."""
 
 
 class MissingExtraError(WordmaskError):
@@ -93,14 +93,14 @@ class MissingExtraError(WordmaskError):
 
 
 def sentence(got: str, expected: str, remedy: str) -> str:
-    """Return the one sentence of an error: what was got, what was expected and what to do."""
+    """Return an error message that states what was got, what was expected and what to do."""
     return f"Got {got}, expected {expected}: {remedy}."
 
 
 def quote(value: object, *, limit: int = 80) -> str:
     """Return `value` in quotes on a single printable line of at most about `limit` characters.
 
-    Names and phrases come from users and files; a message must survive line breaks, control characters and novels.
+    Names and phrases come from users and files: line breaks and control characters are escaped, long text is cut.
     """
     text = str(value)
     shown = text if len(text) <= limit else f"{text[: limit - 20]}…{text[-18:]}"

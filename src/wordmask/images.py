@@ -1,4 +1,4 @@
-"""The door for images: whatever a user holds becomes RGB uint8, or one clear sentence."""
+"""Read images from paths, bytes, PIL images, arrays and tensors as RGB uint8."""
 
 from __future__ import annotations
 
@@ -332,7 +332,7 @@ def _to_uint8(array: NDArray[Any], shown: str) -> NDArray[np.uint8]:
 
 
 def _frozen(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a contiguous read-only copy, so that an image cannot change behind a result's back."""
+    """Return a contiguous read-only copy: results keep it, and the caller may change the original."""
     copy = np.array(pixels, dtype=np.uint8, order="C")
     copy.flags.writeable = False
     return copy

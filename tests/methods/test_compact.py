@@ -23,7 +23,7 @@ from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.network import CompactConfig, CompactNetwork, build_compact
 from wordmask.methods.compact.settings import CompactSettings
 from wordmask.ops.geometry import letterbox
-from wordmask.ops.probability import best_level
+from wordmask.ops.probability import best_threshold
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
 
 TINY = CompactConfig(
@@ -335,7 +335,7 @@ def test_each_mask_is_cut_at_its_own_threshold(calibrated: Segmenter) -> None:
     founds = calibrated.segment(random_image(), asked)
     hair, cat, without = founds
     for found in (hair, cat):
-        assert found.threshold == best_level(found.heatmap_logits.values)
+        assert found.threshold == best_threshold(found.heatmap_logits.values)
         assert found.threshold < 0.5
         assert found.mask.any()
     assert hair.threshold != cat.threshold
@@ -351,8 +351,8 @@ def test_negatives_leave_a_mask_cut_at_the_threshold_of_what_remains(
     answer = DenseOutput(torch.from_numpy(np.stack([own, rival])), torch.zeros(2))
     monkeypatch.setattr(calibrated.model, "decode", lambda *_: answer)  # type: ignore[attr-defined]
     (found,) = calibrated.segment(random_image(), TextPrompt("hair", negatives=("a cat",)))
-    assert found.threshold == pytest.approx(best_level(own[4:]), abs=1e-3)
-    assert found.threshold < 0.31 < best_level(own)
+    assert found.threshold == pytest.approx(best_threshold(own[4:]), abs=1e-3)
+    assert found.threshold < 0.31 < best_threshold(own)
 
 
 def test_the_own_threshold_leaves_out_padding(calibrated: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -361,7 +361,7 @@ def test_the_own_threshold_leaves_out_padding(calibrated: Segmenter, monkeypatch
     top, left, height, width = (value // 4 for value in found.heatmap_logits.placement.content)
     inside = found.heatmap_logits.values[top : top + height, left : left + width]
     assert inside.size < found.heatmap_logits.values.size
-    assert found.threshold == best_level(inside) != best_level(found.heatmap_logits.values)
+    assert found.threshold == best_threshold(inside) != best_threshold(found.heatmap_logits.values)
 
 
 def test_many_images_get_the_same_thresholds_as_one(calibrated: Segmenter) -> None:

@@ -78,8 +78,8 @@ def test_specks_are_left_out_of_components() -> None:
     mask = np.zeros((30, 30), dtype=bool)
     mask[:10, :10], mask[20, 20:22], mask[25, 3] = True, True, True  # 100, 2 and 1 pixels
     packed = masks.pack(mask)
-    assert [part.area for part in masks.components(packed, smallest=0.02)] == [100, 2]
-    assert [part.area for part in masks.components(packed, smallest=0.0201)] == [100]
+    assert [part.area for part in masks.components(packed, min_area_ratio=0.02)] == [100, 2]
+    assert [part.area for part in masks.components(packed, min_area_ratio=0.0201)] == [100]
     assert [part.area for part in masks.components(packed)] == [100, 2, 1]
     assert masks.components(masks.empty((30, 30))) == ()
 

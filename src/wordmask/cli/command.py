@@ -1,4 +1,4 @@
-"""How the words of a command are read where Typer's own way would surprise."""
+"""Parsing of options where Typer's default is surprising."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a command ends when the user's input is at fault: one sentence, no traceback."""
+"""Errors and warnings of commands: one sentence, no traceback."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceb
 def one_sentence(debug: bool) -> Iterator[None]:
     """Turn a `WordmaskError` into its sentence on standard error and exit code 2, unless `debug`.
 
-    Errors of any other kind are faults of wordmask and keep their traceback. What Pillow has to say about a damaged
-    image beside the sentence is not shown. A `WordmaskWarning` is shown as its sentence.
+    Other exceptions are bugs of wordmask and keep their traceback. Pillow's warnings about damaged images are not
+    shown. A `WordmaskWarning` is shown as its sentence.
     """
     try:
         with warnings.catch_warnings():
@@ -40,14 +40,14 @@ def one_sentence(debug: bool) -> Iterator[None]:
 
 
 def unprinted(error: OSError) -> int:
-    """Say that standard output takes no more, and return the exit code; a pipe that its reader closed is no news."""
+    """Report that standard output cannot be written, and return the exit code; a closed pipe is not reported."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # what is left would fail again at the exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return SOME_FAILED
     got = f"standard output, which cannot be written ({error.strerror})"
     with contextlib.suppress(OSError):  # standard error may be as full
-        complain(OutputError(sentence(got, "a place for the answers", "free some space, or send them elsewhere")))
+        complain(OutputError(sentence(got, "a writable output", "free some space, or redirect it elsewhere")))
     return BAD_INPUT
 
 

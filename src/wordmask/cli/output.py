@@ -1,4 +1,4 @@
-"""Where the results of a run go: files in a folder (or one file), a JSON line, or lines for people."""
+"""Output of `wordmask segment`: files, JSON lines, or text."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Destination:
 
     @classmethod
     def choose(cls, out: str | Path | None, *, images: Sequence[Source], write_nothing: bool) -> Destination:
-        """Read the user's wish, and find out before the slow part whether it can be written.
+        """Interpret `--out`, and check before any model is loaded that it can be written.
 
         Raises:
-            OutputError: It is empty, it cannot, it is a file of another kind, or one overlay file was asked for several
-                images or in the place of its image.
+            OutputError: It is empty, cannot be written, has another suffix, or is one overlay file for several images
+                or the image itself.
         """
         if out is None and write_nothing:
             return cls()
@@ -107,7 +107,7 @@ class Destination:
 
 
 def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
-    """Return one image's answers as JSON on one line, masks as COCO run lengths."""
+    """Return one image's results as JSON on one line, masks as COCO run lengths."""
     height, width = result.size
     line = json.dumps(
         {
@@ -124,7 +124,7 @@ def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
 
 
 def text_lines(result: Segmentation, name: str) -> str:
-    """Return one image's answers for people to read."""
+    """Return one image's results as text."""
     height, width = result.size
     return "\n".join(
         [f"{escaped(name)} ({width} x {height})", *(_found_text(found, height * width) for found in result)]
@@ -173,21 +173,21 @@ def _writable(path: Path) -> Path:
     """
     if os.path.isdir(path):
         got = f"the folder {quote(path)} in the place of a file"
-        raise OutputError(sentence(got, "room for that file", "rename that folder, or give another place with --out"))
+        raise OutputError(sentence(got, "a path for that file", "rename the folder, or change --out"))
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
         got = f"the output {quote(path)}, which cannot be written ({getattr(error, 'strerror', None) or error})"
-        raise OutputError(sentence(got, "a place that can be written", "give another place with --out")) from error
+        raise OutputError(sentence(got, "a path that can be written", "change --out")) from error
     there = path
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
     if there != path and not os.path.isdir(there):
         got = f"no way to make the folder {quote(path.parent)} ({quote(there)} is a file)"
-        raise OutputError(sentence(got, "a folder that can be written", "give another place with --out"))
+        raise OutputError(sentence(got, "a folder that can be written", "change --out"))
     if not os.access(there, os.W_OK):
         got = f"no permission to write {quote(path)}"
-        raise OutputError(sentence(got, "a place that can be written", "give another place with --out"))
+        raise OutputError(sentence(got, "a path that can be written", "change --out"))
     return path

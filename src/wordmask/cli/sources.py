@@ -1,4 +1,4 @@
-"""From what was typed to images: paths, globs, folders, `sample:NAME` and `-`."""
+"""Images from the command line: paths, globs, folders, `sample:NAME` and `-`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Source: TypeAlias = "str | StandardInput"
 
 
 def split_words(words: list[str], phrases: list[str]) -> tuple[list[str], list[str]]:
-    """Tell images from phrases among the positional words.
+    """Split the positional arguments into images and phrases.
 
     Without `-p`, the first word is the image and the rest are phrases. With `-p`, all words are images.
 
@@ -46,7 +46,7 @@ def split_words(words: list[str], phrases: list[str]) -> tuple[list[str], list[s
 
 
 def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
-    """Return the images that the words stand for, in order, and what is wrong with words that stand for none.
+    """Return the images that the arguments name, in order, and the errors of those that name none.
 
     The images are as `load_image` accepts them.
 
@@ -69,7 +69,7 @@ def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
 
 
 def label(source: Source) -> str:
-    """What an image is called in messages and files; bytes of a name that are not UTF-8 become U+FFFD."""
+    """Return an image's name for messages and files; bytes of a name that are not UTF-8 become U+FFFD."""
     return "standard input" if isinstance(source, StandardInput) else os.fsencode(source).decode("utf-8", "replace")
 
 

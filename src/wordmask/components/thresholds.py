@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wordmask.errors import PromptError, quote, sentence
-from wordmask.ops.probability import best_level
+from wordmask.ops.probability import best_threshold
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +53,7 @@ def checked_probability(value: Any, name: str) -> float:
 def own_threshold(
     logits: NDArray[np.float32], placement: Placement, *, negative: NDArray[np.float32] | None = None
 ) -> float:
-    """Return the probability at which the expected IoU of a mask is highest (`ops.probability.best_level`).
+    """Return the probability at which the expected IoU of a mask is highest (`ops.probability.best_threshold`).
 
     Args:
         logits: float32 `(h, w)` over the canvas.
@@ -62,7 +62,7 @@ def own_threshold(
             not count.
     """
     left = logits if negative is None else np.where(logits > negative, logits, np.float32(-np.inf))
-    return best_level(image_cells(left, placement))
+    return best_threshold(image_cells(left, placement))
 
 
 def image_cells(logits: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:

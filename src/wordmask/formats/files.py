@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, under names that every file system accepts."""
+"""Write files atomically, under names that every file system accepts."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _replace(target: Path, content: bytes) -> None:
 
 
 def shortened(stem: str) -> str:
-    """Cut a name between characters so that another one, a number and a suffix find room behind it."""
+    """Cut a name between characters so that another name, a number and a suffix fit behind it."""
     return stem.encode("utf-8", "replace")[:_LONGEST].decode("utf-8", "ignore")
 
 

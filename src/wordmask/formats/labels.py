@@ -1,4 +1,4 @@
-"""Where labels go: near what they name, off one another, inside the image."""
+"""Placement of labels: near their objects, without overlap, inside the image."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 Rectangle: TypeAlias = "tuple[int, int, int, int]"
 """`(x0, y0, x1, y1)` in pixels, the end exclusive."""
 
-_AWAY = 3.0  # cost of a place as far from its thing as the image's diagonal
-_COVERING = 1.5  # cost of a place that hides small things
-_UNUSUAL = 0.5  # cost of a place a diagonal away from where labels usually are: centred above the thing
+_AWAY = 3.0  # cost of a place as far from its object as the image's diagonal
+_COVERING = 1.5  # cost of a place that hides small objects
+_UNUSUAL = 0.5  # cost of a place a diagonal away from where labels usually are: centred above the object
 _SWEEPS = 4  # rounds in which every label may look for a better place now that the others have theirs
 
 
@@ -28,8 +28,8 @@ class Request:
 
     Attributes:
         width, height: Its size in pixels.
-        box: XYXY of the thing it names, in pixels.
-        shape: bool `(h, w)`, the thing on the same small map as `detail`; None when there is no such thing, then the
+        box: XYXY of the object it names, in pixels.
+        shape: bool `(h, w)`, the object on the same small map as `detail`; None when there is no such object, then the
             label takes what the others leave, as near to `box` as it can.
     """
 
@@ -44,7 +44,7 @@ def place_labels(
 ) -> list[Rectangle | None]:
     """Return a rectangle for each label; None for one that fits nowhere.
 
-    Labels of small things choose first, then each in turn may improve its place given the others'.
+    Labels of small objects are placed first, then each in turn may improve its place given the others'.
 
     Args:
         requests: The labels.

@@ -1,4 +1,4 @@
-"""Text on images, in the font that Pillow carries: any string can be asked for, none can crash.
+"""Fonts and text on images; characters that no font has are dropped.
 
 That font knows little more than ASCII. A line with other letters is drawn in a font of the system that has them all;
 failing that, accents are dropped, then whatever is left over.

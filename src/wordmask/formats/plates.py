@@ -1,4 +1,4 @@
-"""Name plates on an image, each tied to what it names."""
+"""Labels with a background, drawn on an image beside their objects."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 _GREY: Colour = (206, 210, 216)  # for prompts that found nothing
 _OPACITY = 0.94
 _DETAIL = 160  # longest side of the map that says what labels should not cover
-_SMALL = 0.02  # things with less than this share of the image are not covered if it can be helped
-_CROWDED = 0.4  # share of the image that plates may take together
+_SMALL = 0.02  # objects with less than this fraction of the image are covered only where there is no other place
+_CROWDED = 0.4  # fraction of the image that plates may cover together
 _FINE = 4  # plates are drawn this much larger and brought down, for smooth corners
 
 
@@ -113,7 +113,7 @@ def draw_tags(canvas: NDArray[np.uint8], tags: Sequence[Tag], style: Style) -> I
 
 
 def _request(plate: _Plate, style: Style, size: tuple[int, int]) -> Request:
-    """Return what a plate wants: to be at its thing, or in the bottom left corner when there is none."""
+    """Return what a plate wants: to be at its object, or in the bottom left corner when there is none."""
     part, bottom = plate.tag.part, float(size[0])
     if part is None:
         return Request(plate.width, style.height, (0.0, bottom, 0.0, bottom))
@@ -122,7 +122,7 @@ def _request(plate: _Plate, style: Style, size: tuple[int, int]) -> Request:
 
 
 def _small(mask: PackedMask, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return a map of at most 160 cells a side: the share of each cell that the mask covers."""
+    """Return a map of at most 160 cells a side: the fraction of each cell that the mask covers."""
     scale = min(1.0, _DETAIL / max(size))
     height, width = (max(1, round(side * scale)) for side in size)
     cells = np.zeros((height, width), dtype=np.float32)
@@ -136,12 +136,12 @@ def _small(mask: PackedMask, size: tuple[int, int]) -> NDArray[np.float32]:
 
 
 def _detail(tags: Sequence[Tag], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Return a small map of what must not be covered: 1 on small things, next to nothing on large ones."""
+    """Return a small map of what must not be covered: 1 on small objects, next to nothing on large ones."""
     detail = _small(masks.empty(size), size)
     for tag in tags:
         if tag.mask is not None:
-            share = tag.mask.area / (size[0] * size[1])
-            np.maximum(detail, _small(tag.mask, size) * np.float32(min(1.0, _SMALL / share)), out=detail)
+            fraction = tag.mask.area / (size[0] * size[1])
+            np.maximum(detail, _small(tag.mask, size) * np.float32(min(1.0, _SMALL / fraction)), out=detail)
     return detail
 
 

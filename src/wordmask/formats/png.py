@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def save_masks(masks: Sequence[NamedMask], folder: str | os.PathLike[str], *, prefix: str = "") -> tuple[Path, ...]:
-    """Write the mask of every prompt, empty ones too, as an 8-bit greyscale PNG: 255 on the thing, 0 elsewhere.
+    """Write the mask of every prompt, empty ones too, as an 8-bit greyscale PNG: 255 on the object, 0 elsewhere.
 
     Args:
         masks: One per prompt.

@@ -1,4 +1,4 @@
-"""Lines on images: in colour, over a wider dark line that sets them off from any background."""
+"""Coloured outlines over a wider dark line, visible on any background."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How large lines and letters are."""
+"""Line width and font size of overlays."""
 
 from __future__ import annotations
 

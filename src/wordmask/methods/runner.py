@@ -113,7 +113,7 @@ class MethodRunner(ABC, Generic[Plan]):
             image: An image, or what `encode` made of one.
             prompts: A phrase or prompt, or several.
             threshold: Probability above which a pixel belongs to a mask; None takes the model's, which may be one of
-                its own for each mask (`ops.probability.best_level`).
+                its own for each mask (`ops.probability.best_threshold`).
             presence_threshold: Presence below which a mask is empty; None takes the model's.
 
         Raises:

@@ -55,10 +55,10 @@ class _FeedForward(torch.autograd.Function):
         to_up, to_bias, to_down = torch.zeros_like(up), torch.zeros_like(up_bias), torch.zeros_like(down)
         first, second = _buffer(rows, up), _buffer(rows, up)
         for start in range(0, len(rows), TILE):
-            part, asked = rows[start : start + TILE], to_out[start : start + TILE]
+            part, output = rows[start : start + TILE], to_out[start : start + TILE]
             hidden = torch.addmm(up_bias, part, up.t(), out=first[: len(part)]).relu_()
-            to_down.addmm_(asked.t(), hidden)
-            to_hidden = torch.mm(asked, down, out=second[: len(part)])
+            to_down.addmm_(output.t(), hidden)
+            to_hidden = torch.mm(output, down, out=second[: len(part)])
             torch.ops.aten.threshold_backward.grad_input(to_hidden, hidden, 0, grad_input=to_hidden)
             to_up.addmm_(to_hidden.t(), part)
             to_bias += to_hidden.sum(0)

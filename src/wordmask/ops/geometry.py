@@ -1,4 +1,4 @@
-"""Where an image lies on a network's canvas, and the way back from feature cells to input pixels.
+"""Position of an image on a network's canvas, and mapping of feature cells back to input pixels.
 
 Pixels are areas: pixel `i` of `n` covers `[i, i + 1)` and has its centre at `i + 0.5` (torch's
 `align_corners=False`). All interpolation here is bilinear with clamped borders.
@@ -25,7 +25,7 @@ Window: TypeAlias = "tuple[int, int, int, int]"
 
 @dataclass(frozen=True)
 class Placement:
-    """How an input image was put on a network's canvas.
+    """Position of an input image on a network's canvas.
 
     Attributes:
         size: `(H, W)` of the input image.
@@ -39,7 +39,7 @@ class Placement:
 
 
 def squash(size: Size, canvas: Size) -> Placement:
-    """Fill the whole canvas with the image and let the aspect ratio go."""
+    """Stretch the image over the whole canvas; the aspect ratio changes."""
     return Placement(size, canvas, (0, 0, *canvas))
 
 
@@ -52,11 +52,11 @@ def letterbox(size: Size, canvas: Size) -> Placement:
 
 
 def restore(values: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
-    """Bring a map of the canvas back to the input image.
+    """Map values from the canvas back to the input image.
 
     Args:
         values: float32 `(h, w)`, covering the whole canvas at any stride.
-        placement: How the image lies on the canvas.
+        placement: Position of the image on the canvas.
 
     Returns:
         float32 `(H, W)`: the content region, bilinearly interpolated. For a squashed image this equals torch's
@@ -81,17 +81,17 @@ def restored_strips(
     """Yield `(y, rows)` that make up a window from top to bottom, each small enough to stay in the cache.
 
     All rows of a strip lie between the same two rows of cells, so a strip is one multiplication and one addition.
-    Every way of looking at a map goes through here: a window's values equal the whole's bit for bit.
+    All restoring goes through here, so a window's values equal those of the whole map bit for bit.
     """
     x0, y0, x1, y1 = window
     rows, columns = axes(placement, np.shape(values))
     columns = columns.part(x0, x1)
     left = values[:, columns.first].astype(np.float32, copy=False)
-    wide = left + (values[:, columns.second] - left) * columns.share  # (h, x1 - x0)
+    wide = left + (values[:, columns.second] - left) * columns.weight  # (h, x1 - x0)
     for start, stop in rows.runs(y0, y1):
         base = wide[rows.first[start]]
         step = wide[rows.second[start]] - base
-        yield start, base + rows.share[start:stop, None] * step
+        yield start, base + rows.weight[start:stop, None] * step
 
 
 def reach(cells: NDArray[np.bool_], placement: Placement) -> Window | None:
@@ -102,7 +102,7 @@ def reach(cells: NDArray[np.bool_], placement: Placement) -> Window | None:
 
     Args:
         cells: bool `(h, w)` over the whole canvas.
-        placement: How the image lies on the canvas.
+        placement: Position of the image on the canvas.
     """
     rows, columns = axes(placement, cells.shape)
     vertical = rows.touched(np.asarray(cells.any(axis=1)))
@@ -114,20 +114,20 @@ def reach(cells: NDArray[np.bool_], placement: Placement) -> Window | None:
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Linear interpolation along one axis: pixel `i` is `v[first] + share * (v[second] - v[first])`.
+    """Linear interpolation along one axis: pixel `i` is `v[first] + weight * (v[second] - v[first])`.
 
     Attributes:
         first, second: int `(n,)`, indices of neighbouring cells; equal at the clamped borders.
-        share: float32 `(n,)` in [0, 1).
+        weight: float32 `(n,)` in [0, 1).
     """
 
     first: NDArray[np.intp]
     second: NDArray[np.intp]
-    share: NDArray[np.float32]
+    weight: NDArray[np.float32]
 
     def part(self, start: int, stop: int) -> Axis:
         """Return the pixels `[start, stop)`."""
-        return Axis(self.first[start:stop], self.second[start:stop], self.share[start:stop])
+        return Axis(self.first[start:stop], self.second[start:stop], self.weight[start:stop])
 
     def runs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield the pixel ranges in `[start, stop)` that lie between the same two cells."""

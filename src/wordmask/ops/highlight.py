@@ -1,6 +1,6 @@
-"""Visual prompt engineering: how CLIPSeg shows an image encoder which thing in an image is meant.
+"""Visual prompt engineering: prompt images that highlight one object, after CLIPSeg.
 
-The background is blurred and dimmed and the image is cropped around the thing (arXiv 2112.10003, section 3.2 and
+The background is blurred and dimmed and the image is cropped around the object (arXiv 2112.10003, section 3.2 and
 table 2). All of it acts on normalised pixels, so dimming pulls the background towards the mean colour of the
 encoder's training images, not towards black, and padding with zeros is mean grey.
 """
@@ -36,7 +36,7 @@ class Recipe:
 
     Attributes:
         paint: Makes the new image from pixels (3, H, W), mask (1, H, W) and a random generator.
-        context: Crop around the thing, widened on each side by this share of its extent; None leaves the image whole.
+        context: Crop around the object, widened on each side by this fraction of its extent; None does not crop.
         size: Side of the crop after resizing; None leaves it to the caller.
     """
 
@@ -46,11 +46,11 @@ class Recipe:
 
 
 def composite(image: Pixels, mask: Pixels, *, blur: float, background: float) -> Pixels:
-    """Keep the thing and replace the rest by the blurred image times `background`.
+    """Keep the object and replace the rest by the blurred image times `background`.
 
     Args:
         image: float32 (3, H, W).
-        mask: float32 (H, W) or (1, H, W), 1 on the thing.
+        mask: float32 (H, W) or (1, H, W), 1 on the object.
         blur: Sigma of the Gaussian in pixels; 0 blurs nothing.
         background: Brightness of the background.
     """
@@ -93,11 +93,11 @@ def engineer_prompt(
     size: int | None = None,
     random: np.random.Generator | None = None,
 ) -> Pixels:
-    """Turn an example image and the mask of the thing meant into a prompt image.
+    """Turn an example image and the mask of the object meant into a prompt image.
 
     Args:
         image: float32 (3, H, W), normalised as the encoder wants it.
-        mask: (H, W), nonzero on the thing.
+        mask: (H, W), nonzero on the object.
         mode: A name in `MODES`.
         size: Side of the result in pixels for modes that crop and do not fix it themselves; 224 by default.
         random: Where the random mode takes its numbers from.

@@ -1,4 +1,4 @@
-"""Boolean masks: kept small, measured, taken apart."""
+"""Boolean masks stored as bits: pack, threshold, union, connected components, IoU."""
 
 from __future__ import annotations
 
@@ -75,23 +75,23 @@ def empty(size: Size) -> PackedMask:
     return PackedMask(size, (0, 0, 0, 0), np.zeros((0, 0), np.uint8), 0)
 
 
-def threshold(values: NDArray[np.float32], placement: Placement, level: float) -> PackedMask:
-    """Return `restore(values, placement) > level` without ever holding the restored map.
+def threshold(values: NDArray[np.float32], placement: Placement, cut: float) -> PackedMask:
+    """Return `restore(values, placement) > cut` without building the restored map.
 
-    Only the window that cells above the level can reach is interpolated, a strip of rows at a time.
+    Only the window that cells above `cut` can reach is interpolated, a strip of rows at a time.
 
     Args:
         values: float32 `(h, w)` over the whole canvas, at any stride.
         placement: How the image lies on the canvas.
-        level: In the values' own unit.
+        cut: Threshold in the unit of `values`.
     """
-    window = reach(values > level, placement)
+    window = reach(values > cut, placement)
     if window is None:
         return empty(placement.size)
     x0, y0, x1, y1 = window
     mask = np.empty((y1 - y0, x1 - x0), dtype=np.bool_)
     for top, strip in restored_strips(values, placement, window):
-        np.greater(strip, level, out=mask[top - y0 : top - y0 + len(strip)])
+        np.greater(strip, cut, out=mask[top - y0 : top - y0 + len(strip)])
     return pack(mask, size=placement.size, offset=(x0, y0))
 
 
@@ -110,19 +110,19 @@ def union(masks: list[PackedMask]) -> PackedMask:
     return pack(together, size=filled[0].size, offset=(x0, y0))
 
 
-def components(mask: PackedMask, *, smallest: float = 0.0) -> tuple[PackedMask, ...]:
+def components(mask: PackedMask, *, min_area_ratio: float = 0.0) -> tuple[PackedMask, ...]:
     """Return the 8-connected parts of a mask, largest first.
 
     Args:
         mask: The mask to take apart.
-        smallest: Parts with less than this share of the largest part's area are left out.
+        min_area_ratio: Parts with less than this fraction of the largest part's area are left out.
     """
     if not mask.area:
         return ()
     crop = mask.crop()
     count, labels, stats, _ = cv2.connectedComponentsWithStats(crop.view(np.uint8), connectivity=8)
     areas = stats[:, cv2.CC_STAT_AREA]
-    least = smallest * areas[1:].max()
+    least = min_area_ratio * areas[1:].max()
     chosen = [index for index in range(1, count) if areas[index] >= least]
     chosen.sort(key=lambda index: -int(areas[index]))
     return tuple(_component(mask, labels, stats, index) for index in chosen)

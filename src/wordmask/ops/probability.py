@@ -1,4 +1,4 @@
-"""Logits and probabilities, and from what probability on a pixel should belong to the mask."""
+"""Logits and probabilities, and the threshold with the highest expected IoU."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 Float = TypeVar("Float", bound=np.floating)
 
-UNSURE = 0.05
-"""No level of a mask's own is lower: cells less likely than this are not shown, whatever the others are."""
+LOWEST_THRESHOLD = 0.05
+"""Lower bound of `best_threshold`: less probable cells never belong to a mask."""
 
 
 def logit(probability: float) -> float:
@@ -29,29 +29,29 @@ def sigmoid(logits: NDArray[Float]) -> NDArray[Float]:
     return probabilities
 
 
-def best_level(logits: NDArray[np.float32]) -> float:
+def best_threshold(logits: NDArray[np.float32]) -> float:
     """Return the probability above which pixels make the mask with the highest expected intersection over union.
 
-    For a set S of cells that belong to the thing with probabilities p, the intersection is expected to be I = sum of p
-    over S, the union U = sum of p over all cells + |S| - I. The ratio of the two, which stands for the expected IoU, is
-    highest for some number of the most probable cells (after Nowozin, CVPR 2014), and one more cell raises it where
-    p > J / (1 + J), J being the ratio reached: that is the level. A mask that is sure of itself is cut near one half;
-    one that is unsure everywhere is cut lower, where a fixed level would leave nothing of it. There is always a cell
-    above it, unless none is as likely as `UNSURE`: whether the thing is there at all is for presence to say.
+    For a set S of cells that belong to the object with probabilities p, the expected intersection is I = sum of p over
+    S, and the expected union is U = sum of p over all cells + |S| - I. Their ratio, which stands for the expected IoU,
+    is highest for some number of the most probable cells (after Nowozin, CVPR 2014); adding a cell raises it where
+    p > J / (1 + J), with J the ratio reached: that is the threshold. Confident masks are cut near 0.5, uncertain ones
+    lower. At least one cell exceeds the threshold, unless none is as probable as `LOWEST_THRESHOLD`; whether the object
+    is there at all is decided by presence.
 
     Args:
-        logits: float32 `(h, w)`, calibrated where the thing is there: of the cells with probability p, a share of p
-            belongs to it. Cells that are NaN do not count.
+        logits: float32 `(h, w)`, calibrated where the object is present: of the cells with probability p, a
+            fraction p belongs to it. Cells that are NaN do not count.
 
     Returns:
-        A probability in [UNSURE, 0.5].
+        A probability in [LOWEST_THRESHOLD, 0.5].
     """
     sure = sigmoid(logits[~np.isnan(logits)].astype(np.float64))
-    total, level, last = float(sure.sum()), 0.0, -1.0
-    while level > last:  # the ratio rises from step to step to its highest (Dinkelbach, 1967); a few steps
-        last = level
-        chosen = sure[sure > level]
+    total, threshold, last = float(sure.sum()), 0.0, -1.0
+    while threshold > last:  # the ratio rises from step to step to its highest (Dinkelbach, 1967); a few steps
+        last = threshold
+        chosen = sure[sure > threshold]
         inside = float(chosen.sum())
         ratio = inside / max(total + len(chosen) - inside, 1e-300)
-        level = max(ratio / (1 + ratio), last)
-    return max(level, UNSURE)
+        threshold = max(ratio / (1 + ratio), last)
+    return max(threshold, LOWEST_THRESHOLD)

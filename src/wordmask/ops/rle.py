@@ -39,7 +39,7 @@ def encode(mask: NDArray[np.bool_]) -> RLE:
 
 
 def encode_packed(mask: PackedMask) -> RLE:
-    """Encode a packed mask from its window alone: the cost follows the thing's size, not the image's."""
+    """Encode a packed mask from its window alone: the cost follows the object's size, not the image's."""
     return {"size": list(mask.size), "counts": compress(_counts(mask.crop(), mask.size, mask.window[:2]))}
 
 

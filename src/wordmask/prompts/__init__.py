@@ -1,4 +1,4 @@
-"""What a user can ask for: words, an example image, or both."""
+"""Prompts: phrases, example images, or both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words and an example together."""
+"""Prompts of a phrase and an example image together."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from wordmask.prompts.visual import VisualPrompt
 
 @dataclass(frozen=True, eq=False)
 class MixedPrompt:
-    """A phrase and an example that mean the same thing; their conditions are blended linearly.
+    """A phrase and an example image of the same object; their embeddings are interpolated linearly.
 
-    The condition is `weight * text + (1 - weight) * visual`: 1 listens to the words only, 0 to the example only.
+    The embedding is `weight * text + (1 - weight) * visual`: 1 uses the phrase alone, 0 the example alone.
 
     Attributes:
         text: The phrase; a string becomes a `TextPrompt`. `phrase` is the same, typed as what it has become.
         visual: The example.
-        weight: Share of the text, 0 to 1.
+        weight: Weight of the text, 0 to 1.
 
     Raises:
         PromptError: If a part has the wrong type or the weight lies outside 0 to 1.
@@ -38,12 +38,12 @@ class MixedPrompt:
 
     @property
     def phrase(self) -> TextPrompt:
-        """The words."""
+        """The phrase."""
         return cast("TextPrompt", self.text)
 
     @property
     def name(self) -> str:
-        """What the result is called and found by: the phrase."""
+        """Name of the result: the phrase."""
         return self.phrase.name
 
 
@@ -55,10 +55,10 @@ def _check_visual(visual: object) -> None:
 
 def _checked_weight(weight: object) -> float:
     try:
-        share = float(weight)  # type: ignore[arg-type]
+        number = float(weight)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        share = math.nan
-    if not 0 <= share <= 1:
+        number = math.nan
+    if not 0 <= number <= 1:
         got = f"the weight {quote(weight)}"
-        raise PromptError(sentence(got, "the text's share between 0 and 1", "pass for example weight=0.5"))
-    return share
+        raise PromptError(sentence(got, "the weight of the text, from 0 to 1", "pass for example weight=0.5"))
+    return number

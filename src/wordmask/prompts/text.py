@@ -1,4 +1,4 @@
-"""Words as a prompt."""
+"""Phrases as prompts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from wordmask.errors import PromptError, quote, sentence
 
 MAX_CHARACTERS = 2000
-"""Longest phrase accepted. Text encoders read far less (CLIP 77 tokens); more is surely a mistake."""
+"""Longest phrase accepted. Text encoders read far less (CLIP: 77 tokens)."""
 
 
 @dataclass(frozen=True)
 class TextPrompt:
-    """A phrase that names what to segment, and optionally what it must not be taken for.
+    """A phrase that names what to segment, and optionally negative phrases.
 
     Attributes:
         text: The phrase, 1 to 2000 characters; blanks around it are removed.
-        negatives: Phrases to tell it apart from: a pixel stays in the mask only where `text` fits it better than
-            every negative does. `TextPrompt("eye", negatives=("eyebrow",))`
+        negatives: Phrases it must not be confused with: a pixel stays in the mask only where `text` scores higher
+            than every negative. `TextPrompt("eye", negatives=("eyebrow",))`
 
     Raises:
         PromptError: If a phrase is not a string, is blank, is too long or is not valid Unicode.
@@ -34,12 +34,12 @@ class TextPrompt:
 
     @property
     def name(self) -> str:
-        """What the result is called and found by: the phrase."""
+        """Name of the result: the phrase."""
         return self.text
 
 
 def checked_phrase(text: object) -> str:
-    """Return `text` without the blanks around it, or raise PromptError if no model could make sense of it."""
+    """Return `text` without the blanks around it, or raise PromptError if it is empty, too long or undecodable."""
     if not isinstance(text, str):
         got = f"a prompt of type {type(text).__name__}"
         raise PromptError(sentence(got, "a phrase", "pass a string such as 'hair'"))

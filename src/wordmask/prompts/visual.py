@@ -21,16 +21,16 @@ MaskInput: TypeAlias = "NDArray[Any] | Image.Image | torch.Tensor"
 
 @dataclass(frozen=True, eq=False)
 class VisualPrompt:
-    """An example image of what to find, with a mask of the thing meant when there is more than one in it.
+    """An example image of what to find, with a mask of the object meant when there is more than one in it.
 
-    The image is read when the prompt is made, so that a bad one fails there; afterwards `image` holds a `RgbImage`
+    The image is read when the prompt is made, so that a bad one fails there; afterwards `image` holds an `RgbImage`
     and `mask` a boolean array. Two visual prompts are equal only if they are the same object.
 
     Attributes:
-        image: Any image that `wordmask` reads. `example` is the same, typed as what it has become.
-        mask: `(H, W)` of the example image as it is displayed: True (or nonzero) on the thing; None means all of it.
-        name: What the result is called and found by.
-        mode: How the example is prepared for the encoder; the model says which names it knows.
+        image: Any image that `wordmask` reads. `example` is the same, typed as `RgbImage`.
+        mask: `(H, W)` of the example image as it is displayed: True (or nonzero) on the object; None means all of it.
+        name: Name of the result.
+        mode: Name of the preparation for the encoder, such as those of `ops.highlight`; each model accepts its own.
 
     Raises:
         ImageError: If the image cannot be read.
@@ -56,7 +56,7 @@ class VisualPrompt:
 
     @property
     def region(self) -> NDArray[np.bool_]:
-        """Bool `(H, W)`: where the thing is in the example; all True without a mask."""
+        """Bool `(H, W)`: where the object is in the example; all True without a mask."""
         if self.mask is None:
             return np.ones(self.example.size, dtype=np.bool_)
         return cast("NDArray[np.bool_]", self.mask)
@@ -76,9 +76,9 @@ def _checked_mask(mask: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
         raise PromptError(sentence(got, "a boolean array (height, width)", "convert it with numpy.asarray"))
     if values.shape != size:
         expected = f"the example's size {size} (height, width)"
-        raise PromptError(sentence(f"a mask of shape {values.shape}", expected, "pass the mask of this very image"))
+        raise PromptError(sentence(f"a mask of shape {values.shape}", expected, "pass the mask of this image"))
     chosen = np.nan_to_num(values) != 0 if values.dtype.kind == "f" else values != 0
     if not chosen.any():
-        raise PromptError(sentence("an empty mask", "a mask that marks something", "mark the thing, or leave mask out"))
+        raise PromptError(sentence("an empty mask", "a mask that marks something", "mark the object, or omit mask"))
     chosen.flags.writeable = False
     return cast("NDArray[np.bool_]", chosen)

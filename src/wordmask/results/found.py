@@ -106,7 +106,7 @@ class Found:
         dense = self.heatmap_logits
         if dense is None:
             return ()
-        parts = masks.components(self.packed, smallest=MIN_AREA_RATIO)
+        parts = masks.components(self.packed, min_area_ratio=MIN_AREA_RATIO)
         return tuple(Instance(part, dense.mean_probability(part)) for part in parts)
 
     @property
