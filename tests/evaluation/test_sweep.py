@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.evaluation.halves import Scripted
+from tests.evaluation.halves import Halves, Scripted
 from tests.metrics.examples import Example, literal_sweep
+from wordmask.data.folds import Folds
 from wordmask.data.sample import Query, Sample
+from wordmask.evaluation.benchmarks import BENCHMARKS
 from wordmask.evaluation.prompting import PromptedModel
 from wordmask.evaluation.protocols import EvaluationProtocol
+from wordmask.evaluation.runner import Evaluation
 from wordmask.evaluation.score.masks import record_masks
 from wordmask.evaluation.score.rows import Rows
 from wordmask.evaluation.score.sweep import sweep_scores
@@ -85,3 +88,15 @@ def test_scores_of_folds_are_means_over_the_folds() -> None:
 
     for name in expected[0]:
         assert scores[name]["value"] == pytest.approx((expected[0][name] + expected[1][name]) / 2, abs=2e-5)
+
+
+def test_a_data_set_of_folds_is_scored_by_fold() -> None:
+    class Fold(Halves):
+        def __init__(self, split: str, names: tuple[str, ...]) -> None:
+            super().__init__(2)
+            self.split, self.names = split, names  # type: ignore[misc]
+
+    folds = Folds([Fold("fold0", ("dark",)), Fold("fold1", ("bright",))])
+
+    assert Evaluation(BENCHMARKS["pascal5i"], folds).options().folds == {"dark": "fold0", "bright": "fold1"}
+    assert Evaluation(BENCHMARKS["pascal5i"], Halves(1)).options().folds is None
