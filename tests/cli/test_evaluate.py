@@ -135,6 +135,29 @@ def test_a_table_of_images_masks_and_phrases(tmp_path: Path) -> None:
     assert scores["iou"]["value"] == pytest.approx(16 / 24, abs=1e-6)
 
 
+def test_rows_that_cannot_be_used_are_listed(tmp_path: Path) -> None:
+    Image.fromarray(halves(16)).save(tmp_path / "a.png")
+    Image.fromarray(halves(24)).save(tmp_path / "mask.png")
+    missing = "".join(f"gone{number}.png,mask.png,bright\n" for number in range(12))
+    (tmp_path / "pairs.csv").write_text(f"image,mask,phrase\na.png,mask.png,bright\n{missing}", encoding="utf-8")
+
+    done = run("--data", tmp_path / "pairs.csv", "--out", tmp_path / "run", "--json")
+
+    assert json.loads(done.stdout)["samples"] == 1
+    assert done.stderr.count("Left out: ") == 11
+    assert "Left out: 2 more" in done.stderr
+
+
+def test_parts_may_have_any_names(tmp_path: Path) -> None:
+    data = write_halves(tmp_path / "halves")
+    (data / "splits.json").write_text(json.dumps({"day": ["p000"], "night": ["p001", "p002"]}), encoding="utf-8")
+
+    run("--data", data, "--split", "night", "--out", tmp_path / "run")
+
+    result = json.loads((tmp_path / "run" / "result.json").read_bytes())
+    assert (result["data"]["split"], result["samples"]) == ("night", 2)
+
+
 def test_the_list_names_every_task_benchmark_preset_and_data_set() -> None:
     done = run("--list")
 

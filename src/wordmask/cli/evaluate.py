@@ -103,17 +103,20 @@ def evaluate(
 
 
 def opened(options: Mapping[str, Any]) -> Evaluation:
-    """Open the data of an evaluation and check its options.
+    """Open the data of an evaluation, check its options and list what is wrong with the data.
 
     Raises:
         WordmaskError: If the data cannot be opened or the options do not fit together.
     """
-    from wordmask.data.problems import problems_of
+    from wordmask.cli.printed import escaped
+    from wordmask.data.problems import SHOWN, problems_of
     from wordmask.evaluation.api import open_evaluation
 
     evaluation = open_evaluation(options["data"], **{name: options[name] for name in options if name != "data"})
-    for problem in problems_of(evaluation.data):
-        typer.secho(f"Left out: {problem}", fg=typer.colors.YELLOW, err=True)
+    problems = problems_of(evaluation.data)
+    more = [f"{len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+    for problem in [*problems[:SHOWN], *more]:
+        typer.secho(f"Left out: {escaped(problem)}", fg=typer.colors.YELLOW, err=True)
     return evaluation
 
 
