@@ -221,7 +221,7 @@ class TrainableProposals(nn.Module):
             "quality": F.binary_cross_entropy_with_logits(quality, found) if len(matched) else nothing,
         }
 
-    def parameter_groups(self, recipe: Any = None) -> list[dict[str, Any]]:
+    def parameter_groups(self, schedule: Any = None) -> list[dict[str, Any]]:
         words = list(self.network.words.parameters())
         rest = [weight for weight in self.parameters() if all(weight is not word for word in words)]
         return [{"params": rest}, {"params": words, "lr_scale": 2.0, "weight_decay": 0.0, "muon": False}]

@@ -224,8 +224,12 @@ class Trainable(Protocol):
         """
         ...
 
-    def parameter_groups(self, recipe: Any) -> list[dict[str, Any]]:
-        """Return groups of parameters for the optimiser: see `train.optim.ParameterGroup`."""
+    def parameter_groups(self, schedule: Any) -> list[dict[str, Any]]:
+        """Return groups of parameters for the optimiser: see `train.optim.ParameterGroup`.
+
+        Args:
+            schedule: The `train.schedule.Schedule` of the recipe, whose values hold where a group says nothing.
+        """
         ...
 
     def frozen(self) -> Iterable[tuple[str, torch.Tensor]]:

@@ -136,7 +136,7 @@ class PartsTrainable(nn.Module):
             for name, tensor in module.state_dict().items():
                 yield f"{part}.{name}", tensor
 
-    def parameter_groups(self, recipe: Any = None) -> list[dict[str, Any]]:
+    def parameter_groups(self, schedule: Any = None) -> list[dict[str, Any]]:
         """Return all trained weights as one group: see `train.optim.ParameterGroup`."""
         return [{"params": list(self.named_parameters())}]
 

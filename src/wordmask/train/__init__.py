@@ -1,21 +1,21 @@
-"""Training: one loop for every recipe, on one processor or many.
+"""Training: one loop for every method and recipe, on one process or many.
+
+`Sample -> augmentation -> Batch -> model.loss(batch, step) -> optimiser -> averaged weights -> checkpoint`
 
 | file | what it is |
 |---|---|
-| `recipes` | a recipe is a function that returns a complete `Recipe` |
-| `sources` | the user's data: a registered name, a folder, a COCO JSON file or a CSV table |
-| `inspection` | reads every sample before the training and says what is wrong, by file and line |
-| `drawn` | PhraseCut+'s way of drawing samples, over any data |
-| `order` | which sample comes when: a function of seed and step alone |
-| `views` | a sample -> what the network sees: window, mirror, colours, phrases |
-| `students` | a model whose parts are trained: `clipseg`, `compact` |
-| `objective` | the recipe's sum of losses |
+| `recipe`, `recipes/` | a complete configuration, and functions that return one |
+| `schedule` | steps, learning rates, sizes of images |
+| `data` | what the loop needs of a training set: `TrainingSet` |
+| `opening`, `inspection` | opens the user's data, reads every sample once and lists problems by file and line |
+| `augmentation` | fine-tuning: window, mirroring, colours, phrases |
+| `phrase_draws` | PhraseCut: one phrase an image, with negatives and examples |
+| `order` | which samples a step takes: a function of seed and step alone |
+| `optim`, `averaging` | AdamW and Muon; averages of weights |
 | `loop` | the loop |
-| `checkpoints` | whole or not at all: what a run goes on from |
-| `readouts` | outputs of a frozen tower, computed once and kept on disk |
-| `validation` | IoU on pictures that are not trained on |
-| `vocabulary`, `exam`, `guarding` | what else the model is asked before and after: names and phrases not trained on |
-| `forgetting`, `report` | what got worse by that, and the page that says so |
-| `folder`, `lock` | the run's folder: its record, and one run at a time |
-| `run` | all of it together, in a run folder |
+| `checkpoints` | saved whole or not at all: what an interrupted run continues from |
+| `validation` | IoU on images that are not trained on |
+| `forgetting/` | the forgetting probe: answers before and after about phrases that are not trained |
+| `folder`, `lock`, `report` | the run's folder: its record, one run at a time, the report |
+| `run` | all of it together |
 """

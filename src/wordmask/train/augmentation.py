@@ -1,6 +1,6 @@
-"""Augmentation: a window of an image, mirrored or not, in other colours, with some of its phrases.
+"""Augmentation: a random window of an image, mirroring and colours, with some of its phrases.
 
-What is drawn for a sample depends on the seed, the epoch and its index, and on nothing else.
+The random draws for a sample depend on the seed, the epoch and its index, and on nothing else.
 
 With `variants=n` every image has n windows, mirrorings and colourings: an epoch takes number `epoch % n`. Phrases are
 drawn anew in every epoch all the same. Features that a frozen encoder computes of a variant can then be cached.
@@ -164,8 +164,8 @@ class AugmentedSet:
         epoch, index, size = place
         seed, variants = self.schedule.seed, self.settings.variants
         random = np.random.default_rng([seed, epoch, index])
-        look = np.random.default_rng([seed, epoch % variants, index, _VARIANT]) if variants else None
-        return self._augmented(self._read(index), size or self.size, random, look)
+        variant = np.random.default_rng([seed, epoch % variants, index, _VARIANT]) if variants else None
+        return self._augmented(self._read(index), size or self.size, random, variant)
 
     def order(self, first: int, last: int) -> Order:
         """Return the places of some steps: every epoch in a random order."""
@@ -190,7 +190,7 @@ class AugmentedSet:
         return self.samples.dataset[self.samples.indices[index]]
 
     def _augmented(
-        self, sample: Sample, side: int, random: np.random.Generator, look: np.random.Generator | None
+        self, sample: Sample, side: int, random: np.random.Generator, variant: np.random.Generator | None
     ) -> Augmented:
         """Augment one sample.
 
@@ -198,7 +198,7 @@ class AugmentedSet:
             sample: Which.
             side: Of the augmented image, in pixels.
             random: Where phrases are drawn from, and the window where it has no stream of its own.
-            look: Stream of a variant. The window then shows a phrase of that stream, too: with this epoch's first
+            variant: Stream of a variant. The window then shows a phrase of that stream, too: with this epoch's first
                 phrase it would follow the epoch. What an epoch asks for may therefore lie outside, and its mask be
                 empty.
         """
@@ -206,8 +206,8 @@ class AugmentedSet:
         chosen = draw_phrases(sample, settings.prompts, settings.negatives, random)
         masks = np.stack([mask for _, mask in chosen])  # (K, H, W)
         known = np.ones(sample.size, np.bool_) if sample.ignored is None else ~sample.ignored.full()
-        shown = masks[0] if look is None else draw_phrases(sample, 1, settings.negatives, look)[0][1]
-        random = random if look is None else look
+        shown = masks[0] if variant is None else draw_phrases(sample, 1, settings.negatives, variant)[0][1]
+        random = random if variant is None else variant
         window = _choose_window(shown, settings.crop, self.square, random)
         pixels = cut_window(load_image(sample.image).pixels, window, size, self._fill)  # (S, S, 3)
         planes = np.stack([_cut_mask(plane, window, size) for plane in (*masks, known)])  # (K + 1, S, S)

@@ -137,24 +137,24 @@ def answer(segmenter: Segmenter, sample: Sample, questions: Sequence[Question]) 
     asked = [one for one in questions if not _is_ignored(one, known)]
     answers = segmenter.segment(sample.image, [TextPrompt(question.phrase) for question in asked]) if asked else ()
     scored = []
-    for found, (phrase, truth) in zip(answers, asked, strict=True):
+    for found, (phrase, target) in zip(answers, asked, strict=True):
         mask = _known_part(found.packed, known)
-        iou = _overlap(mask, _known_part(truth, known)) if truth is not None and truth.area else None
+        iou = _overlap(mask, _known_part(target, known)) if target is not None and target.area else None
         scored.append(Scored(sample.key, phrase, iou, mask.area > 0))
     return scored
 
 
 def _is_ignored(question: Question, known: NDArray[np.bool_] | None) -> bool:
     """Whether all of a phrase's mask is ignored: then nobody knows whether the phrase is present."""
-    truth = question.ground_truth
-    return truth is not None and truth.area > 0 and _known_part(truth, known).area == 0
+    target = question.ground_truth
+    return target is not None and target.area > 0 and _known_part(target, known).area == 0
 
 
 def _known_part(mask: PackedMask, known: NDArray[np.bool_] | None) -> PackedMask:
     return mask if known is None else pack(mask.full() & known)
 
 
-def _overlap(mask: PackedMask, truth: PackedMask) -> float:
+def _overlap(mask: PackedMask, target: PackedMask) -> float:
     """IoU of two masks, the second not empty."""
-    shared, both = intersection(mask, truth), mask.area + truth.area
+    shared, both = intersection(mask, target), mask.area + target.area
     return shared / (both - shared)
