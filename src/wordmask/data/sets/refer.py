@@ -38,8 +38,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wordmask.data.coco_json import decode_segmentation
 from wordmask.data.reading import (
     fingerprint,
@@ -55,14 +53,11 @@ from wordmask.data.sample import GroundTruthInstance, Query, Sample
 from wordmask.data.unpickle import read_pickle
 from wordmask.errors import PromptError, quote
 from wordmask.ops.masks import pack
-from wordmask.ops.polygons import fill_as_coco
 from wordmask.prompts import TextPrompt
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
-
-    from numpy.typing import NDArray
 
     from wordmask.ops.masks import PackedMask
 
@@ -81,7 +76,6 @@ TEXTS = ("sent", "raw")
 _REFS = "expressions as the repository lichengunc/refer publishes them"
 _INSTANCES = "the objects referred to, in COCO's instance format"
 _REMEDY = "unpack the archive that the repository lichengunc/refer names"
-_LEAST_NUMBERS = 6  # of a polygon: three points
 
 
 @dataclass(frozen=True)
@@ -177,22 +171,10 @@ class Refer:
 
     def _mask(self, annotation: int, size: tuple[int, int]) -> PackedMask:
         segmentation, of = self._segmentations[annotation], f"annotation {annotation}"
-        if not isinstance(segmentation, list):
-            return pack(decode_segmentation(segmentation, size, self._instances_file, of))
-        mask = np.zeros(size, dtype=np.bool_)
-        for polygon in segmentation:
-            mask |= fill_as_coco(self._points(polygon, of), size)
-        return pack(mask)
-
-    def _points(self, polygon: Any, of: str) -> NDArray[np.float64]:
-        try:
-            points = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
-        except (TypeError, ValueError):
-            points = np.full((1, 2), np.nan)
-        if points.size < _LEAST_NUMBERS or not np.isfinite(points).all():
-            problem = f"a polygon that is no list of x, y, x, y, … in {of}"
-            raise malformed(self._instances_file, _INSTANCES, problem, _REMEDY)
-        return points
+        mask = pack(decode_segmentation(segmentation, size, self._instances_file, of))
+        if not mask.area:
+            raise malformed(self._instances_file, _INSTANCES, f"an empty mask of {of}", _REMEDY)
+        return mask
 
     # --- files -----------------------------------------------------------------------------------------------------
 
