@@ -1,4 +1,4 @@
-"""Data: what a sample is, how every shape of data is opened, and how training samples are drawn.
+"""Samples, readers of data sets, the registry that opens any of them, and sampling for training.
 
 | module | content |
 |---|---|

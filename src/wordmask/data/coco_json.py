@@ -1,4 +1,4 @@
-"""Any data set in COCO's instance format: one JSON file and a folder of images.
+"""Reader for COCO's instance format: one JSON file and a folder of images.
 
     instances.json      {"images":      [{"id": 1, "file_name": "a.jpg", "height": 480, "width": 640}],
                          "categories":  [{"id": 3, "name": "car"}],

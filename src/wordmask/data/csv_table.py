@@ -1,4 +1,4 @@
-"""Your own images as a table: one line says which mask a phrase has in an image.
+"""Reader for a CSV table: each line names an image, a mask and a phrase.
 
     pairs.csv           image,mask,phrase
                         photos/a.jpg,masks/a-cup.png,the red cup

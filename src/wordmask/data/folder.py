@@ -1,4 +1,4 @@
-"""A user's own folder of images: label maps, COCO instances or a CSV table, with or without parts.
+"""Open a folder of images with label maps, COCO instances, a CSV table or weak labels, with or without splits.json.
 
     FOLDER/                     its name is the set's
       images/ID.jpg

@@ -1,4 +1,4 @@
-"""Several folds as one data set: every sample in turn, scores as means over the folds."""
+"""Several folds concatenated to one data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set of the Hugging Face `datasets` library: images in one column, label maps in another.
+"""Reader for data sets of the Hugging Face `datasets` library: a column of images, a column of label maps.
 
     HuggingFace("owner/streets", ["sky", "road", "car"], split="validation", image="pixels", label="annotation")
 

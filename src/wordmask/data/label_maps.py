@@ -1,4 +1,4 @@
-"""Any folder of images with a label map each: the shape most segmentation sets come in.
+"""Reader for label maps: a folder of images and a folder with one label map an image.
 
     images/             labels/
       kitchen.jpg         kitchen.png     one channel of 8 or 16 bits, or a palette: the value of a pixel is its name

@@ -1,4 +1,4 @@
-"""The table of named data sets: title, licence, splits, reader. Readers are imported when a set is opened."""
+"""Table of the published data sets: title, licence, splits, reader. Readers are imported when a set is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Problems found in a user's data: how a data set lists them, and the error that names them."""
+"""Problems found while data are opened: listed by the data set, or raised as one error."""
 
 from __future__ import annotations
 

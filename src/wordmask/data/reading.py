@@ -1,4 +1,4 @@
-"""Reading the files of a data set: what is missing or malformed becomes one sentence that names the file.
+"""Read the files of a data set; an error names the file that is missing or malformed.
 
 Every function takes the path, what should be there (a noun phrase for the message, such as "the instances of COCO")
 and, where a better one than the default is known, a remedy (what a user can do about it).

@@ -1,4 +1,4 @@
-"""Open any data set: one published under a name, or a user's own files.
+"""Open any data set: a published one by name, or a user's own files.
 
 | `path` | how it is read |
 |---|---|

@@ -1,4 +1,4 @@
-"""What every data set yields: an image, what is asked about it, and the ground truth."""
+"""Samples of data sets: an image, its queries and the ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading pickles of unknown origin, without running anything that is in them.
+"""Read pickles of unknown origin without running code from them.
 
 Some annotations are published as Python pickles, and loading a pickle with the standard library runs whatever code its
 maker put there. Here nothing can be loaded but None, booleans, numbers, texts, bytes, lists, tuples, dictionaries and

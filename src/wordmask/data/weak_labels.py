@@ -1,4 +1,4 @@
-"""Images with weak labels: boxes, names of the whole image, captions. No masks.
+"""Reader for weak labels: boxes, names of the whole image and captions, without masks.
 
     FOLDER/
       images/ID.jpg

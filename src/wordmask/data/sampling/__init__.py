@@ -1,1 +1,1 @@
-"""How training samples are drawn from a data set: phrases, negatives, crops, examples, mirroring."""
+"""Sampling for training: phrases, negatives, crops, examples, mirroring."""

@@ -1,4 +1,4 @@
-"""Square crops that show enough of an object, as CLIPSeg's training cuts and resizes them.
+"""Random square crops that show enough of an object, as in CLIPSeg's training.
 
 Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (arXiv 2112.10003), section 4, and its published
 training code.

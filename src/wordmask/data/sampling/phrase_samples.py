@@ -1,4 +1,4 @@
-"""The phrases of any data set, as tasks for `wordmask.data.sampling.phrase_draws`.
+"""Tasks for `wordmask.data.sampling.phrase_draws` from the phrases of any data set.
 
 Every query of every sample whose mask is not empty is a task; those whose mask is empty are known to be absent, as are
 the sample's absent names. A sample is read again whenever one of its tasks is drawn: nothing but words is kept.

@@ -1,4 +1,4 @@
-"""Examples of a class or phrase as prompts: an image of another sample with the mask of the object meant."""
+"""Example images as prompts: an image of another sample with the mask of the object."""
 
 from __future__ import annotations
 

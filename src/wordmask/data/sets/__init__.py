@@ -1,1 +1,1 @@
-"""Published data sets, one a file: licence, size, folder layout and origin are in its docstring."""
+"""Readers of published data sets, one a file: licence, size, folder layout and origin are in its docstring."""

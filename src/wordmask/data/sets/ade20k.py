@@ -1,4 +1,4 @@
-"""ADE20K in its two vocabularies: the 150 names of the scene parsing benchmark, and the 847 of the full release.
+"""ADE20K: 150 names of the scene parsing benchmark, or 847 of the full release.
 
 Licence: annotations BSD-3-Clause by their authors' statement, images for non-commercial research and education (see
 the terms at https://ade20k.csail.mit.edu/). Size: 20,210 training and 2,000 validation images for the 150 names; the

@@ -1,4 +1,4 @@
-"""COCO-Stuff: every pixel of COCO 2017 under one of 171 names, 80 things and 91 stuffs.
+"""COCO-Stuff: label maps of COCO 2017 with 171 names, 80 things and 91 stuff classes.
 
 Licence: annotations CC BY 4.0, images under their Flickr terms. Size: 118,287 training and 5,000 validation images.
 Obtain the images `train2017.zip` and `val2017.zip` from https://cocodataset.org/#download, the label maps

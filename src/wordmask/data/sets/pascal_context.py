@@ -1,4 +1,4 @@
-"""Pascal-Context: every pixel of PASCAL VOC 2010's training and validation images, under 59 or 459 names.
+"""Pascal-Context: label maps of PASCAL VOC 2010 with 59 or 459 names.
 
 Licence: the annotations are free for research (their page names no licence); the images follow PASCAL VOC's terms
 (Flickr). Size: 4,998 training and 5,105 validation images. Mottaghi et al.: The Role of Context for Object Detection

@@ -1,4 +1,4 @@
-"""Which classes are held out in the zero-shot and one-shot protocols on PASCAL VOC and COCO. Constants only.
+"""Classes held out in the zero-shot and one-shot protocols on PASCAL VOC and COCO. Constants only.
 
 Generalised zero-shot sets: Baek et al. (JoEm, arXiv 2108.06536). Folds: PASCAL-5i (Shaban et al., arXiv 1709.03410)
 and COCO-20i (Nguyen and Todorovic, arXiv 1909.13140).

@@ -1,4 +1,4 @@
-"""PhraseCut (VGPhraseCut v0): phrases for regions of Visual Genome's images, with all instances of each marked.
+"""PhraseCut (VGPhraseCut v0): phrases for regions of Visual Genome's images, all instances of each marked.
 
 Wu et al., "PhraseCut: Language-based Image Segmentation in the Wild", CVPR 2020. Phrases join names, attributes and
 relations, such as "wooden chair by the window"; a phrase's ground truth is the union of all instances' polygons.

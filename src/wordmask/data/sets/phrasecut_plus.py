@@ -1,4 +1,4 @@
-"""PhraseCut+: PhraseCut as CLIPSeg was trained on it, with phrases that are not there and examples beside the words.
+"""PhraseCut+: PhraseCut with negatives and example images, as CLIPSeg was trained on it.
 
 Lüddecke and Ecker, "Image Segmentation Using Text and Image Prompts" (arXiv 2112.10003), section 4, and its published
 training code. Licence, size, source and folder layout are those of `wordmask.data.sets.phrasecut`; no other file is

@@ -1,4 +1,4 @@
-"""RefCOCO, RefCOCO+ and RefCOCOg: expressions that refer to one object in an image of COCO.
+"""RefCOCO, RefCOCO+ and RefCOCOg: expressions that each refer to one object in an image of COCO.
 
 Yu et al., arXiv 1608.00272 (RefCOCO, RefCOCO+); Mao et al., arXiv 1511.02283 (RefCOCOg, "google"); Nagaraja et al.,
 arXiv 1608.00525 (RefCOCOg's partition "umd"). RefCOCO+ forbids words for places; RefCOCOg has whole sentences.

@@ -1,4 +1,4 @@
-"""Shapes: images of plain coloured shapes, made as they are asked for, of which everything is known.
+"""Shapes: generated images of coloured shapes with exact ground truth.
 
 Licence: none needed; nothing is downloaded and nothing is read. Size: as many images as asked for, in no memory.
 Layout: no files. What it is for: tests, tutorials and checks of a protocol on data whose ground truth is exact. A

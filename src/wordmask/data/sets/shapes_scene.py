@@ -1,4 +1,4 @@
-"""Scenes of plain coloured shapes, drawn with smooth edges and known to the pixel.
+"""Draw scenes of coloured shapes, anti-aliased, with the owner of every pixel.
 
 A shape covers a pixel by the fraction of 4 x 4 points in it that lie inside the shape, computed from its equation, so
 that the ground truth does not depend on a rasteriser. Colours are mixed by that fraction; a pixel belongs to the

@@ -1,4 +1,4 @@
-"""What can truly be said about a scene of shapes: phrases, referring expressions and captions.
+"""Phrases, referring expressions and captions that are true of a scene of shapes.
 
 An expression is made only where it is right beyond doubt: its words fit the shape meant, they fit nothing else, and
 nothing else comes near to fitting (a shape that is a little to the left is neither "left of" nor "not left of").
