@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "evaluation_overhead.json")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
-    evaluation = open_evaluation(asked.data)
+    evaluation = open_evaluation(asked.data, exhaustive=True)  # absent names are prompts, too
     images = min(asked.images, len(evaluation.data) - 1)
     measured = measure(evaluation, asked.model, images)
     content = {

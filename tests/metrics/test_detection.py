@@ -28,7 +28,7 @@ from wordmask.metrics.detection import (
 )
 
 Instance = tuple[str, np.ndarray]
-Answer = tuple[str, float, np.ndarray]
+Prediction = tuple[str, float, np.ndarray]
 
 
 def _block(y0: int, y1: int, x0: int, x1: int, size: tuple[int, int] = (120, 160)) -> np.ndarray:
@@ -37,7 +37,7 @@ def _block(y0: int, y1: int, x0: int, x1: int, size: tuple[int, int] = (120, 160
     return mask
 
 
-def _images(seed: int) -> list[tuple[str, list[Instance], list[Answer], list[Instance]]]:
+def _images(seed: int) -> list[tuple[str, list[Instance], list[Prediction], list[Instance]]]:
     rng = np.random.default_rng(seed)
     images = []
     for index in range(6):
@@ -59,25 +59,25 @@ def _encoded(mask: np.ndarray) -> dict[str, object]:
     return encoded | {"counts": encoded["counts"].decode()}
 
 
-def _coco_stats(images: list[tuple[str, list[Instance], list[Answer], list[Instance]]], folder: Path) -> np.ndarray:
+def _coco_stats(images: list[tuple[str, list[Instance], list[Prediction], list[Instance]]], folder: Path) -> np.ndarray:
     """Score through files, as users of pycocotools do."""
     labels = {"cat": 1, "cow": 2, "dog": 3}
-    true, answers = [], []
+    true, predictions = [], []
     for image, (_, own, found, crowds) in enumerate(images, 1):
         for crowd, (label, mask) in [*((0, item) for item in own), *((1, item) for item in crowds)]:
             box = {"image_id": image, "category_id": labels[label], "iscrowd": crowd, "area": int(mask.sum())}
             true.append(box | {"id": len(true) + 1, "segmentation": _encoded(mask)})
         for label, score, mask in found:
-            answer = {"image_id": image, "category_id": labels[label], "score": score}
-            answers.append(answer | {"segmentation": _encoded(mask)})
+            prediction = {"image_id": image, "category_id": labels[label], "score": score}
+            predictions.append(prediction | {"segmentation": _encoded(mask)})
     images = [{"id": image, "height": 120, "width": 160} for image in range(1, len(images) + 1)]
     categories = [{"id": number, "name": label} for label, number in labels.items()]
     data = {"info": {}, "images": images, "annotations": true, "categories": categories}
-    for name, content in (("truth", data), ("answers", answers)):
+    for name, content in (("ground_truth", data), ("predictions", predictions)):
         (folder / f"{name}.json").write_text(json.dumps(content))
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(str(folder / "truth.json"))
-        run = COCOeval(truth, truth.loadRes(str(folder / "answers.json")), "segm")
+        ground_truth = COCO(str(folder / "ground_truth.json"))
+        run = COCOeval(ground_truth, ground_truth.loadRes(str(folder / "predictions.json")), "segm")
         run.evaluate()
         run.accumulate()
         run.summarize()
@@ -85,7 +85,7 @@ def _coco_stats(images: list[tuple[str, list[Instance], list[Answer], list[Insta
 
 
 def _instances(
-    images: list[tuple[str, list[Instance], list[Answer], list[Instance]]],
+    images: list[tuple[str, list[Instance], list[Prediction], list[Instance]]],
     ious: Callable[..., np.ndarray] = mask_ious,
 ) -> list[ClassInstances]:
     """Group the masks of every image by class."""
