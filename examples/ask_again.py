@@ -1,4 +1,4 @@
-"""Encode an image once and ask about it many times: the second question costs a fraction of the first.
+"""Encode an image once and segment many phrases: after the first, each costs a fraction of the time.
 
 Usage: python examples/ask_again.py sample:coffee cup table spoon
 """

@@ -1,4 +1,4 @@
-"""Find things in one image, print what was found and save an overlay.
+"""Segment phrases in one image, print what was found and save an overlay.
 
 Usage: python examples/segment_one.py sample:astronaut face hair
 """

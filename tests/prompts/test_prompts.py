@@ -156,7 +156,7 @@ def test_weights(weight: float) -> None:
 
 @pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan"), float("inf"), "much", None])
 def test_bad_weights(weight: Any) -> None:
-    with pytest.raises(PromptError, match="between 0 and 1"):
+    with pytest.raises(PromptError, match="from 0 to 1"):
         MixedPrompt("cat", VisualPrompt(scene()), weight=weight)
 
 
