@@ -1,10 +1,11 @@
-"""Attention of CLIPSeg on a CPU, as it is computed against torch's fused kernel in the precision of the network.
+"""Attention of CLIPSeg on a CPU against torch's fused kernel in the precision of the network.
 
     python benchmarks/attention.py --threads 1
 
-From the joined product to what was read; both sides in turn. The encoder (ViT-B/16 at 352 px: 12 heads of 485 tokens
-and 64 channels), head by head, in bfloat16 and in float32. The decoder (10 prompts, 4 heads of 16 channels) in
-bfloat16: its numbers brought to float32 and back. Errors are relative (L2) to the fused kernel in float64.
+From the joint query, key and value projection to the attended values; both sides are timed alternately. The encoder
+(ViT-B/16 at 352 px: 12 heads of 485 tokens and 64 channels) computes head by head, measured in bfloat16 and float32;
+the decoder (10 prompts, 4 heads of 16 channels) converts bfloat16 to float32 and back. Errors are relative (L2) to
+the fused kernel in float64.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from pairs import apart, in_turn, summary
+from pairs import alternate, relative_error, summary
 from torch import Tensor
 
 from wordmask.ops.attention import attend_by_head
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 TOKENS = 485
 ENCODER = (1, 12, 64)
 DECODER = (10, 4, 16)
-"""Batch, heads, channels of a head."""
+"""Batch size, heads, channels per head."""
 
 
 def in_float32(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """The fused kernel in float32, result in the precision of the query."""
+    """Return the result of the fused kernel in float32, in the precision of the query."""
     return F.scaled_dot_product_attention(query.float(), key.float(), value.float()).to(query.dtype)
 
 
@@ -41,16 +42,23 @@ def in_float32(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 def compare(
     ours: Callable[[Tensor, Tensor, Tensor], Tensor], shape: tuple[int, int, int], dtype: torch.dtype, pairs: int
 ) -> tuple[tuple[list[float], list[float]], list[float]]:
-    """Seconds of ours and of the fused kernel, and the error of each."""
+    """Return seconds of ours and of the fused kernel, and the error of each."""
     batch, heads, channels = shape
-    mixed = torch.randn(batch, TOKENS, 3, heads, channels, generator=torch.Generator().manual_seed(0)).to(dtype)
-    parts = mixed.permute(2, 0, 3, 1, 4).unbind(0)
-    sides = (lambda: ours(*parts)), (lambda: F.scaled_dot_product_attention(*parts))
-    exact = F.scaled_dot_product_attention(*(part.double() for part in parts))
-    return in_turn(*sides, pairs), [apart(side(), exact) for side in sides]
+    qkv = torch.randn(batch, TOKENS, 3, heads, channels, generator=torch.Generator().manual_seed(0)).to(dtype)
+    query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (batch, heads, TOKENS, channels)
+
+    def mine() -> Tensor:
+        return ours(query, key, value)
+
+    def fused() -> Tensor:
+        return F.scaled_dot_product_attention(query, key, value)
+
+    exact = F.scaled_dot_product_attention(query.double(), key.double(), value.double())
+    return alternate(mine, fused, pairs), [relative_error(side(), exact) for side in (mine, fused)]
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -1,8 +1,8 @@
-"""How long the embedded weights take on this machine: loading, one phrase, a further phrase, many phrases.
+"""Measure the embedded weights on this machine: loading, one phrase, a further phrase, many phrases.
 
     python benchmarks/embedded.py --long-side 352
 
-Each figure is the median of many calls after a warm-up; a call goes from decoded pixels to the mask in input size.
+Each figure is the median of many calls after a warm-up, from decoded pixels to the mask at input size.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ from wordmask.images import load_image
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
 PHRASES = [
     f"{side} {part}" for side in ("left", "right", "upper", "lower", "big") for part in ("eye", "door", "ear", "lip")
 ]
 
 
 def median_ms(call: Callable[[], object], repeats: int) -> float:
-    """Median wall milliseconds of a call, after two warm-ups."""
+    """Return the median wall time of a call in milliseconds, after two warm-up calls."""
     call(), call()
     times = []
     for _ in range(repeats):
@@ -46,6 +49,7 @@ def median_ms(call: Callable[[], object], repeats: int) -> float:
 
 
 def main() -> None:
+    """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--long-side", type=int, help="longer side of the network's canvas; the weights' own by default"
@@ -62,14 +66,17 @@ def main() -> None:
     model = segmenter.model  # type: ignore[attr-defined]
     if args.long_side:
         model.settings = dataclasses.replace(model.settings, long_side=args.long_side)
-    picture = load_image(args.image).pixels
-    encoded = segmenter.encode(picture)
-    masks = lambda prompts: [found.mask for found in segmenter.segment(encoded, prompts)]  # noqa: E731
+    image = load_image(args.image).pixels
+    encoded = segmenter.encode(image)
+
+    def masks(prompts: str | list[str]) -> list[NDArray[np.bool_]]:
+        return [found.mask for found in segmenter.segment(encoded, prompts)]
+
     report = {
         "canvas": list(encoded.placement.canvas),
         "load_ms": round(loading, 1),
-        "one_phrase_ms": median_ms(lambda: segmenter.segment(picture, "face")[0].mask, args.repeats),
-        "encode_ms": median_ms(lambda: segmenter.encode(picture), args.repeats),
+        "one_phrase_ms": median_ms(lambda: segmenter.segment(image, "face")[0].mask, args.repeats),
+        "encode_ms": median_ms(lambda: segmenter.encode(image), args.repeats),
         "further_phrase_ms": median_ms(lambda: masks("hair"), args.repeats),
         "20_further_phrases_ms": median_ms(lambda: masks(PHRASES), args.repeats),
         "machine": {

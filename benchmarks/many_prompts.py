@@ -1,15 +1,15 @@
-"""One picture, many prompts: wordmask's CLIPSeg and transformers' used as its documentation shows, side by side.
+"""One image, many prompts: CLIPSeg of wordmask and of transformers, used as its documentation shows.
 
     python benchmarks/many_prompts.py                      # 1, 10, 50 and 100 prompts; minutes to an hour
     python benchmarks/many_prompts.py --prompts 1 10       # a quick look
 
 Both sides load the same checkpoint (by default random weights in the sizes of clipseg-rd64-refined, saved to disk
-first) and go from a decoded picture and phrases to logits, so each includes its own preprocessing: transformers'
-processor, which its documentation gives the picture once per prompt and the phrases padded, and wordmask's `segment`,
-with its store of phrase embeddings emptied before every call. `warm` is wordmask once more, the phrases remembered.
-Runs alternate, A B A B; the ratio is taken in each pair and its median reported. Wall time is what a user waits for,
-CPU time is steadier on a shared machine. Peak memory is the rise of the process's high-water mark (Linux: VmHWM, reset
-through /proc/self/clear_refs) during one call, in a process that runs that side alone.
+first) and go from a decoded image and phrases to logits, so each includes its own preprocessing: transformers'
+processor, which takes the image once per prompt and pads the phrases, and wordmask's `segment`, with its cache of
+phrase embeddings cleared before every call. `warm` is wordmask with cached phrases. Runs alternate, A B A B; the
+ratio is taken within each pair and its median reported. Wall time is what a user waits for, CPU time is steadier on a
+shared machine. Peak memory is the rise of the process's high-water mark (Linux: VmHWM, reset through
+/proc/self/clear_refs) during one call, in a process that runs that side alone.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ RESULTS = Path(__file__).parent / "results"
 REPEATS = {1: 7, 10: 5, 50: 3, 100: 1}
 MEMORY_AT = 50
 COLOURS = ("red", "green", "blue", "white", "black", "small", "large", "left", "right", "wooden")
-THINGS = ("car", "dog", "chair", "eye", "bottle", "window", "face", "tree", "cup", "shoe")
-PHRASES = [f"a {colour} {thing}" for colour, thing in itertools.product(COLOURS, THINGS)]
+OBJECTS = ("car", "dog", "chair", "eye", "bottle", "window", "face", "tree", "cup", "shoe")
+PHRASES = [f"a {colour} {noun}" for colour, noun in itertools.product(COLOURS, OBJECTS)]
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16", "asimd", "bf16")
 
 Side = Callable[[list[str]], np.ndarray]
 
 
 def write_tokenizer(folder: Path) -> None:
-    """A CLIP tokenizer whose words are those of the phrases, with CLIP's own numbers for start and end of text."""
+    """Write a CLIP tokenizer trained on the phrases, with CLIP's own ids for start and end of text."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
@@ -73,7 +73,7 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def write_checkpoint(folder: Path) -> None:
-    """Random weights in the sizes of CIDAS/clipseg-rd64-refined, large enough that phrases make a difference."""
+    """Write random weights in the sizes of CIDAS/clipseg-rd64-refined, large enough that phrases make a difference."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tokenizer(folder)
     config = transformers.CLIPSegConfig(
@@ -94,7 +94,7 @@ def write_checkpoint(folder: Path) -> None:
 
 
 def documented(folder: Path, pixels: np.ndarray, padding: bool | str) -> Side:
-    """Transformers, as the documentation of CLIPSegForImageSegmentation shows it."""
+    """Return transformers' side, as the documentation of CLIPSegForImageSegmentation shows it."""
     processor = transformers.CLIPSegProcessor.from_pretrained(folder)
     model = transformers.CLIPSegForImageSegmentation.from_pretrained(folder).eval()
     image = Image.fromarray(pixels)
@@ -109,31 +109,32 @@ def documented(folder: Path, pixels: np.ndarray, padding: bool | str) -> Side:
 
 
 def ours(folder: Path, pixels: np.ndarray, dtype: str, *, warm: bool = False) -> Side:
-    """Wordmask through its public call; `warm` keeps the embeddings of phrases between calls."""
+    """Return wordmask's side through its public call; `warm` keeps the embeddings of phrases between calls."""
     segmenter = load_clipseg(folder, device="cpu", dtype=dtype)
 
     def run(texts: list[str]) -> np.ndarray:
         if not warm:
             segmenter.prompt_cache.clear()
         founds = segmenter.segment(pixels, texts)
-        first = founds[0].heatmap_logits.values
-        return first.base if first.base is not None else np.stack([found.heatmap_logits.values for found in founds])
+        logits = [found.heatmap_logits.values for found in founds if found.heatmap_logits is not None]
+        joint = logits[0].base  # of all prompts
+        return joint if joint is not None else np.stack(logits)
 
     return run
 
 
 def timed(side: Side, texts: list[str]) -> tuple[np.ndarray, dict[str, float]]:
-    """One call: its logits, and seconds of wall and CPU time."""
+    """Return the logits of one call, and its seconds of wall and CPU time."""
     wall, cpu = time.perf_counter(), time.process_time()
     logits = side(texts)
     return logits, {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}
 
 
 def compare(theirs: Side, mine: dict[str, Side], count: int, repeats: int) -> dict[str, Any]:
-    """Alternate the sides and return their times, the ratios of each pair, and how far the logits are apart."""
+    """Run the sides alternately and return their times, the ratios within pairs, and the differences of logits."""
     texts = PHRASES[:count]
     runs: dict[str, list[dict[str, float]]] = {"documented": [], **{name: [] for name in mine}}
-    apart: dict[str, dict[str, float]] = {}
+    differences: dict[str, dict[str, float]] = {}
     for repeat in range(repeats):
         expected, seconds = timed(theirs, texts)
         runs["documented"].append(seconds)
@@ -141,7 +142,7 @@ def compare(theirs: Side, mine: dict[str, Side], count: int, repeats: int) -> di
             got, seconds = timed(side, texts)
             runs[name].append(seconds)
             if repeat == 0:
-                apart[name] = difference(got, expected)
+                differences[name] = difference(got, expected)
     ratios = {name: [ratio(a, b) for a, b in zip(runs["documented"], runs[name], strict=True)] for name in mine}
     return {
         "prompts": count,
@@ -149,12 +150,12 @@ def compare(theirs: Side, mine: dict[str, Side], count: int, repeats: int) -> di
         "medians": {name: medians(values) for name, values in runs.items()},
         "ratios": ratios,
         "ratio_medians": {name: medians(values) for name, values in ratios.items()},
-        "logits": apart,
+        "logits": differences,
     }
 
 
 def difference(got: np.ndarray, expected: np.ndarray) -> dict[str, float]:
-    """Largest absolute and relative (L2) difference, and what the logits themselves vary by."""
+    """Return the largest absolute and the relative (L2) difference, and standard deviations of the logits."""
     gap = got.astype(np.float64) - expected
     return {
         "max_abs": float(np.abs(gap).max()),
@@ -165,21 +166,23 @@ def difference(got: np.ndarray, expected: np.ndarray) -> dict[str, float]:
 
 
 def ratio(theirs: dict[str, float], mine: dict[str, float]) -> dict[str, float]:
+    """Return the ratio of each value."""
     return {key: theirs[key] / mine[key] for key in theirs}
 
 
 def medians(values: list[dict[str, float]]) -> dict[str, float]:
+    """Return the median of each value."""
     return {key: statistics.median(value[key] for value in values) for key in values[0]}
 
 
 def status_mib(field: str) -> float:
-    """A memory figure of this process in MiB."""
+    """Return a memory figure of this process in MiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 def peak_of(side: Side, count: int) -> float:
-    """MiB by which one call raises the process's memory above what it held after a call with one prompt."""
+    """Return the peak memory of one call in MiB, above that after a call with one prompt."""
     side(PHRASES[:1])
     before = status_mib("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")
@@ -188,7 +191,7 @@ def peak_of(side: Side, count: int) -> float:
 
 
 def peaks(folder: Path, arguments: argparse.Namespace, sides: list[str]) -> dict[str, float] | None:
-    """Peak extra memory of each side at `MEMORY_AT` prompts, each in a fresh process."""
+    """Return the peak extra memory of each side at `MEMORY_AT` prompts, each in a fresh process."""
     if not Path("/proc/self/clear_refs").exists():
         print("memory: skipped, needs Linux")
         return None
@@ -202,7 +205,7 @@ def peaks(folder: Path, arguments: argparse.Namespace, sides: list[str]) -> dict
 
 
 def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
+    """Return a description of the machine."""
     information = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     fields = dict(line.split(":", 1) for line in information.splitlines() if ":" in line)
     fields = {key.strip(): value.strip() for key, value in fields.items()}
@@ -221,17 +224,23 @@ def machine() -> dict[str, Any]:
 
 
 def load_average() -> list[float]:
-    """How busy the machine is, other work included (1, 5 and 15 minutes)."""
+    """Return the load averages of 1, 5 and 15 minutes, other processes included."""
     return [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else []
 
 
 def parse() -> argparse.Namespace:
+    """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, nargs="+", default=[1, 10, 50, 100], choices=range(1, 101), metavar="N")
     parser.add_argument("--repeats", type=int, help="pairs per number of prompts (default: 7 for 1, fewer for more)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--checkpoint", type=Path, help="a local CLIPSeg folder (default: random weights)")
-    parser.add_argument("--padding", default="longest", choices=["longest", "max_length"], help="of transformers' side")
+    parser.add_argument(
+        "--padding",
+        default="longest",
+        choices=["longest", "max_length"],
+        help="padding of phrases on transformers' side",
+    )
     parser.add_argument("--image", default="sample:astronaut")
     parser.add_argument("--no-memory", action="store_true")
     parser.add_argument("--out", type=Path, default=RESULTS / "many_prompts.json")
@@ -240,7 +249,7 @@ def parse() -> argparse.Namespace:
 
 
 def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Run everything, write the record and return it."""
+    """Run the comparison, write the record and return it."""
     pixels = load_image(arguments.image).pixels
     record: dict[str, Any] = {
         "benchmark": "many_prompts",
@@ -281,22 +290,24 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def write(record: dict[str, Any], path: Path) -> None:
+    """Write the record as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print one number of prompts, a line a side."""
+    """Print the results of one number of prompts, one line per side."""
     base = result["medians"]["documented"]
     print(f"{result['prompts']:>4} prompts  documented      {base['wall_s']:8.2f} s wall {base['cpu_s']:8.2f} s CPU")
     for name, ratios in result["ratio_medians"].items():
-        seconds, apart = result["medians"][name], result["logits"][name]
+        seconds, error = result["medians"][name], result["logits"][name]
         times = f"{seconds['wall_s']:8.2f} s wall {seconds['cpu_s']:8.2f} s CPU"
         faster = f"{ratios['wall_s']:6.1f}x wall {ratios['cpu_s']:6.1f}x CPU"
-        print(f"{'':14}{name:<15} {times} {faster}  max |d| {apart['max_abs']:.1e}", flush=True)
+        print(f"{'':14}{name:<15} {times} {faster}  max |d| {error['max_abs']:.1e}", flush=True)
 
 
 def main() -> None:
+    """Measure, print, and write JSON."""
     arguments = parse()
     torch.set_num_threads(arguments.threads)
     if arguments.peak_of:

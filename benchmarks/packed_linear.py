@@ -1,10 +1,10 @@
-"""Linear layers in bfloat16 on a CPU: packed weights against torch's own layer and its activation.
+"""Linear layers in bfloat16 on a CPU: prepacked weights with a fused activation against torch's own layers.
 
     python benchmarks/packed_linear.py --threads 1
 
-The layers of CLIPSeg at 352 px: a block of the ViT-B/16 (485 tokens), of CLIP's text tower (60, about ten phrases) and
-of the decoder (512 tokens at a time). Each has twelve copies with weights of their own, used in turn as in a network.
-Both sides in turn.
+The layers of CLIPSeg at 352 px: a block of the ViT-B/16 (485 tokens), of CLIP's text tower (60, about ten phrases)
+and of the decoder (512 tokens at a time). Each has twelve copies with weights of their own, used one after the other
+as in a network. Both sides are timed alternately.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import torch
-from pairs import apart, in_turn, summary
+from pairs import alternate, relative_error, summary
 from torch import nn
 
 from wordmask.backbones.packed_linear import PackedLinear, can_pack_linears
@@ -43,20 +43,21 @@ COPIES = 12
 
 @torch.inference_mode()
 def compare(
-    tokens: int, inside: int, outside: int, activation: Activation, pairs: int
+    tokens: int, inputs: int, outputs: int, activation: Activation, pairs: int
 ) -> tuple[tuple[list[float], list[float]], float]:
-    """Seconds of the packed and of the plain layer, and their relative (L2) difference."""
+    """Return seconds of the packed and of the plain layer, and their relative (L2) difference."""
     torch.manual_seed(0)
-    linears = [nn.Linear(inside, outside, dtype=torch.bfloat16) for _ in range(COPIES)]
+    linears = [nn.Linear(inputs, outputs, dtype=torch.bfloat16) for _ in range(COPIES)]
     packed = [PackedLinear(linear, activation) for linear in linears]
     plain = [nn.Sequential(linear, MODULES[activation]) for linear in linears]
-    rows = torch.randn(1, tokens, inside, dtype=torch.bfloat16)
+    rows = torch.randn(1, tokens, inputs, dtype=torch.bfloat16)
     one, other = (itertools.cycle(layers) for layers in (packed, plain))
-    seconds = in_turn(lambda: next(one)(rows), lambda: next(other)(rows), pairs)
-    return seconds, apart(packed[0](rows), plain[0](rows))
+    seconds = alternate(lambda: next(one)(rows), lambda: next(other)(rows), pairs)
+    return seconds, relative_error(packed[0](rows), plain[0](rows))
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=50)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -64,10 +65,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     if not can_pack_linears(torch.device("cpu"), torch.bfloat16):
         raise SystemExit("nothing to measure: on this machine oneDNN has no bfloat16, so nothing is packed")
-    for tokens, inside, outside, activation in LAYERS:
-        seconds, difference = compare(tokens, inside, outside, activation, args.pairs)
-        told = summary(seconds, "packed", "plain")
-        print(f"{tokens} x {inside} -> {outside}, {activation}: {told}; apart by {difference:.1e}")
+    for tokens, inputs, outputs, activation in LAYERS:
+        seconds, difference = compare(tokens, inputs, outputs, activation, args.pairs)
+        times = summary(seconds, "packed", "plain")
+        print(f"{tokens} x {inputs} -> {outputs}, {activation}: {times}; difference {difference:.1e}")
 
 
 if __name__ == "__main__":

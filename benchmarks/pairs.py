@@ -1,4 +1,4 @@
-"""Two sides of a comparison, timed in turn."""
+"""Time two sides of a comparison alternately."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def in_turn(one: Callable[[], Tensor], other: Callable[[], Tensor], pairs: int) -> tuple[list[float], list[float]]:
-    """Seconds of each call of two sides, which take turns in going first; a first pair is left out."""
+def alternate(one: Callable[[], Tensor], other: Callable[[], Tensor], pairs: int) -> tuple[list[float], list[float]]:
+    """Return seconds of each call of two sides; every other pair runs in reverse order, a warm-up pair is left out."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs + 1):
         both = list(zip((one, other), seconds, strict=True))
@@ -26,12 +26,12 @@ def in_turn(one: Callable[[], Tensor], other: Callable[[], Tensor], pairs: int) 
 
 
 def summary(seconds: tuple[list[float], list[float]], one: str, other: str) -> str:
-    """Medians of both sides, and the median of their ratio in each pair."""
+    """Return the medians of both sides and the median ratio within pairs, as a phrase."""
     first, second = (1000 * statistics.median(values) for values in seconds)
     ratio = statistics.median(b / a for a, b in zip(*seconds, strict=True))
     return f"{one} {first:.2f} ms, {other} {second:.2f} ms, {ratio:.2f}x"
 
 
-def apart(got: Tensor, expected: Tensor) -> float:
-    """Relative (L2) difference."""
+def relative_error(got: Tensor, expected: Tensor) -> float:
+    """Return the relative (L2) difference."""
     return float((got.double() - expected.double()).norm() / expected.double().norm())

@@ -1,11 +1,11 @@
-"""How far masks move when a model computes in another precision than float32: mask IoU, logits, and the score itself.
+"""Compare the masks of a model in another precision with those in float32: mask IoU, logits, and mIoU.
 
     python benchmarks/precision.py --data sets/celebamask                     # the embedded weights, bfloat16
     python benchmarks/precision.py --data sets/pascal --model runs/mine/model # trained weights of your own
 
-Data have any layout of docs/data.md; each picture is asked for the names it holds. Mask IoU is that
-of the two masks with each other, both at the threshold the model itself takes, where either has a pixel. The error of
-the logits is relative (L2), over all of a set. The score is the mean IoU with the truth, in either precision.
+Data have any layout of docs/data.md; each image is prompted with the names present in it. Mask IoU is that of the two
+masks with each other, both at the model's own threshold, where at least one is not empty. The error of the logits is
+relative (L2), over a whole set. The score is the mean IoU with the ground truth, in each precision.
 """
 
 from __future__ import annotations
@@ -29,52 +29,63 @@ from wordmask.images import load_image
 from wordmask.ops.masks import iou, pack
 
 if TYPE_CHECKING:
-    from wordmask.contracts import Dataset, Segmenter
+    from numpy.typing import NDArray
 
-LOW = (0.9, 0.95, 0.99)
-"""Mask IoUs of which is told how many masks lie below."""
+    from wordmask.contracts import Dataset, Segmenter
+    from wordmask.results import Found
+
+LIMITS = (0.9, 0.95, 0.99)
+"""Mask IoUs for which the fraction of masks below is reported."""
 
 
 def compare(exact: Segmenter, rough: Segmenter, data: Dataset, limit: int | None) -> dict[str, Any]:
-    """Both segmenters on the pictures of a set."""
+    """Return figures of both segmenters on the images of a data set."""
     same: list[float] = []
     scores: list[tuple[float, ...]] = []
-    apart = total = 0.0
+    squared_error = total = 0.0
     for place in range(min(limit or len(data), len(data))):
         sample = data[place]
         known = ~sample.ignored.full() if sample.ignored else np.ones(sample.size, dtype=bool)
-        there = [query for query in sample.queries if query.packed.area]
-        if not there:
+        present = [query for query in sample.queries if query.packed.area]
+        if not present:
             continue
-        picture, asked = load_image(sample.image), [query.prompt for query in there]
-        for query, one, other in zip(there, *(s.segment(picture, asked) for s in (exact, rough)), strict=True):
+        image, prompts = load_image(sample.image), [query.prompt for query in present]
+        for query, one, other in zip(present, *(s.segment(image, prompts) for s in (exact, rough)), strict=True):
             masks = [found.mask for found in (one, other)]
             if any(mask.any() for mask in masks):
                 same.append(iou(*map(pack, masks)))
-            truth = pack(query.mask & known)
-            scores.append(tuple(iou(pack(mask & known), truth) for mask in masks))
-            apart += float(((other.heatmap_logits.values.astype(np.float64) - one.heatmap_logits.values) ** 2).sum())
-            total += float((one.heatmap_logits.values.astype(np.float64) ** 2).sum())
+            ground_truth = pack(query.mask & known)
+            scores.append(tuple(iou(pack(mask & known), ground_truth) for mask in masks))
+            expected, got = (logits_of(found) for found in (one, other))
+            squared_error += float(((got - expected) ** 2).sum())
+            total += float((expected**2).sum())
     if not same:
-        raise SystemExit(f"no mask to compare on {data.name}: every answer was empty in both precisions")
+        raise SystemExit(f"no mask to compare on {data.name}: all were empty in both precisions")
     return {
         "masks": len(same),
         "mask_iou": float(np.mean(same)),
         "median": float(np.median(same)),
-        "share_below": {str(level): float(np.mean(np.array(same) < level)) for level in LOW},
-        "logit_error": (apart / total) ** 0.5,
+        "fraction_below": {str(limit): float(np.mean(np.array(same) < limit)) for limit in LIMITS},
+        "logit_error": (squared_error / total) ** 0.5,
         "score": dict(zip(("exact", "rough"), np.mean(scores, axis=0).tolist(), strict=True)),
     }
 
 
+def logits_of(found: Found) -> NDArray[np.float64]:
+    """Return the logits (h, w) of a dense model's heatmap."""
+    assert found.heatmap_logits is not None
+    return found.heatmap_logits.values.astype(np.float64)
+
+
 def main() -> None:
+    """Measure, print, and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of sets")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of data sets")
     parser.add_argument("--split", default="val")
     parser.add_argument("--model", help="folder or hub id (default: the embedded weights)")
     parser.add_argument("--dtype", default="bfloat16", help="the other precision")
-    parser.add_argument("--limit", type=int, help="pictures of each set")
-    parser.add_argument("--out", type=Path, help="JSON of what was measured")
+    parser.add_argument("--limit", type=int, help="images of each set")
+    parser.add_argument("--out", type=Path, help="JSON file of the figures")
     args = parser.parse_args()
     exact = load(args.model, device="cpu", dtype="float32")
     rough = load(args.model, device="cpu", dtype=args.dtype)
@@ -82,7 +93,7 @@ def main() -> None:
     for folder in args.data:
         data = open_data(folder, split=args.split)
         found = record["sets"][data.name] = compare(exact, rough, data, args.limit)
-        low = ", ".join(f"{share:.1%} below {level}" for level, share in found["share_below"].items())
+        low = ", ".join(f"{part:.1%} below {limit}" for limit, part in found["fraction_below"].items())
         print(
             f"{data.name}: mask IoU {found['mask_iou']:.4f}, median {found['median']:.4f}, of {found['masks']}; {low}"
         )

@@ -50,10 +50,10 @@ def test_both_sides_answer_alike_and_are_timed(benchmark: Any, tmp_path: Path) -
 
 def test_differences_are_seen(benchmark: Any) -> None:
     expected = np.array([[[1.0, 2.0]], [[3.0, 4.0]]], dtype=np.float32)
-    apart = benchmark.difference(expected + np.float32(0.5), expected)
-    assert apart["max_abs"] == pytest.approx(0.5)
-    assert apart["relative_l2"] == pytest.approx(1 / np.sqrt(30))
-    assert apart["std_between_prompts"] == pytest.approx(1)
+    error = benchmark.difference(expected + np.float32(0.5), expected)
+    assert error["max_abs"] == pytest.approx(0.5)
+    assert error["relative_l2"] == pytest.approx(1 / np.sqrt(30))
+    assert error["std_between_prompts"] == pytest.approx(1)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

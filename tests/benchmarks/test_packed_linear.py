@@ -13,7 +13,7 @@ from wordmask.backbones.packed_linear import can_pack_linears
     not can_pack_linears(torch.device("cpu"), torch.bfloat16), reason="oneDNN has no bfloat16 on this CPU"
 )
 def test_both_sides_are_timed_and_agree() -> None:
-    (packed, plain), apart = load_benchmark("packed_linear").compare(5, 32, 64, "swish", 3)
+    (packed, plain), difference = load_benchmark("packed_linear").compare(5, 32, 64, "swish", 3)
     assert len(packed) == len(plain) == 3
     assert min(*packed, *plain) > 0
-    assert apart < 0.01
+    assert difference < 0.01

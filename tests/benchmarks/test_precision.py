@@ -20,11 +20,11 @@ def module() -> Any:
     return load_benchmark("precision")
 
 
-def test_masks_are_compared_with_each_other_and_with_the_truth(module: Any, tmp_path: Path) -> None:
+def test_masks_are_compared_with_each_other_and_with_the_ground_truth(module: Any, tmp_path: Path) -> None:
     data = open_data(write_halves(tmp_path / "halves"))
     found = module.compare(BrightnessSegmenter(), Shrunk(), data, 2)  # one sees all of it, one the lower half
     assert (found["masks"], found["mask_iou"], found["median"]) == (4, 0.5, 0.5)
-    assert found["share_below"] == {"0.9": 1, "0.95": 1, "0.99": 1}
+    assert found["fraction_below"] == {"0.9": 1, "0.95": 1, "0.99": 1}
     assert found["score"] == {"exact": 1, "rough": 0.5}
     assert found["logit_error"] > 0.5
 
