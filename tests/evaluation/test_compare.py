@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.evaluation.halves import Halves, Shrunk, evaluated, write_halves
+from tests.fakes import BrightnessSegmenter
 from wordmask.data.registry import open_data
 from wordmask.errors import DataError
 from wordmask.evaluation.benchmarks import BENCHMARKS, TASKS
@@ -22,6 +24,7 @@ from wordmask.evaluation.compare import compare
 from wordmask.evaluation.disagreements import find_disagreements
 from wordmask.evaluation.report.page import html_page
 from wordmask.evaluation.runner import Evaluation
+from wordmask.prompts import TextPrompt
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
@@ -50,6 +53,28 @@ def test_differences_are_taken_within_images(tmp_path: Path, evaluation: Evaluat
     # Every mask loses its upper half, so the differences vary less than the scores.
     assert lost["value"] < -0.3
     assert lost["high"] - lost["low"] < whole["iou"]["high"] - whole["iou"]["low"]
+
+
+class Imagining(BrightnessSegmenter):
+    """Gives the absent "purple" the mask of "bright"."""
+
+    name = "imagining"
+
+    def _find(self, encoded: Any, prompt: Any, threshold: float, presence_threshold: float | None = None) -> Any:
+        asked = TextPrompt("bright") if prompt.name == "purple" else prompt
+        return replace(super()._find(encoded, asked, threshold, presence_threshold), prompt=prompt)
+
+
+def test_more_false_positives_are_a_loss(tmp_path: Path) -> None:
+    models = [evaluated(), evaluated(Imagining())]
+
+    content = compare(Evaluation(TASKS["masks"], Halves(4)), models, tmp_path)
+
+    assert content["differences"][0]["scores"]["absent_with_mask"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert content["differences"][0]["scores"]["iou"]["value"] == 0.0
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert '<tr><td>absent_with_mask</td><td><span class="worse">+100.0</span>' in page
+    assert "Repeat" not in page
 
 
 def test_a_comparison_is_the_same_twice_and_resumes(tmp_path: Path, evaluation: Evaluation) -> None:

@@ -148,7 +148,7 @@ def _differences(evaluation: Evaluation, first: list[dict[str, Any]], second: li
 
 
 def paired_masks(first: Rows, second: Rows, *, seed: int = 0, draws: int = DRAWS) -> dict[str, Any]:
-    """Compute second less first, with intervals, of scores of the things that are present.
+    """Compute second less first, with intervals, of scores of the things that are present and of false positives.
 
     Args:
         first: Of one model.
@@ -170,6 +170,9 @@ def paired_masks(first: Rows, second: Rows, *, seed: int = 0, draws: int = DRAWS
     }
     sums = np.concatenate([first.overlaps[present], second.overlaps[present]], axis=1)
     scores["oiou"] = score_json(over_images(sums, image, first.images, _oiou_difference, draws=draws, seed=seed))
+    absent = ~first.present
+    more = (second.masked[absent].astype(np.int64) - first.masked[absent]).astype(np.float64)
+    scores["absent_with_mask"] = mean_over_images(more, first.image[absent], first.images, draws=draws, seed=seed)
     return {name: score for name, score in scores.items() if score is not None}
 
 

@@ -9,10 +9,13 @@ from wordmask.evaluation.report.markdown import again, cell, interval_text, tabl
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PRESENCE_SHOWN", "comparison_markdown"]
+__all__ = ["LOWER_IS_BETTER", "PRESENCE_SHOWN", "comparison_markdown"]
 
 PRESENCE_SHOWN = ("auroc", "fpr@0.95", "absent_with_mask")
 """Scores of presence that a comparison shows."""
+
+LOWER_IS_BETTER = frozenset({"absent_with_mask"})
+"""Differences of which a rise is a loss."""
 
 
 def comparison_markdown(content: dict[str, Any]) -> str:

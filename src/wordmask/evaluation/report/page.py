@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from wordmask.evaluation.report.comparison import PRESENCE_SHOWN
+from wordmask.evaluation.report.comparison import LOWER_IS_BETTER, PRESENCE_SHOWN
 from wordmask.evaluation.report.markdown import interval_text, plain_text
 from wordmask.evaluation.report.overlays import image_file, write_overlays
 from wordmask.formats.files import write
@@ -116,7 +116,7 @@ def _differences(content: dict[str, Any]) -> str:
     differences = content["differences"]
     rows = []
     for name in differences[0]["scores"]:
-        cells = "".join(_difference_cell(one["scores"].get(name)) for one in differences)
+        cells = "".join(_difference_cell(name, one["scores"].get(name)) for one in differences)
         rows.append(f"<tr><td>{_safe(name)}</td>{cells}</tr>")
     return (
         f'<h2>Differences from {_safe(differences[0]["from"])}</h2>\n<p class="soft">In points, within images. '
@@ -125,10 +125,12 @@ def _differences(content: dict[str, Any]) -> str:
     )
 
 
-def _difference_cell(score: dict[str, Any] | None) -> str:
+def _difference_cell(name: str, score: dict[str, Any] | None) -> str:
     text = interval_text(score, sign=True)
     low, high = (score or {}).get("low"), (score or {}).get("high")
-    kind = "even" if low is None or high is None or low <= 0 <= high else "better" if low > 0 else "worse"
+    kind = "even"
+    if low is not None and high is not None and not low <= 0 <= high:
+        kind = "better" if (low > 0) != (name in LOWER_IS_BETTER) else "worse"
     value, _, rest = text.partition(" ")
     return f'<td><span class="{kind}">{_safe(value)}</span> <small>{_safe(rest)}</small></td>'
 

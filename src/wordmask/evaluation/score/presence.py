@@ -37,8 +37,10 @@ def presence_scores(rows: Rows, *, draws: int, seed: int) -> dict[str, Any]:
     if not absent.any():
         return {}
     scores: dict[str, Any] = {"present": int(present.sum()), "absent": int(absent.sum())}
-    masked = rows.column("tp") + rows.column("fp") > 0
-    for name, kind, flags in (("absent_with_mask", absent, masked), ("present_without_mask", present, ~masked)):
+    for name, kind, flags in (
+        ("absent_with_mask", absent, rows.masked),
+        ("present_without_mask", present, ~rows.masked),
+    ):
         found = mean_over_images(flags[kind], rows.image[kind], rows.images, draws=draws, seed=seed)
         scores |= {} if found is None else {name: found}
     if not present.any():

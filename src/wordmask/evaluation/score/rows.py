@@ -95,6 +95,11 @@ class Rows:
         """Intersection and union, int64 `(R, 2)`."""
         return np.stack([self.counts[:, 2], self.counts[:, 2:5].sum(axis=1)], axis=1)
 
+    @property
+    def masked(self) -> NDArray[np.bool_]:
+        """Whether the prediction has a pixel that is not ignored, bool `(R,)`."""
+        return np.asarray(self.column("tp") + self.column("fp") > 0)
+
     @cached_property
     def present(self) -> NDArray[np.bool_]:
         """Whether a pixel that is not ignored belongs to the ground truth, bool `(R,)`."""
