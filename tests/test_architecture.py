@@ -76,7 +76,7 @@ PRIVATE_WORDS = set(
 )
 PRIVATE_NAMES = re.compile("rate|final_rate|shots?|views|looks|drawn|sit|pooling|remember")
 # TODO: empty. Packages whose names are still being brought to the field's terms.
-WORDS_TO_COME = {"cli", "data", "scripts"}
+WORDS_TO_COME = {"scripts"}
 
 
 @dataclass(frozen=True)

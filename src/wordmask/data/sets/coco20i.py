@@ -202,17 +202,17 @@ def draw_episodes(
     random = np.random.RandomState(seed)
     episodes = []
     for _ in range(count):
-        label = labels[_drawn(random, len(labels))]
+        label = labels[_random_index(random, len(labels))]
         listed = images[label]
-        query = listed[_drawn(random, len(listed))]
+        query = listed[_random_index(random, len(listed))]
         support = query
         while support == query:
-            support = listed[_drawn(random, len(listed))]
+            support = listed[_random_index(random, len(listed))]
         episodes.append(Episode(label, query, support))
     return tuple(episodes)
 
 
-def _drawn(random: np.random.RandomState, length: int) -> int:
+def _random_index(random: np.random.RandomState, length: int) -> int:
     return int(random.choice(length, 1, replace=False)[0])
 
 

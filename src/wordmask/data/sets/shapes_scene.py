@@ -161,9 +161,9 @@ def draw_scene(random: np.random.Generator, size: Size, shapes: tuple[int, int])
     placed: list[Shape] = []
     areas: list[int] = []
     for _ in range(int(random.integers(shapes[0], shapes[1] + 1))):
-        looks = _looks(random, placed)
+        attributes = _sample_attributes(random, placed)
         for _ in range(_TRIES):
-            shape = _put(random, size, looks)
+            shape = _put(random, size, attributes)
             if _has_room(shape, placed) and _paint(shape, pixels, owner, areas):
                 placed.append(shape)
                 break
@@ -182,7 +182,7 @@ def _ground(random: np.random.Generator, size: Size) -> NDArray[np.float32]:
     return np.asarray(colour + light[..., None], dtype=np.float32)
 
 
-def _looks(random: np.random.Generator, placed: list[Shape]) -> tuple[str, str, str]:
+def _sample_attributes(random: np.random.Generator, placed: list[Shape]) -> tuple[str, str, str]:
     """Draw kind, colour and size; every second shape shares some with an earlier one, or words would be too easy."""
     kind, colour, size = (str(random.choice(list(names))) for names in (KINDS, COLOURS, SIZES))
     if placed and random.random() < 0.5:
@@ -194,8 +194,8 @@ def _looks(random: np.random.Generator, placed: list[Shape]) -> tuple[str, str, 
     return kind, colour, size
 
 
-def _put(random: np.random.Generator, size: Size, looks: tuple[str, str, str]) -> Shape:
-    kind, colour, word = looks
+def _put(random: np.random.Generator, size: Size, attributes: tuple[str, str, str]) -> Shape:
+    kind, colour, word = attributes
     radius = float(random.uniform(*SIZES[word])) * min(size)
     x, y = (float(random.uniform(radius + 1, side - radius - 1)) for side in (size[1], size[0]))
     red, green, blue = (
