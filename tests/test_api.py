@@ -32,8 +32,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path, dict[str, Any
 
     for name, method in METHODS.items():
         loaders = {kind: loader(kind) for kind in method.loaders}
-        monkeypatch.setitem(METHODS, name, dataclasses.replace(method, loaders=loaders))
-    monkeypatch.setattr("wordmask.methods.clipseg.load_clipseg", loader("file"))
+        file_loader = loader("file") if method.file_loader else None
+        monkeypatch.setitem(METHODS, name, dataclasses.replace(method, loaders=loaders, file_loader=file_loader))
     api._kept.cache_clear()
     return calls
 
@@ -97,13 +97,8 @@ def test_a_single_weight_file_is_an_original_decoder(
     file.write_bytes(b"weights")
 
     wordmask.load(file)
-    folder_of("clip", tmp_path / "clip")
-    beside = tmp_path / "clip" / "rd64-uni.pth"
-    beside.write_bytes(b"weights")
-    wordmask.load(beside)
 
-    assert [call[:2] for call in made] == [("file", file), ("file", beside)]
-    assert [call[2]["towers"] for call in made] == [None, tmp_path / "clip"]
+    assert [call[:2] for call in made] == [("file", file)]
 
 
 def test_a_hub_id_is_fetched_at_its_revision(
@@ -170,8 +165,14 @@ def test_clipseg_without_a_network_names_compact() -> None:
 @pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
 def test_every_entry_of_the_table_can_be_imported(method: Method) -> None:
     assert method.planned or method.embedded or method.presets
-    for entry in (*method.loaders.values(), *([method.trainer] if method.trainer else [])):
-        assert callable(imported(entry))
+    entries = [entry for entry in (*method.loaders.values(), method.file_loader, method.trainer) if entry is not None]
+    assert all(callable(imported(entry)) for entry in entries)
+
+
+def test_the_embedded_network_says_what_it_can() -> None:
+    segmenter = wordmask.load(device="cpu")
+    assert segmenter.trainable == (METHODS["compact"].trainer is not None)
+    assert not segmenter.joint_vocabulary
 
 
 def test_names_of_methods_and_presets_are_clear() -> None:

@@ -125,7 +125,7 @@ def method_of(path: Path) -> Method:
         CheckpointError: If no method reads it.
     """
     if path.is_file():
-        return METHODS["clipseg"]
+        return next(method for method in METHODS.values() if method.file_loader is not None)
     kind = read_json(path / "config.json").get("model_type")
     method = method_of_type(kind) if isinstance(kind, str) else None
     if method is None:
@@ -173,8 +173,8 @@ def _preset(preset: Preset) -> Path:
 def _loader(path: Path) -> Callable[..., Any]:
     """Choose the function that reads a local model."""
     method = method_of(path)
-    if path.is_file():
-        return _load_decoder
+    if path.is_file() and method.file_loader is not None:
+        return imported(method.file_loader)
     config = read_json(path / "config.json")
     function = imported(method.loaders[config["model_type"]])
     if "parts" not in config:
@@ -182,16 +182,6 @@ def _loader(path: Path) -> Callable[..., Any]:
     from wordmask.backbones.hub import fetch_checkpoint
 
     return partial(function, parts=open_parts(path, fetch=fetch_checkpoint))
-
-
-def _load_decoder(file: Path, *, device: torch.device, dtype: torch.dtype) -> Segmenter:
-    """An original decoder file brings no CLIP: take the one beside it, the one named there, or the published one."""
-    from wordmask.methods.clipseg import load_clipseg
-
-    beside = file.parent
-    is_clip = (beside / "config.json").is_file() and "towers" not in read_json(beside / "config.json")
-    towers = beside if is_clip else None  # None: what config.json names, or the published one
-    return load_clipseg(file, device=device, dtype=dtype, towers=towers)
 
 
 def _trained(local: Path) -> Path:

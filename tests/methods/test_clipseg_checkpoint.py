@@ -22,6 +22,7 @@ from wordmask.errors import CheckpointError, ModelNotFoundError, OfflineError
 from wordmask.methods.clipseg import load_clipseg
 from wordmask.methods.clipseg.checkpoint import read_statistics
 from wordmask.methods.clipseg.key_map import decoder_from_transformers, decoder_to_transformers
+from wordmask.methods.clipseg.loader import TOWERS, towers_beside
 from wordmask.methods.dense import DenseSegmenter
 
 PHRASES = ["hair", "a cat"]
@@ -367,3 +368,15 @@ def test_api_and_hub(saved: Path) -> None:
 
 def test_the_test_tokenizer_knows_every_letter(tmp_path: Path) -> None:
     assert write_tokenizer(tmp_path) == 256 + 256 + 1 + 2
+
+
+def test_the_clip_of_an_original_decoder(tmp_path: Path) -> None:
+    """Named by the config.json beside it, the folder itself if it is a CLIP's, or else the published one."""
+    file = tmp_path / "rd64-uni.pth"
+    assert towers_beside(file) == TOWERS
+    (tmp_path / "config.json").write_text('{"model_type": "clip"}', encoding="utf-8")
+    assert towers_beside(file) == tmp_path
+    (tmp_path / "config.json").write_text('{"towers": "owner/clip"}', encoding="utf-8")
+    assert towers_beside(file) == "owner/clip"
+    (tmp_path / "owner" / "clip").mkdir(parents=True)
+    assert towers_beside(file) == tmp_path / "owner" / "clip"

@@ -57,6 +57,7 @@ class Method:
         summary: One line for people.
         loaders: By the `model_type` of a folder's config.json, a function `(folder, *, device, dtype) -> Segmenter`.
             For a bundle it takes `parts`, too: a local folder for each role.
+        file_loader: The same for a single weight file, as the authors published it; None where there is no such form.
         embedded: Folder of the weights that ship with the package; None where there are none.
         trainer: A function `(folder, settings) -> Trainable`; None where the method is not trained.
         presets: Published models.
@@ -65,6 +66,7 @@ class Method:
     name: str
     summary: str
     loaders: Mapping[str, Entry] = field(default_factory=dict)
+    file_loader: Entry | None = None
     embedded: Path | None = None
     trainer: Entry | None = None
     presets: tuple[Preset, ...] = ()
@@ -96,6 +98,7 @@ METHODS: dict[str, Method] = {
                 "clipseg": "wordmask.methods.clipseg:load_clipseg",
                 "wordmask-clipseg": "wordmask.methods.clipseg:load_clipseg",  # variants that transformers cannot read
             },
+            file_loader="wordmask.methods.clipseg:load_clipseg",
             trainer="wordmask.methods.clipseg.training:finetune_clipseg",
             presets=(
                 _clipseg("clipseg", "CIDAS/clipseg-rd64-refined", "refined head (finer borders), decoder width 64"),

@@ -108,11 +108,17 @@ def read_original(path: Path, towers: Location | None) -> Checkpoint:
 
 
 def towers_beside(path: Path) -> Location:
-    """Return the CLIP that the config.json beside an original file names: a path from there, or a hub id."""
+    """Return the CLIP of an original file: what the config.json beside it names, or that folder if it is a CLIP's own.
+
+    Returns:
+        A path, or a hub id: the published CLIP where there is no config.json.
+    """
     beside = path.parent / "config.json"
-    named = read_json(beside).get("towers") if beside.is_file() else None
-    if named is None:
+    if not beside.is_file():
         return TOWERS
+    named = read_json(beside).get("towers")
+    if named is None:
+        return path.parent
     return path.parent / str(named) if (path.parent / str(named)).exists() else str(named)
 
 
