@@ -19,6 +19,7 @@ from wordmask.api import METHODS
 from wordmask.cli.app import COMMANDS, app
 
 ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "wordmask"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 WEIGHTS = METHODS["compact"].embedded
@@ -105,7 +106,7 @@ def test_the_map_matches_the_tree() -> None:
     inside = {line.split()[0] for line in drawn.splitlines() if line.startswith("  ")}
     rooms = {
         path.name + ("/" if path.is_dir() else "")
-        for path in (ROOT / "src" / "wordmask").iterdir()
+        for path in SOURCE.iterdir()
         if not path.name.startswith("_")
         and path.name != "py.typed"
         and (path.is_file() or any(path.glob("*/*")) or any(path.glob("*.py")))
@@ -149,6 +150,16 @@ def test_the_site_shows_the_help_of_every_command() -> None:
     assert (page[0], page[-1]) == ("# Command line", "The end.")
     assert {f"## `wordmask {command.__name__}`" for command in COMMANDS} <= set(page)
     assert CommandLineHelp().run(["nothing to replace"]) == ["nothing to replace"]
+
+
+def test_the_paths_of_contributing_exist() -> None:
+    text = (
+        (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## Which package?")[2].partition("\n## ")[0]
+    )
+    paths = {path for path in re.findall(r"`([\w./]+)`", text) if "/" in path and not re.search("new|noun|name/", path)}
+
+    assert len(paths) >= 20
+    assert {path for path in paths if not (ROOT / path).exists() and not (SOURCE / path).exists()} == set()
 
 
 def test_every_option_of_segment_is_documented() -> None:
