@@ -76,7 +76,7 @@ def test_absent_names_of_exhaustive_data_get_their_false_positives(tmp_path: Pat
     assert "--exhaustive" in result["command"]
 
 
-@pytest.mark.parametrize("task", ["labels", "instances", "proposals"])
+@pytest.mark.parametrize("task", ["labels", "instances", "proposals", "boxes"])
 def test_every_task_reaches_the_user(task: str, tmp_path: Path) -> None:
     data = write_halves(tmp_path / "halves")
 
@@ -173,7 +173,7 @@ def test_the_list_names_every_task_benchmark_preset_and_data_set() -> None:
     [
         (["--benchmark", "cocoa"], "Got the benchmark 'cocoa'"),
         (["--benchmark", "phrasecut"], "Got no folder for phrasecut"),
-        (["--task", "boxes"], "Got the task 'boxes'"),
+        (["--task", "dots"], "Got the task 'dots'"),
         ([], "Got no data, expected a folder, a file, or the name of a data set"),
         (["--data", "nowhere"], "Got no "),
         (["--dataset", "shapes", "--preset", "paper"], "Got the preset 'paper' of masks"),

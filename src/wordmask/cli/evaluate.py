@@ -14,7 +14,7 @@ from wordmask.cli.failures import Debug, one_sentence
 if TYPE_CHECKING:
     from wordmask.evaluation.runner import Evaluation, Watch
 
-TASK_HELP = "masks, labels (one name per pixel), instances (COCO's AP) or proposals."
+TASK_HELP = "masks, labels (one name per pixel), instances (COCO's AP), proposals or boxes."
 BENCHMARK_HELP = "A table of a paper, instead of --task; --list shows them all."
 DATA_HELP = "A CSV table, COCO JSON, or a folder: label maps, instances, or a published set as its authors lay it out."
 DATASET_HELP = "Name of a published data set in --data, such as refcoco; --list shows them. Default: look at the files."

@@ -102,7 +102,7 @@ def evaluate(
     Args:
         model: A name or path as `wordmask.load` takes, or a segmenter; None: the embedded weights.
         data: A folder or file of any shape that `wordmask.data.registry.open_data` reads, or a data set.
-        task: "masks", "labels", "instances" or "proposals".
+        task: "masks", "labels", "instances", "proposals" or "boxes".
         benchmark: Table of a paper, instead of a task: it brings data set and protocol.
         dataset: Name of a published data set; None: look at the files.
         split: Part of the data; None for the usual one.

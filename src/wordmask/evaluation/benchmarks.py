@@ -48,6 +48,13 @@ _PROPOSALS = EvaluationProtocol(
     "the best candidate of a prompt for each target, whatever its score",
 )
 
+_BOXES = EvaluationProtocol(
+    "boxes",
+    ("inside_boxes", "found"),
+    "data with boxes and no masks: the fraction of each mask inside the boxes of its name, at the image's own size",
+    absent=True,
+)
+
 
 def _swept(threshold: float, resize: Resize, classes: Classes, note: str, ap: str = "ap_2021") -> EvaluationProtocol:
     headline = ("miou@t", "iou_fg@t" if classes == "key" else "iou_bin@t", ap)
@@ -184,6 +191,7 @@ _ANY_DATA = (
     Benchmark("labels", "Label maps", "one name per pixel", None, {"original": _BACKGROUND, "highest": _HIGHEST}),
     Benchmark("instances", "Instances", "COCO's average precision", None, {"original": _INSTANCES}),
     Benchmark("proposals", "Proposals", "recall of the candidates", None, {"original": _PROPOSALS}),
+    Benchmark("boxes", "Boxes", "masks and presence against boxes", None, {"original": _BOXES}),
 )
 
 TASKS: dict[str, Benchmark] = {benchmark.name: benchmark for benchmark in _ANY_DATA}

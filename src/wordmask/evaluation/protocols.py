@@ -19,7 +19,7 @@ Resize: TypeAlias = Literal["original", "squash352", "letterbox352"]
 Classes: TypeAlias = Literal["label", "key"]
 """The classes of a mean over classes: names, or every prompt by itself."""
 
-Task: TypeAlias = Literal["masks", "labels", "instances", "proposals"]
+Task: TypeAlias = Literal["masks", "labels", "instances", "proposals", "boxes"]
 """One mask per prompt, one name per pixel, scored instances, or the candidates of a method that proposes regions."""
 
 

@@ -17,6 +17,7 @@ from wordmask.errors import DataError, sentence
 from wordmask.evaluation.prompting import PromptedModel
 from wordmask.evaluation.records import Records, encoded_json, require_limit
 from wordmask.evaluation.report.markdown import result_markdown
+from wordmask.evaluation.score.boxes import box_scores, record_boxes
 from wordmask.evaluation.score.instances import instance_scores, record_instances
 from wordmask.evaluation.score.labels import label_scores, record_labels
 from wordmask.evaluation.score.masks import mask_scores, record_masks
@@ -49,6 +50,7 @@ TASKS: dict[str, tuple[RecordSample, ComputeScores]] = {
     "labels": (record_labels, label_scores),
     "instances": (record_instances, instance_scores),
     "proposals": (record_proposals, proposal_scores),
+    "boxes": (record_boxes, box_scores),
 }
 """Task -> how a sample is recorded, and how scores are computed from all records."""
 

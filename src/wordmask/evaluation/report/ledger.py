@@ -103,6 +103,15 @@ _MEASURED = {
             ("oracle gap", "scores", "oracle_gap"),
         ),
     ),
+    "boxes": (
+        "Boxes",
+        (
+            ("inside boxes", "scores", "inside_boxes"),
+            ("found", "scores", "found"),
+            ("presence AUROC", "presence", "auroc"),
+            ("absent names with a mask", "presence", "absent_with_mask"),
+        ),
+    ),
 }
 """Task -> title and columns `(head, part of the result, score)` of the table of measurements."""
 
