@@ -191,7 +191,7 @@ def _trained(local: Path) -> Path:
 
 
 def _fetched(name: str, revision: str | None) -> Path:
-    """Fetch a hub id; where its owner is also a folder here, an error speaks of the missing folder first."""
+    """Fetch a hub id; where its owner is also a local folder, an error names the missing folder first."""
     from wordmask.backbones.hub import fetch_checkpoint
 
     try:

@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 
 from tests.fakes import BrightnessSegmenter
 from wordmask.cli.app import app
-from wordmask.cli.command import swallowed
-from wordmask.cli.failures import one_sentence
+from wordmask.cli.command import missing_phrase
+from wordmask.cli.failures import errors_as_sentences
 from wordmask.cli.printed import escaped, escaped_json
 from wordmask.errors import ModelNotFoundError, WordmaskWarning
 
@@ -127,9 +127,9 @@ class TestDashes:
         assert [found["prompt"] for found in json.loads(run(*words).stdout)["prompts"]] == ["--json"]
 
     def test_only_options_and_only_before_the_end_of_options(self) -> None:
-        assert swallowed(["a.png", "-p", "-blue", "-p"], {"--json", "-q"}) is None
-        assert swallowed(["a.png", "--", "-p", "--json"], {"--json"}) is None
-        assert swallowed(["a.png", "-qp", "--json"], {"--json"}) == "--json"
+        assert missing_phrase(["a.png", "-p", "-blue", "-p"], {"--json", "-q"}) is None
+        assert missing_phrase(["a.png", "--", "-p", "--json"], {"--json"}) is None
+        assert missing_phrase(["a.png", "-qp", "--json"], {"--json"}) == "--json"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device here")
@@ -210,9 +210,9 @@ def test_what_was_left_out_is_told_in_one_line_and_other_warnings_keep_theirs(
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        with one_sentence(debug=False):
+        with errors_as_sentences(debug=False):
             warnings.warn("Got a full store.", WordmaskWarning, stacklevel=1)
             assert capsys.readouterr().err == "Warning: Got a full store.\n"
-        with pytest.warns(UserWarning, match="of another"), one_sentence(debug=False):
+        with pytest.warns(UserWarning, match="of another"), errors_as_sentences(debug=False):
             warnings.warn("of another kind", UserWarning, stacklevel=1)
     assert capsys.readouterr().err == ""

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from wordmask.cli.app import app
+from wordmask.cli.downloads import announce_download
 from wordmask.methods.table import METHODS
 
 
@@ -90,3 +91,26 @@ def test_presets_state_parts_size_licence_and_cache(monkeypatch: pytest.MonkeyPa
     shown = CliRunner().invoke(app, ["models"], env={"COLUMNS": "200"}).stdout
     for text in ("CIDAS/clipseg-rd64-refined", "603 MB", "Apache-2.0"):
         assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("model", "cached", "offline", "said"),
+    [
+        ("clipseg", False, False, "Downloading CIDAS/clipseg-rd64-refined (603 MB) into the local cache\n"),
+        ("clipseg", True, False, ""),
+        ("clipseg", False, True, ""),
+        ("compact", False, False, ""),
+        (None, False, False, ""),
+        ("some/folder", False, False, ""),
+    ],
+)
+def test_a_download_is_announced_with_its_size(
+    model: str | None, cached: bool, offline: bool, said: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("wordmask.backbones.hub.is_cached", lambda hub, *, revision: cached)
+    monkeypatch.setattr("wordmask.backbones.hub.is_offline", lambda: offline)
+
+    announce_download(model)
+
+    assert capsys.readouterr().err == said

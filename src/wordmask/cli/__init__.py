@@ -10,11 +10,11 @@ def main() -> None:
     """Run the command line. Exit codes: 0 success, 1 some pictures failed, 2 bad usage or bad input."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must be there before torch loads
     from wordmask.cli.app import app
-    from wordmask.cli.failures import unprinted
+    from wordmask.cli.failures import report_closed_output
 
     try:
         app()
     except OSError as error:
         if error.filename is not None:  # of a file: no matter of standard output
             raise
-        sys.exit(unprinted(error))
+        sys.exit(report_closed_output(error))

@@ -25,7 +25,7 @@ from wordmask.cli.evaluate import (
     opened,
     progress,
 )
-from wordmask.cli.failures import Debug, one_sentence
+from wordmask.cli.failures import Debug, errors_as_sentences
 
 _MODELS = "Two or more: a method, local folders or hub ids. The others are compared with the first."
 _OUT = "The folder for tables, page and runs. The same command goes on where it was interrupted."
@@ -61,7 +61,7 @@ def compare(
         "data": data, "dataset": dataset, "split": split, "images": images, "exhaustive": exhaustive or None,
         "benchmark": benchmark, "task": task, "preset": preset, "limit": limit, "seed": seed, "threshold": threshold,
     }  # fmt: skip
-    with one_sentence(debug):
+    with errors_as_sentences(debug):
         evaluation = opened(options)  # its errors come before the models are loaded
         from wordmask.evaluation.compare import compare as compare_models
         from wordmask.evaluation.models import EvaluatedModel

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wordmask.cli.failures import Debug, one_sentence
+from wordmask.cli.failures import Debug, errors_as_sentences
 
 if TYPE_CHECKING:
     from wordmask.evaluation.runner import Evaluation, Watch
@@ -84,7 +84,7 @@ def evaluate(
         "benchmark": benchmark, "task": task, "preset": preset, "limit": limit, "seed": seed, "threshold": threshold,
         "mirror": mirror,
     }  # fmt: skip
-    with one_sentence(debug):
+    with errors_as_sentences(debug):
         evaluation = opened(options)  # its errors come before the model is loaded
         from wordmask.evaluation.models import EvaluatedModel
         from wordmask.evaluation.provenance import command_line

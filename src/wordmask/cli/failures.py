@@ -21,7 +21,7 @@ Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceb
 
 
 @contextmanager
-def one_sentence(debug: bool) -> Iterator[None]:
+def errors_as_sentences(debug: bool) -> Iterator[None]:
     """Turn a `WordmaskError` into its sentence on standard error and exit code 2, unless `debug`.
 
     Other exceptions are bugs of wordmask and keep their traceback. Pillow's warnings about damaged images are not
@@ -35,11 +35,11 @@ def one_sentence(debug: bool) -> Iterator[None]:
     except WordmaskError as error:
         if debug:
             raise
-        complain(error)
+        print_error(error)
         raise typer.Exit(BAD_INPUT) from None
 
 
-def unprinted(error: OSError) -> int:
+def report_closed_output(error: OSError) -> int:
     """Report that standard output cannot be written, and return the exit code; a closed pipe is not reported."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # what is left would fail again at the exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -47,11 +47,11 @@ def unprinted(error: OSError) -> int:
         return SOME_FAILED
     got = f"standard output, which cannot be written ({error.strerror})"
     with contextlib.suppress(OSError):  # standard error may be as full
-        complain(OutputError(sentence(got, "a writable output", "free some space, or redirect it elsewhere")))
+        print_error(OutputError(sentence(got, "a writable output", "free some space, or redirect it elsewhere")))
     return BAD_INPUT
 
 
-def complain(error: WordmaskError) -> None:
+def print_error(error: WordmaskError) -> None:
     """Print the error's sentence on standard error."""
     typer.secho(f"Error: {error}", fg=typer.colors.RED, err=True)
 

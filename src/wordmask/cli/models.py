@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wordmask.cli.failures import Debug, one_sentence
+from wordmask.cli.failures import Debug, errors_as_sentences
 
 if TYPE_CHECKING:
     from wordmask.methods.table import Method, Preset
@@ -22,7 +22,7 @@ def models(
     """List the methods, the embedded weights and the presets with their downloads. Needs no network."""
     from wordmask.methods.table import METHODS
 
-    with one_sentence(debug):
+    with errors_as_sentences(debug):
         methods = [_method(method) for method in METHODS.values()]
         presets = [_preset(preset, method) for method in METHODS.values() for preset in method.presets]
     if as_json:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordmask.cli.downloads import announce_download
-from wordmask.cli.failures import SOME_FAILED, Debug, complain, one_sentence
+from wordmask.cli.failures import SOME_FAILED, Debug, errors_as_sentences, print_error
 from wordmask.cli.sources import Source, expand, label, split_words
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def segment(
     """
     from wordmask.prompts import as_prompts
 
-    with one_sentence(debug):
+    with errors_as_sentences(debug):
         images, phrases = split_words([image, *(words or [])], prompt or [])
         prompts = as_prompts(phrases)
         sources, errors = expand(images)
@@ -123,7 +123,7 @@ class _Run:
             except ImageError as error:
                 if alone:
                     raise
-                complain(error)
+                print_error(error)
                 self.failed += 1
 
     def _segment(self, source: Source) -> None:
@@ -143,7 +143,7 @@ class _Run:
 
 
 def _with_progress(sources: Sequence[Source], *, hidden: bool) -> Iterator[Source]:
-    """Yield the sources under a progress bar on standard error when there are several and somebody watches."""
+    """Yield the sources under a progress bar on standard error when there are several and it is a terminal."""
     if hidden or len(sources) < 2:
         yield from sources
         return

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from wordmask.cli.failures import complain
+from wordmask.cli.failures import print_error
 from wordmask.errors import ImageError, PromptError, quote, sentence
 
 
 class StandardInput(io.BytesIO):
-    """What came on standard input; the name makes messages call it that."""
+    """Bytes from standard input; the name appears in messages."""
 
     name = "<stdin>"
 
@@ -62,7 +62,7 @@ def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
         except ImageError as error:
             errors.append(error)
     for said in errors if sources else errors[:-1]:
-        complain(said)
+        print_error(said)
     if not sources:
         raise errors[-1]
     return sources, errors

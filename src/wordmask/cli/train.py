@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wordmask.cli.failures import Debug, one_sentence
+from wordmask.cli.failures import Debug, errors_as_sentences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def train(
 
     wordmask train phrasecut-plus --data VGPhraseCut_v0 --model openai/clip-vit-base-patch16 --out runs/pc-plus
     """
-    with one_sentence(debug):
+    with errors_as_sentences(debug):
         given = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "precision": precision}
         chosen = recipe_of(recipe, {k: v for k, v in given.items() if v is not None}, change or [], no_mirror)
         if list_all:

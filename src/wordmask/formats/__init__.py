@@ -1,1 +1,1 @@
-"""Results written down: overlays for people, PNG masks and COCO for programs. Files appear whole or not at all."""
+"""Writers of overlays, PNG masks, COCO annotations and folders; files are written atomically."""

@@ -1,4 +1,4 @@
-"""Colours that can be told apart, in the order they are handed out."""
+"""Distinguishable colours, in a fixed order."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ _SWEEPS = 4  # rounds in which every label may look for a better place now that 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A label that wants a place.
+    """A label to be placed.
 
     Attributes:
         width, height: Its size in pixels.
@@ -71,7 +71,7 @@ def _area(box: tuple[float, float, float, float]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class _Options:
-    """The places a label may take and what each costs.
+    """Candidate places of a label, with the cost of each.
 
     Attributes:
         corners: int `(N, 2)`, upper left corners x, y.

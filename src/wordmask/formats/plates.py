@@ -37,7 +37,7 @@ _FINE = 4  # plates are drawn this much larger and brought down, for smooth corn
 
 @dataclass(frozen=True, eq=False)
 class Tag:
-    """What one plate says.
+    """Text and colour of one label.
 
     Attributes:
         name: The prompt's name.
@@ -66,7 +66,7 @@ class Tag:
 
 @dataclass(frozen=True, eq=False)
 class _Plate:
-    """A tag, lettered: its text is cut so that the plate fits into the image.
+    """A label with its font and width; its text is cut so that it fits into the image.
 
     The font is larger than the letters will be, by `_FINE`: drawn large and brought down, they are spaced evenly.
     """
@@ -113,7 +113,7 @@ def draw_tags(canvas: NDArray[np.uint8], tags: Sequence[Tag], style: Style) -> I
 
 
 def _request(plate: _Plate, style: Style, size: tuple[int, int]) -> Request:
-    """Return what a plate wants: to be at its object, or in the bottom left corner when there is none."""
+    """Return the wanted place of a label: at its object, or in the bottom left corner when there is none."""
     part, bottom = plate.tag.part, float(size[0])
     if part is None:
         return Request(plate.width, style.height, (0.0, bottom, 0.0, bottom))
@@ -185,6 +185,6 @@ def _draw_plate(image: Image.Image, plate: _Plate, place: Rectangle, style: Styl
 
 
 def _faded(colour: Colour) -> Colour:
-    """Return ink a quarter of the way to the plate's colour: quieter than the name, still legible."""
+    """Return ink a quarter of the way to the plate's colour: less contrast than the name, still legible."""
     red, green, blue = (round(0.75 * ink + 0.25 * value) for ink, value in zip(INK, colour, strict=True))
     return red, green, blue

@@ -78,7 +78,7 @@ def pointer(
 
 
 def _darken(canvas: NDArray[np.uint8], layer: NDArray[np.uint8]) -> None:
-    """Lay ink over a canvas, as opaque as the layer `(H, W)` says."""
+    """Blend ink into a canvas with the opacity `(H, W)`."""
     y, x = np.divmod(np.flatnonzero(layer > 0), layer.shape[1])
     opacity = (layer[y, x].astype(np.float32) * (_CASING / 255))[:, None]
     canvas[y, x] = (canvas[y, x] * (1 - opacity) + np.array(INK, dtype=np.float32) * opacity).astype(np.uint8)

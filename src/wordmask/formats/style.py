@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Style:
-    """Sizes in pixels, all following from the image's.
+    """Sizes in pixels, derived from the image's size.
 
     Attributes:
         line: Width of an outline.

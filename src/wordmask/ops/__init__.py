@@ -1,1 +1,1 @@
-"""Pure functions on arrays: geometry, masks, boxes, run lengths. They know no model and hold no state."""
+"""Pure functions on arrays: geometry, masks, boxes, run lengths. Independent of models; without state."""

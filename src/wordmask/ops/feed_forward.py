@@ -16,7 +16,7 @@ asked of the system for every call."""
 
 
 def feed_forward(rows: Tensor, up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:
-    """`relu(rows @ up.T + up_bias) @ down.T + down_bias`, without ever holding the hidden layer of all rows.
+    """`relu(rows @ up.T + up_bias) @ down.T + down_bias`, without storing the hidden layer of all rows.
 
     Gradients pass once; the hidden layer is computed anew for them. All arguments have one dtype.
 

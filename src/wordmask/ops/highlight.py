@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.float32]
 
-__all__ = ["MODES", "Recipe", "composite", "crop_box", "crop_square", "engineer_prompt"]
+__all__ = ["MODES", "Mode", "composite", "crop_box", "crop_square", "engineer_prompt"]
 
 KERNEL = 15
 """Side of the Gaussian kernel in pixels, whatever its sigma."""
@@ -31,8 +31,8 @@ DEFAULT_SIZE = 224
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How one mode changes an image.
+class Mode:
+    """How an example image is changed to highlight its object.
 
     Attributes:
         paint: Makes the new image from pixels (3, H, W), mask (1, H, W) and a random generator.
@@ -111,13 +111,13 @@ def engineer_prompt(
     if mode not in MODES:
         remedy = "use 'crop_blur_highlight352', the one CLIPSeg was trained with"
         raise PromptError(sentence(f"the visual prompt mode {quote(mode)}", f"one of {', '.join(MODES)}", remedy))
-    recipe = MODES[mode]
+    mode = MODES[mode]
     chosen = (mask != 0).astype(np.float32)[None]
-    painted = recipe.paint(image, chosen, random or np.random.default_rng())
-    if recipe.context is None:
+    painted = mode.paint(image, chosen, random or np.random.default_rng())
+    if mode.context is None:
         return painted.astype(np.float32, copy=False)
-    box = crop_box(mask, recipe.context)
-    return crop_square(painted.astype(np.float32, copy=False), box, recipe.size or size or DEFAULT_SIZE)
+    box = crop_box(mask, mode.context)
+    return crop_square(painted.astype(np.float32, copy=False), box, mode.size or size or DEFAULT_SIZE)
 
 
 def _dimmed(blur: float, background: float, shift: float = 0.0) -> Callable[..., Pixels]:
@@ -132,21 +132,21 @@ def _dimmed_at_random(image: Pixels, mask: Pixels, random: np.random.Generator) 
     return composite(image, mask, blur=blur, background=background) - np.float32(0.01)
 
 
-MODES: Mapping[str, Recipe] = {
-    "crop_blur_highlight352": Recipe(_dimmed(3, 0.1), context=0.1, size=352),
-    "crop_blur_highlight": Recipe(_dimmed(3, 0.1), context=0.1),
-    "blur3_highlight01": Recipe(_dimmed(3, 0.1, 0.01)),
-    "blur3_highlight": Recipe(_dimmed(3, 0.5, 0.01)),
-    "blur_highlight": Recipe(_dimmed(1, 0.5, 0.01)),
-    "blur_highlight_random": Recipe(_dimmed_at_random),
-    "crop": Recipe(_dimmed(1, 1.0), context=0.1),
-    "overlay": Recipe(lambda image, mask, random: image * mask),
-    "highlight": Recipe(lambda image, mask, random: 0.85 * image * mask + 0.15 * image),
-    "highlight2": Recipe(lambda image, mask, random: (0.5 * image + np.float32(0.1)) * mask + 0.15 * image),
-    "shape": Recipe(lambda image, mask, random: np.repeat(mask, 3, axis=0)),
-    "concat": Recipe(lambda image, mask, random: np.concatenate([image, mask])),
-    "image_only": Recipe(lambda image, mask, random: image),
-    "image_black": Recipe(lambda image, mask, random: np.zeros_like(image)),
+MODES: Mapping[str, Mode] = {
+    "crop_blur_highlight352": Mode(_dimmed(3, 0.1), context=0.1, size=352),
+    "crop_blur_highlight": Mode(_dimmed(3, 0.1), context=0.1),
+    "blur3_highlight01": Mode(_dimmed(3, 0.1, 0.01)),
+    "blur3_highlight": Mode(_dimmed(3, 0.5, 0.01)),
+    "blur_highlight": Mode(_dimmed(1, 0.5, 0.01)),
+    "blur_highlight_random": Mode(_dimmed_at_random),
+    "crop": Mode(_dimmed(1, 1.0), context=0.1),
+    "overlay": Mode(lambda image, mask, random: image * mask),
+    "highlight": Mode(lambda image, mask, random: 0.85 * image * mask + 0.15 * image),
+    "highlight2": Mode(lambda image, mask, random: (0.5 * image + np.float32(0.1)) * mask + 0.15 * image),
+    "shape": Mode(lambda image, mask, random: np.repeat(mask, 3, axis=0)),
+    "concat": Mode(lambda image, mask, random: np.concatenate([image, mask])),
+    "image_only": Mode(lambda image, mask, random: image),
+    "image_black": Mode(lambda image, mask, random: np.zeros_like(image)),
 }
 """The recipes by the names in CLIPSeg's training files; the published weights had "crop_blur_highlight352"."""
 

@@ -1,4 +1,4 @@
-"""Images brought to a network's size: uint8 in, uint8 out, antialiased when they shrink."""
+"""Resize images to a network's size: uint8 in, uint8 out, antialiased when shrinking."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Segmentation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the prompts are called, duplicates included."""
+        """Names of the prompts, duplicates included."""
         return tuple(found.name for found in self.founds)
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class Segmentation:
     @overload
     def __getitem__(self, key: slice) -> tuple[Found, ...]: ...
     def __getitem__(self, key: int | str | slice) -> Found | tuple[Found, ...]:
-        """Return an answer by position, or the first one by the prompt's name.
+        """Return a result by position, or the first one by the prompt's name.
 
         Raises:
             PromptError: If no prompt has that name.
