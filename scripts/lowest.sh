@@ -4,7 +4,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 export VIRTUAL_ENV="$PWD/.venv-lowest"
 
 if [ ! -x "$VIRTUAL_ENV/bin/pytest" ]; then
-  python="${PYTHON:-$(command -v python3.10 || ls ~/.pyenv/versions/3.10.*/bin/python 2>/dev/null | tail -1 || true)}"
+  for python in ${PYTHON:-python3.10 $HOME/.pyenv/versions/3.10.*/bin/python}; do # a pyenv shim may be there and not run
+    "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' 2>/dev/null && break
+    python=""
+  done
   if [ -z "$python" ]; then
     echo "The lowest versions need Python 3.10, which was not found: set PYTHON to such an interpreter" >&2
     exit 1
