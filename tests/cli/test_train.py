@@ -28,7 +28,7 @@ def words(tmp_path: Path) -> list[str | Path]:
     return ["finetune", "--data", table, "--model", model, "--out", tmp_path / "run", *small]
 
 
-def test_a_model_is_trained_and_said_how_to_use(words: list[str | Path], tmp_path: Path) -> None:
+def test_a_model_is_trained_and_the_summary_tells_how_to_use_it(words: list[str | Path], tmp_path: Path) -> None:
     done = run(*words)
     assert done.exit_code == 0, done.output
     assert "Trained 2 steps on 11 images" in done.stdout

@@ -31,7 +31,7 @@ SMALL = CompactConfig(
 
 
 def squares(count: int, side: int = 48, *, seed: int = 0) -> list[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Pictures of noise with two squares of different colours, and each square's mask by its colour."""
+    """Images of noise with two squares of different colours, and each square's mask by its colour."""
     random = np.random.default_rng(seed)
     made = []
     for _ in range(count):
@@ -49,7 +49,7 @@ def squares(count: int, side: int = 48, *, seed: int = 0) -> list[tuple[np.ndarr
 
 
 def write_table(folder: Path, count: int = 8, side: int = 48, *, seed: int = 0) -> Path:
-    """Write pictures, masks and pairs.csv, each picture with two colours that are there and one that is not."""
+    """Write images, masks and pairs.csv, each image with two colours that are present and one that is absent."""
     rows = []
     (folder / "photos").mkdir(parents=True)
     (folder / "masks").mkdir()
@@ -68,7 +68,7 @@ def write_table(folder: Path, count: int = 8, side: int = 48, *, seed: int = 0) 
 
 
 def write_labels(folder: Path, count: int = 4, side: int = 48) -> Path:
-    """Write pictures, label maps and classes.json."""
+    """Write images, label maps and classes.json."""
     values = {name: number + 1 for number, name in enumerate(COLOURS)}
     for name in ("images", "labels"):
         (folder / name).mkdir(parents=True)
@@ -84,7 +84,7 @@ def write_labels(folder: Path, count: int = 4, side: int = 48) -> Path:
 
 
 def write_coco(folder: Path, count: int = 4, side: int = 48) -> Path:
-    """Write pictures and instances.json, polygons of squares."""
+    """Write images and instances.json, polygons of squares."""
     (folder / "images").mkdir(parents=True)
     names = {name: number for number, name in enumerate(COLOURS, start=1)}
     content: dict[str, list[dict[str, object]]] = {

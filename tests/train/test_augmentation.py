@@ -55,31 +55,31 @@ def augmented(recipe: Recipe, *samples: Sample, size: int = 48, square: bool = F
     return Epochs(AugmentedSet(subset, settings, model, recipe.schedule))
 
 
-def by_phrase(view: Augmented) -> dict[str, np.ndarray]:
-    return dict(zip(view.phrases, view.masks, strict=True))
+def by_phrase(made: Augmented) -> dict[str, np.ndarray]:
+    return dict(zip(made.phrases, made.masks, strict=True))
 
 
-def test_without_changes_a_view_is_the_sample() -> None:
+def test_without_augmentation_the_sample_stays() -> None:
     one = sample()
-    view = augmented(with_changes(finetune(), {**CLEAN, "prompts": 2}), one)[0, 0]
+    made = augmented(with_changes(finetune(), {**CLEAN, "prompts": 2}), one)[0, 0]
     assert isinstance(one.image, RgbImage)
-    np.testing.assert_array_equal(view.pixels, one.image.pixels)
+    np.testing.assert_array_equal(made.pixels, one.image.pixels)
     for query in one.queries:
-        np.testing.assert_array_equal(by_phrase(view)[query.label], query.mask)
-    assert view.known.all()
+        np.testing.assert_array_equal(by_phrase(made)[query.label], query.mask)
+    assert made.known.all()
 
 
 def test_a_mirrored_picture_has_its_sides_swapped_in_words_and_masks() -> None:
     one = sample()
-    view = augmented(with_changes(finetune(), {**CLEAN, "prompts": 2, "mirror": 1.0}), one)[0, 0]
+    made = augmented(with_changes(finetune(), {**CLEAN, "prompts": 2, "mirror": 1.0}), one)[0, 0]
     assert isinstance(one.image, RgbImage)
-    np.testing.assert_array_equal(view.pixels, one.image.pixels[:, ::-1])
-    assert set(view.phrases) == {"right square", "dot"}
-    np.testing.assert_array_equal(by_phrase(view)["right square"], one.queries[0].mask[:, ::-1])
-    np.testing.assert_array_equal(by_phrase(view)["dot"], one.queries[1].mask[:, ::-1])
+    np.testing.assert_array_equal(made.pixels, one.image.pixels[:, ::-1])
+    assert set(made.phrases) == {"right square", "dot"}
+    np.testing.assert_array_equal(by_phrase(made)["right square"], one.queries[0].mask[:, ::-1])
+    np.testing.assert_array_equal(by_phrase(made)["dot"], one.queries[1].mask[:, ::-1])
 
 
-def test_a_view_depends_on_seed_epoch_and_index_alone() -> None:
+def test_augmentation_depends_on_seed_epoch_and_index_alone() -> None:
     recipe = with_changes(finetune(), {"crop": 0.3})
     made = augmented(recipe, sample(), sample())
     first, again, later = made[3, 1], augmented(recipe, sample(), sample())[3, 1], made[4, 1]
@@ -100,21 +100,21 @@ def test_negatives_are_drawn_only_where_absence_is_known() -> None:
     assert set(unknown) == {"left square", "dot"}
 
 
-def test_a_picture_of_absent_things_alone_asks_for_them() -> None:
+def test_an_image_with_absent_phrases_alone_asks_for_them() -> None:
     nothing = Sample("a", sample().image, (48, 48), (), ("tree", "sky"))
     chosen = draw_phrases(nothing, 3, 0.0, np.random.default_rng(0))
     assert {phrase for phrase, _ in chosen} == {"tree", "sky"}
     assert not any(mask.any() for _, mask in chosen)
 
 
-def test_a_square_window_beyond_the_picture_is_filled_and_unknown() -> None:
+def test_a_square_window_beyond_the_image_is_filled_and_unknown() -> None:
     wide = Sample("a", RgbImage(np.full((20, 40, 3), 9, np.uint8)), (20, 40), (), ("tree",))
-    view = augmented(with_changes(finetune(), CLEAN), wide, size=40, square=True)[0, 0]
-    assert view.known.sum() == 20 * 40
-    rows = np.flatnonzero(view.known.any(axis=1))
+    made = augmented(with_changes(finetune(), CLEAN), wide, size=40, square=True)[0, 0]
+    assert made.known.sum() == 20 * 40
+    rows = np.flatnonzero(made.known.any(axis=1))
     assert len(rows) == 20
-    assert (view.pixels[view.known] == 9).all()
-    assert (view.pixels[~view.known] == [round(255 * value) for value in MEAN]).all()
+    assert (made.pixels[made.known] == 9).all()
+    assert (made.pixels[~made.known] == [round(255 * value) for value in MEAN]).all()
 
 
 def test_what_is_ignored_is_not_known() -> None:
@@ -122,8 +122,8 @@ def test_what_is_ignored_is_not_known() -> None:
     ignored = np.zeros((48, 48), bool)
     ignored[:7] = True
     part = Sample(one.key, one.image, one.size, one.queries, (), pack(ignored))
-    view = augmented(with_changes(finetune(), CLEAN), part)[0, 0]
-    np.testing.assert_array_equal(view.known, ~ignored)
+    made = augmented(with_changes(finetune(), CLEAN), part)[0, 0]
+    np.testing.assert_array_equal(made.known, ~ignored)
 
 
 def test_a_window_is_cut_where_it_says() -> None:
@@ -135,11 +135,11 @@ def test_a_window_is_cut_where_it_says() -> None:
     assert (beyond[:, 2:] == [7, 8, 9]).all()
 
 
-def test_a_batch_is_normalised_and_keeps_the_phrases_of_a_picture_together() -> None:
-    view = Augmented(
+def test_a_batch_is_normalised_and_keeps_the_phrases_of_an_image_together() -> None:
+    made = Augmented(
         "a", np.full((2, 2, 3), 255, np.uint8), ("x", "y"), np.ones((2, 2, 2), bool), np.eye(2, dtype=bool)
     )
-    batch = collate([view, view], MEAN, STD)
+    batch = collate([made, made], MEAN, STD)
     assert batch.pixels.shape == (2, 3, 2, 2)
     torch.testing.assert_close(batch.pixels[0, :, 0, 0], torch.tensor([1.0, 1.5, 0.5]))
     assert batch.phrases == ["x", "y", "x", "y"]
@@ -160,15 +160,15 @@ def test_unknown_pixels_never_enter_the_targets() -> None:
 
 def test_an_empty_mask_of_a_query_stays_empty() -> None:
     query = Query(TextPrompt("tree"), empty((48, 48)), "tree")
-    view = augmented(with_changes(finetune(), CLEAN), Sample("a", sample().image, (48, 48), (query,)))[0, 0]
-    assert not view.masks.any()
+    made = augmented(with_changes(finetune(), CLEAN), Sample("a", sample().image, (48, 48), (query,)))[0, 0]
+    assert not made.masks.any()
 
 
 # --- variants ------------------------------------------------------------------------------------------------------
 
 
 def many(count: int = 6, side: int = 96) -> Sample:
-    """A picture with a thing in every corner region, each with its own phrase, and two phrases known to be absent."""
+    """An image with an object in every corner region, each with its own phrase, and two phrases known to be absent."""
     random = np.random.default_rng(5)
     pixels = random.integers(0, 255, (side, side, 3), dtype=np.uint8)
     queries = []
@@ -180,27 +180,27 @@ def many(count: int = 6, side: int = 96) -> Sample:
     return Sample("many", RgbImage(pixels, "many.png"), (side, side), tuple(queries), ("tree", "sky"))
 
 
-def look(view: Augmented) -> bytes:
-    return view.pixels.tobytes() + view.known.tobytes()
+def pixels_of(made: Augmented) -> bytes:
+    return made.pixels.tobytes() + made.known.tobytes()
 
 
-def test_with_variants_there_are_so_many_looks_and_phrases_vary_all_the_same() -> None:
+def test_with_variants_the_windows_repeat_and_phrases_vary() -> None:
     recipe = with_changes(finetune(), {"crop": 0.4, "prompts": 1, "variants": 3})
     made = [augmented(recipe, many())[epoch, 0] for epoch in range(30)]
-    assert [look(view) for view in made] == [look(view) for view in made[:3]] * 10
-    assert len({look(view) for view in made}) == 3
+    assert [pixels_of(one) for one in made] == [pixels_of(one) for one in made[:3]] * 10
+    assert len({pixels_of(one) for one in made}) == 3
     for variant in range(3):
-        assert len({view.phrases for view in made[variant::3]}) > 3
-    asked = {phrase for view in made for phrase in view.phrases}
+        assert len({one.phrases for one in made[variant::3]}) > 3
+    asked = {phrase for one in made for phrase in one.phrases}
     assert {"tree", "sky"} & asked
     assert len(asked - {"tree", "sky"}) > 4
 
 
-def test_masks_follow_the_look_of_their_variant() -> None:
+def test_masks_follow_the_window_of_their_variant() -> None:
     recipe = with_changes(finetune(), {"crop": 0.4, "colour": 0.0, "prompts": 6, "negatives": 0.0, "variants": 2})
     made = [augmented(recipe, many())[epoch, 0] for epoch in range(8)]
     for variant in range(2):
-        first, *others = (by_phrase(view) for view in made[variant::2])
+        first, *others = (by_phrase(one) for one in made[variant::2])
         assert len(first) == 6
         for other in others:
             assert other.keys() == first.keys()
@@ -217,13 +217,13 @@ def test_phrases_of_a_mirrored_variant_have_their_sides_swapped() -> None:
 def test_variants_differ_between_samples_seeds_and_from_any_epoch_without() -> None:
     changes = {"crop": 0.4, "prompts": 1}
     recipe = with_changes(finetune(), {**changes, "variants": 4})
-    made = [look(augmented(recipe, many(), many())[epoch, index]) for epoch in range(4) for index in range(2)]
-    made += [look(augmented(with_changes(recipe, {"seed": 1}), many())[epoch, 0]) for epoch in range(4)]
-    made += [look(augmented(with_changes(finetune(), changes), many())[epoch, 0]) for epoch in range(4)]
+    made = [pixels_of(augmented(recipe, many(), many())[epoch, index]) for epoch in range(4) for index in range(2)]
+    made += [pixels_of(augmented(with_changes(recipe, {"seed": 1}), many())[epoch, 0]) for epoch in range(4)]
+    made += [pixels_of(augmented(with_changes(finetune(), changes), many())[epoch, 0]) for epoch in range(4)]
     assert len(set(made)) == len(made) == 16
 
 
-def test_a_variant_shows_something_that_its_picture_has() -> None:
+def test_a_variant_shows_something_that_its_image_has() -> None:
     recipe = with_changes(finetune(), {"crop": 0.3, "prompts": 6, "negatives": 0.0, "variants": 40})
     made = augmented(recipe, many())
     assert all(made[epoch, 0].masks.any() for epoch in range(40))
@@ -252,7 +252,7 @@ def test_without_variants_one_stream_draws_phrases_window_and_mirror_in_turn() -
 
 
 class Tasks:
-    """Phrases for pictures that are drawn, one task for each corner of two pictures; it counts what is read."""
+    """Phrases for images that are drawn, one task for each corner of two images; it counts what is read."""
 
     name, split, fingerprint = "tasks", "train", "0"
 
@@ -294,24 +294,24 @@ def drawn(**changes: object) -> Epochs:
 
 def test_data_that_draw_themselves_are_told_the_variants() -> None:
     made = [drawn(variants=2)[epoch, 3] for epoch in range(16)]
-    assert [look(view) for view in made] == [look(view) for view in made[:2]] * 8
-    assert len({view.phrases for view in made}) > 4
-    assert len({look(drawn()[epoch, 3]) for epoch in range(16)}) > 8
+    assert [pixels_of(one) for one in made] == [pixels_of(one) for one in made[:2]] * 8
+    assert len({one.phrases for one in made}) > 4
+    assert len({pixels_of(drawn()[epoch, 3]) for epoch in range(16)}) > 8
 
 
 def test_data_that_draw_themselves_say_what_is_known() -> None:
-    view = drawn()[0, 0]
-    assert not view.known[:2].any()
-    assert view.known[4:].all()
+    made = drawn()[0, 0]
+    assert not made.known[:2].any()
+    assert made.known[4:].all()
 
 
 def test_examples_are_shown_as_the_recipe_says() -> None:
     made, shown = drawn(engineering="blur_highlight"), PhraseDraws(Tasks(), size=32).draw(0, epoch=0)
     assert shown.support is not None
-    view = made[0, 0]
-    assert view.support is not None
-    np.testing.assert_array_equal(view.support, shown.support.prompt_image(MEAN, STD, "blur_highlight"))
-    assert view.support.shape == (3, 32, 32)
+    one = made[0, 0]
+    assert one.support is not None
+    np.testing.assert_array_equal(one.support, shown.support.prompt_image(MEAN, STD, "blur_highlight"))
+    assert one.support.shape == (3, 32, 32)
     standard = drawn()[0, 0].support
     assert standard is not None
     assert standard.shape == (3, 352, 352)

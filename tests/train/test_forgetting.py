@@ -114,7 +114,7 @@ def test_what_counts_as_worse(change: float, number: int, rises: bool, worse: bo
     assert difference.worse() is worse
 
 
-def test_luck_is_not_called_worse() -> None:
+def test_chance_does_not_count_as_worse() -> None:
     moves = np.tile([0.2, -0.21], 20)
     difference = Difference.of([(str(key), 0.5, 0.5 + move) for key, move in enumerate(moves)])
     assert difference is not None

@@ -61,7 +61,7 @@ def test_label_maps(tmp_path: Path) -> None:
     assert len(read.sample.dataset[0].absent) == 2
 
 
-def test_the_plain_layout_brings_its_own_validation(tmp_path: Path) -> None:
+def test_a_folder_with_splits_brings_its_own_validation(tmp_path: Path) -> None:
     folder = write_labels(tmp_path / "my", 6)
     (folder / "splits.json").write_text(json.dumps({"train": ["0", "1", "2"], "val": ["3", "4"]}))
     read = opened(folder)
@@ -70,7 +70,7 @@ def test_the_plain_layout_brings_its_own_validation(tmp_path: Path) -> None:
     assert [read.validation.dataset[index].key for index in validated(read)] == ["3", "4"]
 
 
-def test_some_pictures_are_held_out_where_there_are_no_others(tmp_path: Path) -> None:
+def test_some_images_are_held_out_where_there_are_no_others(tmp_path: Path) -> None:
     read = opened(write_table(tmp_path / "my", 20))
     assert len(validated(read)) == 2
     assert sorted((*usable(read), *validated(read))) == list(range(20))
@@ -111,7 +111,7 @@ def test_bad_lines_of_a_table(tmp_path: Path) -> None:
     assert [len(read.sample.dataset[index].queries) for index in usable(read)] == [2, 2, 2]
 
 
-def test_a_picture_that_is_cut_short_is_found_before_the_training(tmp_path: Path) -> None:
+def test_an_image_that_is_cut_short_is_found_before_the_training(tmp_path: Path) -> None:
     table = write_table(tmp_path / "my", 3)
     photo = table.parent / "photos" / "1.png"
     photo.write_bytes(photo.read_bytes()[:2000])  # the header is sound
@@ -187,7 +187,7 @@ def test_two_tables_are_one_too_many(tmp_path: Path) -> None:
         opened(table.parent)
 
 
-def test_a_validation_looks_at_no_more_than_asked(tmp_path: Path) -> None:
+def test_a_validation_takes_no_more_images_than_asked(tmp_path: Path) -> None:
     recipe = with_changes(finetune(), {"holdout": 0.5, "valid_limit": 4})
     data = open_samples(write_table(tmp_path / "my", 20), recipe)
     assert len(validated(data)) == 4

@@ -61,7 +61,7 @@ def test_every_shape(name: str, shape: str, tmp_path: Path) -> None:
 
 
 def test_a_tables_negatives_are_its_own(tmp_path: Path) -> None:
-    """Each picture has a line that says which colour it lacks."""
+    """Each image has a line that says which colour is absent."""
     read = opened(write_table(tmp_path / "my", 4), recipe(negatives=1.0))
     absent = {(draw.task.sample, draw.phrase) for draw in drawn(read, 3) if draw.negative}
     lines = (tmp_path / "my" / "pairs.csv").read_text().splitlines()[1:]
@@ -80,7 +80,7 @@ def test_a_folder_with_splits_brings_its_validation(tmp_path: Path) -> None:
     assert not isinstance(read.validation.dataset, PhraseDraws)  # whole images, by text
 
 
-def test_pictures_that_are_held_out_are_not_drawn(tmp_path: Path) -> None:
+def test_images_that_are_held_out_are_not_drawn(tmp_path: Path) -> None:
     read = opened(write_table(tmp_path / "my", 20), recipe(holdout=0.2))
     assert len(validated(read)) == 4
     trained = {one.sample for one in draws_of(read).tasks}  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Runs that are killed go on as if nothing had happened; two processes do what one does."""
+"""Runs that are killed continue as if nothing had happened; two processes do what one does."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.train.interrupted import STEPS, train_small
 from tests.train.pictures import trained_weights, write_small_clipseg, write_small_compact, write_table
-from tests.train.victim import STEPS, lesson
 from wordmask.train import checkpoints
 
 RESULTS = ("last/model.safetensors", "best/model.safetensors", "progress.jsonl")
@@ -20,22 +20,22 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def school(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("school")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
     write_table(folder / "my", 12, 32)
     write_small_clipseg(folder / "model")
     return folder
 
 
 @pytest.fixture(scope="module")
-def whole(school: Path) -> Path:
-    """A run that nobody interrupted."""
-    lesson(school, school / "whole")
-    return school / "whole"
+def whole(folder: Path) -> Path:
+    """A run without interruption."""
+    train_small(folder, folder / "whole")
+    return folder / "whole"
 
 
 def start(folder: Path, out: Path, *words: object) -> int:
-    command = [sys.executable, "-m", "tests.train.victim", str(folder), str(out), *map(str, words)]
+    command = [sys.executable, "-m", "tests.train.interrupted", str(folder), str(out), *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode in (0, -signal.SIGKILL), done.stderr
     return done.returncode
@@ -46,24 +46,24 @@ def assert_same_results(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
-def test_a_run_killed_twice_ends_as_one_that_was_not(school: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_run_killed_twice_ends_as_one_that_was_not(folder: Path, whole: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     for step in (1, 8):  # before the first checkpoint, and after the second
-        assert start(school, out, step, 0.001) == -signal.SIGKILL
+        assert start(folder, out, step, 0.001) == -signal.SIGKILL
         assert not (out / "last").exists()
-    lesson(school, out)
+    train_small(folder, out)
     assert_same_results(out, whole)
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_ten_random_reports_ends_as_one_that_was_not(school: Path, whole: Path, tmp_path: Path) -> None:
-    """Ten runs; each is killed at a report of its own, some again while they resume, and then goes on to the end."""
-    reports = random.Random(7)
+def test_a_run_killed_at_ten_random_times_ends_as_one_that_was_not(folder: Path, whole: Path, tmp_path: Path) -> None:
+    """Ten runs; each is killed at a random time, some again while they resume, and then continues to the end."""
+    times = random.Random(7)
     for number in range(10):
         out = tmp_path / f"run-{number}"
-        step, delay = reports.randrange(STEPS - 1), reports.uniform(0, 0.06)  # in a step, a validation or a checkpoint
-        assert start(school, out, step, delay) == -signal.SIGKILL, (step, delay)
-        lesson(school, out)
+        step, delay = times.randrange(STEPS - 1), times.uniform(0, 0.06)  # in a step, a validation or a checkpoint
+        assert start(folder, out, step, delay) == -signal.SIGKILL, (step, delay)
+        train_small(folder, out)
         assert_same_results(out, whole)
 
 
@@ -93,7 +93,7 @@ def test_a_models_folder_is_replaced_with_the_weights_last(tmp_path: Path) -> No
 def test_two_processes_do_what_one_does(kind: str, tmp_path: Path) -> None:
     write_table(tmp_path / "my", 12, 32)
     write_small_clipseg(tmp_path / "model") if kind == "clipseg" else write_small_compact(tmp_path / "model")
-    lesson(tmp_path, tmp_path / "one", steps=20, dropout=0.0, accumulate=1)
+    train_small(tmp_path, tmp_path / "one", steps=20, dropout=0.0, accumulate=1)
 
     assert start(tmp_path, tmp_path / "two", "two") == 0
 

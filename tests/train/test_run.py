@@ -133,7 +133,7 @@ def test_a_frozen_part_that_changes_is_noticed(models: Path, table: Path, monkey
         run(table, models / "compact", tiny())
 
 
-def test_eight_pictures_are_learnt_by_heart(tmp_path: Path) -> None:
+def test_eight_images_are_memorised(tmp_path: Path) -> None:
     table = write_table(tmp_path / "eight", 8, 32)
     model = write_small_clipseg(tmp_path / "wide", reduce_dim=64, decoder_intermediate_size=128)
     recipe = tiny(
@@ -182,7 +182,7 @@ def test_best_is_the_start_where_nothing_was_better(models: Path, table: Path, t
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_batch(
     accumulate: int, models: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import wordmask.losses.masks as objectives
@@ -210,7 +210,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_batch(
     assert run(table, models / "compact", tiny(accumulate=accumulate, save_every=1))["state"] == "finished"
 
 
-def test_a_gradient_that_is_no_number_stops(models: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gradient_that_is_not_finite_stops(models: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import wordmask.losses.masks as objectives
     from wordmask.losses import bce
 
@@ -275,7 +275,7 @@ def test_gradients_are_clipped_as_a_whole(
         assert min(lengths) > 0.01
 
 
-def test_a_tracker_is_given_losses_rate_speed_and_scores(models: Path, table: Path, tmp_path: Path) -> None:
+def test_a_tracker_is_given_losses_lr_speed_and_scores(models: Path, table: Path, tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -336,7 +336,7 @@ def test_a_run_whose_folder_is_in_use_is_refused(models: Path, table: Path, tmp_
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_begun_before_a_recipe_could_say_it_goes_on(models: Path, table: Path, tmp_path: Path) -> None:
+def test_a_run_older_than_a_value_of_its_recipe_continues(models: Path, table: Path, tmp_path: Path) -> None:
     done = run(table, models / "clipseg", tiny())
     file = tmp_path / "run" / "run.json"
     older = json.loads(file.read_text())

@@ -217,12 +217,12 @@ def test_examples_that_never_come_again_are_not_cached(folder: Path, tmp_path: P
         inputs = batch(folder, model, chosen)
         model(inputs)
         assert inputs.supports is not None
-        views, examples = (
+        images, examples = (
             len({picture.numpy().tobytes() for picture in part}) for part in (inputs.pixels, inputs.supports)
         )
-        assert (views, examples > 1) == (2, True)  # two phrases of each of two square pictures
-        stored = sum(path.is_file() for path in cache.rglob("*"))
-        assert stored == views + (examples if variants else 0)
+        assert (images, examples > 1) == (2, True)  # two phrases of each of two square images
+        cached = sum(path.is_file() for path in cache.rglob("*"))
+        assert cached == images + (examples if variants else 0)
 
 
 def test_a_model_without_a_frozen_encoder_has_nothing_to_cache(folder: Path, tmp_path: Path) -> None:

@@ -215,14 +215,16 @@ class Loop:
         remedy = f"look at the batch in {saved}, or try a lower lr, gradient_clipping=1 or precision=no"
         return TrainingError(sentence(got, "finite numbers", remedy))
 
-    def _save_batch(self, batch: Batch) -> str:
+    def _save_batch(self, batch: Any) -> str:
+        """Write a batch, a named tuple or a dataclass of tensors and lists of texts; return the file's path."""
         from safetensors.torch import save_file
 
         stem = f"bad-batch-{self.progress.step + 1}-{self.accelerator.process_index}"
-        tensors = {name: value for name, value in batch._asdict().items() if isinstance(value, torch.Tensor)}
+        values: dict[str, Any] = getattr(batch, "_asdict", lambda: vars(batch))()
+        tensors = {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}
         save_file({k: v.detach().cpu().contiguous() for k, v in tensors.items()}, self.folder / f"{stem}.safetensors")
-        words = {"keys": batch.keys, "phrases": batch.phrases}
-        (self.folder / f"{stem}.json").write_text(json.dumps(words, indent=2, ensure_ascii=False), encoding="utf-8")
+        texts = {name: value for name, value in values.items() if _is_text(value)}
+        (self.folder / f"{stem}.json").write_text(json.dumps(texts, indent=2, ensure_ascii=False), encoding="utf-8")
         return str(self.folder / f"{stem}.safetensors")
 
     # --- between steps ---------------------------------------------------------------------------------------------
@@ -284,6 +286,10 @@ class Loop:
         self.accelerator.log(logged | ({"images_per_second": speed} if speed else {}), step=report.step)
         if self.watch is not None:
             self.watch(report)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(part, str) for part in value)
 
 
 def _cut_log(path: Path, step: int) -> None:

@@ -1,6 +1,6 @@
 """A training in a process of its own, for the tests that kill it or run it twice at once.
 
-python -m tests.train.victim FOLDER OUT KILL_AFTER DELAY: kill itself DELAY seconds after step KILL_AFTER (-1: never).
+python -m tests.train.interrupted FOLDER OUT STEP DELAY: it kills itself DELAY seconds after STEP (-1: never).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def recipe(**changes: Any) -> Recipe:
     return with_changes(finetune(), {**small, "valid_every": 4, "save_every": 3, "parts": ("decoder",), **changes})
 
 
-def lesson(folder: Path, out: Path, *, kill_after: int = -1, delay: float = 0.0, **changes: Any) -> dict[str, Any]:
+def train_small(folder: Path, out: Path, *, kill_after: int = -1, delay: float = 0.0, **changes: Any) -> dict[str, Any]:
     """Train the model in `folder/model` on the table in `folder/my`."""
 
     def watch(report: StepReport) -> None:
@@ -41,15 +41,15 @@ def lesson(folder: Path, out: Path, *, kill_after: int = -1, delay: float = 0.0,
     return train(recipe(**changes), data, out, model=folder / "model", device="cpu", watch=watch)
 
 
-def lesson_of_two(folder: str, out: str) -> None:
+def train_small_in_two(folder: str, out: str) -> None:
     """One of two processes: no dropout, whose draws differ between processes."""
-    lesson(Path(folder), Path(out), steps=20, dropout=0.0, accumulate=1)
+    train_small(Path(folder), Path(out), steps=20, dropout=0.0, accumulate=1)
 
 
 if __name__ == "__main__":
     if sys.argv[3] == "two":
         from accelerate import debug_launcher
 
-        debug_launcher(lesson_of_two, (sys.argv[1], sys.argv[2]), num_processes=2)
+        debug_launcher(train_small_in_two, (sys.argv[1], sys.argv[2]), num_processes=2)
     else:
-        lesson(Path(sys.argv[1]), Path(sys.argv[2]), kill_after=int(sys.argv[3]), delay=float(sys.argv[4]))
+        train_small(Path(sys.argv[1]), Path(sys.argv[2]), kill_after=int(sys.argv[3]), delay=float(sys.argv[4]))
