@@ -111,13 +111,13 @@ def engineer_prompt(
     if mode not in MODES:
         remedy = "use 'crop_blur_highlight352', the one CLIPSeg was trained with"
         raise PromptError(sentence(f"the visual prompt mode {quote(mode)}", f"one of {', '.join(MODES)}", remedy))
-    mode = MODES[mode]
+    chosen_mode = MODES[mode]
     chosen = (mask != 0).astype(np.float32)[None]
-    painted = mode.paint(image, chosen, random or np.random.default_rng())
-    if mode.context is None:
+    painted = chosen_mode.paint(image, chosen, random or np.random.default_rng())
+    if chosen_mode.context is None:
         return painted.astype(np.float32, copy=False)
-    box = crop_box(mask, mode.context)
-    return crop_square(painted.astype(np.float32, copy=False), box, mode.size or size or DEFAULT_SIZE)
+    box = crop_box(mask, chosen_mode.context)
+    return crop_square(painted.astype(np.float32, copy=False), box, chosen_mode.size or size or DEFAULT_SIZE)
 
 
 def _dimmed(blur: float, background: float, shift: float = 0.0) -> Callable[..., Pixels]:
