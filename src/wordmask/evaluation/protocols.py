@@ -20,7 +20,8 @@ Classes: TypeAlias = Literal["label", "key"]
 """The classes of a mean over classes: names, or every prompt by itself."""
 
 Task: TypeAlias = Literal["masks", "labels", "instances", "proposals", "boxes"]
-"""One mask per prompt, one name per pixel, scored instances, or the candidates of a method that proposes regions."""
+"""One mask per prompt, one name per pixel, scored instances, candidates of a method that proposes regions, or masks
+against boxes."""
 
 
 @dataclass(frozen=True)

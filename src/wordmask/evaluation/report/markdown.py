@@ -15,7 +15,20 @@ _PLAIN = ("_t", "candidates")
 """Ends of the names of scores that are thresholds or numbers, not fractions."""
 
 
-_BREAKDOWN = ("iou", "dice", "recall", "boundary_iou_2px", "ap", "ar", "r50", "r75", "mean_best_iou", "oracle_gap")
+_BREAKDOWN = (
+    "iou",
+    "dice",
+    "recall",
+    "boundary_iou_2px",
+    "ap",
+    "ar",
+    "r50",
+    "r75",
+    "mean_best_iou",
+    "oracle_gap",
+    "found",
+    "inside_boxes",
+)
 """Scores shown by size and by name."""
 
 

@@ -44,21 +44,21 @@ def box_scores(records: Iterable[dict[str, Any]], options: ScoreOptions) -> Scor
     names that get a mask; `found` is the fraction of present names that get one.
     """
     rows = Rows.of(records)
-    inside, masked = rows.column("tp"), rows.column("tp") + rows.column("fp")
-    drawn = rows.present & (masked > 0)
+    inside, area = rows.column("tp"), rows.column("tp") + rows.column("fp")
+    detected = rows.present & rows.masked
 
     def averaged(values: Any, chosen: Any) -> Any:
         return mean_over_images(values, rows.image[chosen], rows.images, draws=options.draws, seed=options.seed)
 
     scores = {
-        "found": averaged((masked > 0)[rows.present], rows.present),
-        "inside_boxes": averaged(inside[drawn] / masked[drawn], drawn),
+        "found": averaged(rows.masked[rows.present], rows.present),
+        "inside_boxes": averaged(inside[detected] / area[detected], detected),
     }
     by_name = {
         str(label): {
             "prompts": int(np.count_nonzero(chosen)),
-            "found": averaged((masked > 0)[chosen], chosen),
-            "inside_boxes": averaged(inside[chosen & drawn] / masked[chosen & drawn], chosen & drawn),
+            "found": averaged(rows.masked[chosen], chosen),
+            "inside_boxes": averaged(inside[chosen & detected] / area[chosen & detected], chosen & detected),
         }
         for label in np.unique(rows.labels[rows.present])
         for chosen in [rows.present & (rows.labels == label)]
