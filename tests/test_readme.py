@@ -162,10 +162,36 @@ def test_the_paths_of_contributing_exist() -> None:
     assert {path for path in paths if not (ROOT / path).exists() and not (SOURCE / path).exists()} == set()
 
 
+def shown_commands(page: Path) -> list[list[str]]:
+    """Return the words of every `wordmask` command of a page; lines that go on after a backslash are joined."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.strip() for block in blocks("bash", text) for line in block.splitlines()]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("wordmask ")]
+
+
+def test_the_options_of_shown_commands_exist() -> None:
+    commands = [(page, command) for page in PAGES for command in shown_commands(page)]
+    helps = {name: "".join(app_help(name).split()) for name in {command[1] for _, command in commands}}
+    print(f"{len(commands)} commands in {len(PAGES)} pages")
+
+    assert len(commands) >= 40
+    assert {
+        f"{page.relative_to(ROOT)}: {shlex.join(command)}"
+        for page, command in commands
+        for word in command
+        if re.match("--[a-z]", word) and word.partition("=")[0] not in helps[command[1]]
+    } == set()
+
+
+def app_help(command: str) -> str:
+    done = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, command
+    return done.stdout
+
+
 def test_every_option_of_segment_is_documented() -> None:
     page = (ROOT / "docs" / "tasks" / "segment.md").read_text(encoding="utf-8")
-    shown = CliRunner().invoke(app, ["segment", "--help"], env={"COLUMNS": "200"}).stdout
 
-    options = set(re.findall(r"--[a-z-]+", shown)) - {"--help"}
+    options = set(re.findall(r"--[a-z-]+", app_help("segment"))) - {"--help"}
     assert len(options) >= 10
     assert {option for option in options if f"`{option}`" not in page} == set()
