@@ -47,4 +47,5 @@ def command_line_help() -> str:
     command = get_command(app)
     context = typer.Context(command, info_name="wordmask")
     text = typer.cli.get_docs_for_click(obj=command, ctx=context, name="wordmask")
-    return text.partition("\n")[2]  # the page has a title of its own
+    lines = text.splitlines()[1:]  # the page has a title of its own
+    return "\n".join(f"    {line}" if line.startswith("wordmask ") else line for line in lines)  # examples as code
