@@ -46,10 +46,10 @@ from wordmask.data.sample import Query, Sample
 from wordmask.methods.clipseg.fresh import FreshDecoder
 from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
-from wordmask.train.augmentation import Augmentation, AugmentedSet
-from wordmask.train.data import Subset
-from wordmask.train.optim import build_optimiser, set_lr
-from wordmask.train.schedule import Schedule, lr_scale
+from wordmask.training.augmentation import Augmentation, AugmentedSet
+from wordmask.training.data import Subset
+from wordmask.training.optim import build_optimiser, set_lr
+from wordmask.training.schedule import Schedule, lr_scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable

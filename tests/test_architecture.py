@@ -31,7 +31,7 @@ LONG_FUNCTIONS_TO_COME = ("scripts/train_compact/",)  # TODO: empty
 LAYERS = (
     {"__main__"},
     {"cli"},
-    {"serve", "annotate", "train", "training", "evaluation", "export"},
+    {"serve", "annotate", "training", "evaluation", "export"},
     {"api"},
     {"methods", "data"},
     {"components"},
@@ -59,7 +59,7 @@ ADAPTERS = {
     "torchvision": set[str](),
     "supervision": {"formats", "results"},
     "pycocotools": {"metrics"},
-    "accelerate": {"train", "training"},
+    "accelerate": {"training"},
     "datasets": {"data"},
     "nltk": {"data"},
     "typer": {"cli"},

@@ -32,6 +32,7 @@ DOOR = [
     "evaluate",
     "load",
     "segment",
+    "train",
 ]
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from wordmask.evaluation.api import EvaluationResult, evaluate
     from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
     from wordmask.results import Found, Instance, Segmentation
+    from wordmask.training.run import train
 
 __version__ = "0.1.0"
 
@@ -54,6 +55,7 @@ __all__ = [
     "evaluate",
     "load",
     "segment",
+    "train",
 ]
 
 _HOME = {
@@ -67,6 +69,7 @@ _HOME = {
     "Found": "wordmask.results",
     "Instance": "wordmask.results",
     "Segmentation": "wordmask.results",
+    "train": "wordmask.training.run",
 }
 
 

@@ -192,7 +192,7 @@ class DenseModel(Protocol):
 
 @runtime_checkable
 class Trainable(Protocol):
-    """A `torch.nn.Module` that `train/loop.py` can train.
+    """A `torch.nn.Module` that `training/loop.py` can train.
 
     Its parameters and buffers, as `state_dict` returns them, hold everything that a resumed run needs: running presence
     counts and auxiliary heads too.
@@ -225,10 +225,10 @@ class Trainable(Protocol):
         ...
 
     def parameter_groups(self, schedule: Any) -> list[dict[str, Any]]:
-        """Return groups of parameters for the optimiser: see `train.optim.ParameterGroup`.
+        """Return groups of parameters for the optimiser: see `training.optim.ParameterGroup`.
 
         Args:
-            schedule: The `train.schedule.Schedule` of the recipe, whose values hold where a group says nothing.
+            schedule: The `training.schedule.Schedule` of the recipe, whose values hold where a group says nothing.
         """
         ...
 

@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 import wordmask
-from tests.train.pictures import write_small_compact, write_table
+from tests.training.inputs import write_small_compact, write_table
 from wordmask.cli.train import clock, recipe_of, train
 
 

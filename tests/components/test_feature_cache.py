@@ -18,16 +18,16 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
-from tests.train.pictures import trained_weights, write_small_clipseg, write_table
+from tests.training.inputs import trained_weights, write_small_clipseg, write_table
 from wordmask.components import feature_cache
 from wordmask.components.feature_cache import CachedFeatures, FeatureCache
 from wordmask.errors import DataError, OutputError, TrainingError, WordmaskWarning
 from wordmask.formats import files as written
-from wordmask.train.data import DataChoice
-from wordmask.train.loop import StepReport
-from wordmask.train.recipe import with_changes
-from wordmask.train.recipes.finetune import finetune
-from wordmask.train.run import train
+from wordmask.training.data import DataChoice
+from wordmask.training.loop import StepReport
+from wordmask.training.recipe import with_changes
+from wordmask.training.recipes.finetune import finetune
+from wordmask.training.run import train
 
 ROOM = 2**30
 KEY, OTHER = (hashlib.sha256(word).hexdigest() for word in (b"one", b"other"))

@@ -21,7 +21,7 @@ from wordmask.data.weak_labels import (
     read_weak_annotations,
 )
 from wordmask.errors import DataError
-from wordmask.train.inspection import inspect
+from wordmask.training.inspection import inspect
 
 PLACES = [folder / "shared" / "data" for folder in Path(__file__).parents[2:4]]
 DATA = next((place for place in PLACES if place.is_dir()), PLACES[0])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from tests.train.pictures import open_model, write_small_compact
+from tests.training.inputs import open_model, write_small_compact
 from wordmask.batch import Batch
-from wordmask.train.recipes.finetune import finetune
+from wordmask.training.recipes.finetune import finetune
 
 
 def test_the_loss_sees_the_calibrated_masks_that_users_see(tmp_path: Path) -> None:

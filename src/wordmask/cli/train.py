@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from wordmask.train.forgetting.probe import ProbeChoice
-    from wordmask.train.loop import StepReport
-    from wordmask.train.recipe import Recipe
+    from wordmask.training.forgetting.probe import ProbeChoice
+    from wordmask.training.loop import StepReport
+    from wordmask.training.recipe import Recipe
 
 RECIPE_HELP = "Recipe: finetune, phrasecut-plus or phrasecut; --list shows all its values."
 DATA_HELP = "A CSV table, a COCO JSON file, a folder with images, labels and classes.json, or the folder of --dataset."
@@ -81,8 +81,8 @@ def train(
             typer.echo(listing(chosen))
             return
         folder, source = require_folders(data, out)
-        from wordmask.train.data import DataChoice
-        from wordmask.train.run import train as run
+        from wordmask.training.data import DataChoice
+        from wordmask.training.run import train as run
 
         choice = DataChoice(source, dataset, split, valid, valid_split, images, exhaustive)
         with progress(hidden=quiet) as watch:
@@ -103,8 +103,8 @@ def recipe_of(name: str, given: dict[str, Any], changes: list[str], no_mirror: b
         DataError: If there is none of that name, or a change does not fit.
     """
     from wordmask.errors import DataError, quote, sentence
-    from wordmask.train.recipe import with_changes
-    from wordmask.train.recipes import find_recipe
+    from wordmask.training.recipe import with_changes
+    from wordmask.training.recipes import find_recipe
 
     for word in changes:
         key, equals, value = word.partition("=")
@@ -140,7 +140,7 @@ def probe_of(data: Path | None, split: str, *, off: bool) -> ProbeChoice | None:
         DataError: If it is named and switched off at once.
     """
     from wordmask.errors import DataError, sentence
-    from wordmask.train.forgetting.probe import ProbeChoice
+    from wordmask.training.forgetting.probe import ProbeChoice
 
     if off and data is not None:
         raise DataError(sentence("--probe and --no-probe", "one of them", "leave one out"))

@@ -137,7 +137,7 @@ class PartsTrainable(nn.Module):
                 yield f"{part}.{name}", tensor
 
     def parameter_groups(self, schedule: Any = None) -> list[dict[str, Any]]:
-        """Return all trained weights as one group: see `train.optim.ParameterGroup`."""
+        """Return all trained weights as one group: see `training.optim.ParameterGroup`."""
         return [{"params": list(self.named_parameters())}]
 
     def embedded(self, phrases: list[str], embed: Callable[[list[str]], Tensor]) -> Tensor:

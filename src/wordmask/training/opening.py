@@ -1,0 +1,126 @@
+"""Open the user's data for a training: every shape that `wordmask.data.registry` reads, inspected, with validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from wordmask.data.problems import problems_of, require_sound
+from wordmask.data.reading import show
+from wordmask.data.registry import open_data, splits_of
+from wordmask.errors import DataError, sentence
+from wordmask.training.data import Subset
+from wordmask.training.inspection import inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from wordmask.contracts import Dataset
+    from wordmask.data.sampling.phrase_samples import PhraseList
+    from wordmask.training.data import DataChoice
+
+__all__ = ["Opened", "open_split", "open_training_data", "open_validation", "spread"]
+
+T = TypeVar("T")
+
+FEWEST_HELD_OUT = 10
+"""Images from which on some are held out for validation."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A user's data, inspected.
+
+    Attributes:
+        train: Samples that are trained on.
+        validation: Samples that are not; None where there are none.
+        phrases: Phrases of the inspected training samples, by index.
+        left_out: Sentences about what was wrong and is left out.
+    """
+
+    train: Subset
+    validation: Subset | None
+    phrases: dict[int, PhraseList]
+    left_out: tuple[str, ...]
+
+
+def open_training_data(
+    choice: DataChoice, *, validate: bool, holdout: float, limit: int, seed: int, skip_bad: bool,
+    narrowed: Callable[[Dataset], Dataset] = lambda dataset: dataset,
+) -> Opened:  # fmt: skip
+    """Open the data and read every sample once.
+
+    Args:
+        choice: Which data.
+        validate: Whether samples for validation are wanted.
+        holdout: Part of the images that is held out for it where there are no others.
+        limit: Most samples that a validation takes.
+        seed: Of the choice of those that are held out.
+        skip_bad: Whether what is wrong is left out; otherwise it is an error.
+        narrowed: What validation sees of its data set.
+
+    Raises:
+        DataError: If something is wrong, or nothing is left.
+    """
+    dataset = open_split(choice, choice.path, choice.split)
+    found = inspect(dataset)
+    usable = found.usable
+    validation, problems = open_validation(choice, limit=limit, narrowed=narrowed) if validate else (None, ())
+    left_out = (*problems_of(dataset), *found.problems, *problems)
+    if not skip_bad:
+        require_sound(left_out)
+    if not usable:
+        got = f"no image of {show(choice.path)} that can be trained on"
+        raise DataError(sentence(got, "at least one with a mask and a phrase", "look at what was left out"))
+    if validation is None and validate and holdout and len(usable) >= FEWEST_HELD_OUT:
+        usable, held_out = _held_out(usable, holdout, seed)
+        validation = Subset(narrowed(dataset), spread(held_out, limit))
+    return Opened(Subset(dataset, usable), validation, found.phrases, left_out)
+
+
+def open_validation(
+    choice: DataChoice, *, limit: int, narrowed: Callable[[Dataset], Dataset] = lambda dataset: dataset
+) -> tuple[Subset | None, tuple[str, ...]]:
+    """Open the data that the user named for validation, or the set's own part for it; None where there are none.
+
+    Returns:
+        The samples, and what was wrong and is left out.
+    """
+    path, split = choice.valid or choice.path, choice.valid_split
+    if choice.valid is None and choice.dataset is None and split not in splits_of(path):
+        return None, ()
+    dataset = narrowed(open_split(choice, path, split))
+    found = inspect(dataset, spread(tuple(range(len(dataset))), limit))
+    return Subset(dataset, found.usable), (*problems_of(dataset), *found.problems)
+
+
+def open_split(choice: DataChoice, path: Path, split: str) -> Dataset:
+    """Open a part of some data; without parts, all of them."""
+    known = choice.dataset is not None or split_is_known(path)
+    return open_data(
+        path, dataset=choice.dataset, split=split if known else None, images=choice.images,
+        exhaustive=choice.exhaustive or None,
+    )  # fmt: skip
+
+
+def split_is_known(path: Path) -> bool:
+    """Whether data have parts."""
+    return bool(splits_of(path))
+
+
+def _held_out(usable: tuple[int, ...], part: float, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Split indices into those that are trained on and those that are held out for validation."""
+    order = np.random.default_rng([seed, len(usable)]).permutation(len(usable)).tolist()
+    kept = set(order[: max(1, round(part * len(usable)))])
+    train = tuple(index for place, index in enumerate(usable) if place not in kept)
+    return train, tuple(index for place, index in enumerate(usable) if place in kept)
+
+
+def spread(items: tuple[T, ...], limit: int) -> tuple[T, ...]:
+    """Return at most `limit` items, evenly spaced."""
+    if len(items) <= limit:
+        return items
+    return tuple(items[place * len(items) // limit] for place in range(limit))

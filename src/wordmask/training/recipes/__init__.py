@@ -1,0 +1,33 @@
+"""Recipes: functions that return a complete training configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wordmask.errors import DataError, quote, sentence
+from wordmask.training.recipes.finetune import finetune
+from wordmask.training.recipes.phrasecut import phrasecut, phrasecut_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wordmask.training.recipe import Recipe
+
+__all__ = ["RECIPES", "find_recipe"]
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "finetune": finetune,
+    "phrasecut-plus": phrasecut_plus,
+    "phrasecut": phrasecut,
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """Return a recipe by name.
+
+    Raises:
+        DataError: If there is none.
+    """
+    if name not in RECIPES:
+        raise DataError(sentence(f"the recipe {quote(name)}", f"one of {', '.join(RECIPES)}", "choose one of these"))
+    return RECIPES[name]()
