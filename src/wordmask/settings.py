@@ -12,8 +12,6 @@ from wordmask.errors import DataError, quote, sentence
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from typing_extensions import Self
-
 __all__ = ["Choices", "Ranges", "Settings", "changed"]
 
 Ranges: TypeAlias = "Mapping[str, tuple[float, float]]"
@@ -65,11 +63,6 @@ class Settings:
         """Return the plain values."""
         return {name: _plain(getattr(self, name)) for name in self.kinds()}
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read what `to_json` returned."""
-        return cls(**{name: _frozen(value) for name, value in values.items()})
-
 
 def changed(settings: Any, changes: Mapping[str, Any]) -> Any:
     """Return settings with some values replaced; text is read by the type of the value: "5", "true", "3,7,9".
@@ -84,10 +77,6 @@ def changed(settings: Any, changes: Mapping[str, Any]) -> Any:
 
 def _plain(value: Any) -> Any:
     return [_plain(part) for part in value] if isinstance(value, tuple) else value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(part) for part in value) if isinstance(value, list) else value
 
 
 def _check_type(name: str, value: Any, kind: str) -> None:

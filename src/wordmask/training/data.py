@@ -122,7 +122,7 @@ class DataSettings(Protocol):
             model: What is trained on them: size and normalisation of its images.
             schedule: Seed, batches and sizes.
             skip_bad: Whether what is wrong is left out; otherwise it is an error.
-            scratch: Folder for corrected annotations, where they are needed.
+            scratch: Folder for files that are made from the data, where any are.
         """
         ...
 

@@ -277,11 +277,12 @@ class Loop:
     def _report(self, report: StepReport) -> None:
         """Write a step into progress.jsonl, log it to trackers and tell the watcher."""
         lr = self.schedule.lr * lr_scale(report.step, self.schedule)
-        line = {"step": report.step, **{k: round(v, 6) for k, v in report.losses.items()}, "lr": lr}
+        losses = {name: round(loss, 6) if math.isfinite(loss) else None for name, loss in report.losses.items()}
+        line = {"step": report.step, **losses, "lr": lr}
         line |= {f"valid_{name}": score for name, score in report.scores.items()}
         with (self.folder / "progress.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        logged = {k: v for k, v in line.items() if k != "step"}
+        logged = {k: v for k, v in line.items() if k != "step" and v is not None}
         speed = report.images_per_second
         self.accelerator.log(logged | ({"images_per_second": speed} if speed else {}), step=report.step)
         if self.watch is not None:

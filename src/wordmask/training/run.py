@@ -132,7 +132,7 @@ def _train(accelerator: Accelerator, job: _Job) -> dict[str, Any]:
     _check_recipe(recipe)
     _check_machine(schedule, accelerator)
     model = recipe.method.open(None if job.model is None else find_model(job.model), schedule)
-    data = recipe.data.open(job.data, model, schedule, skip_bad=job.skip_bad, scratch=job.folder / "corrected")
+    data = recipe.data.open(job.data, model, schedule, skip_bad=job.skip_bad, scratch=job.folder / "data")
     _use_cache(model, job)
     probe, left_out = _probe(job, data)
     data = replace(data, left_out=(*data.left_out, *left_out))
