@@ -40,12 +40,12 @@ class WeightAverage:
             return
         self.updates += 1
         keep = min(self.decay, self.updates / (self.updates + 9))
-        for name, tensor in self._weights().items():
-            average = self._average[name]
-            if tensor.is_floating_point():
-                average.lerp_(tensor.detach().to(average), 1 - keep)
-            else:
-                average.copy_(tensor)
+        weights = {name: tensor.detach() for name, tensor in self._weights().items()}
+        floats = [name for name, tensor in weights.items() if tensor.is_floating_point()]
+        # one call for all tensors, as torch.optim.swa_utils does: on an accelerator each launch costs time
+        torch._foreach_lerp_([self._average[name] for name in floats], [weights[name] for name in floats], 1 - keep)
+        for name in weights.keys() - set(floats):
+            self._average[name].copy_(weights[name])
 
     @contextmanager
     def applied(self) -> Iterator[None]:
