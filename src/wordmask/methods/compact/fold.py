@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from wordmask.backbones.compact.image import ConvNorm
 
@@ -17,5 +17,10 @@ def fold_norms(network: nn.Module) -> None:
             convolution, norm = part[0], part[1]
             assert isinstance(convolution, nn.Conv2d)
             assert isinstance(norm, nn.BatchNorm2d)
-            part[0] = fuse_conv_bn_eval(convolution, norm)
+            mean, variance = norm.running_mean, norm.running_var
+            assert mean is not None
+            assert variance is not None
+            convolution.weight, convolution.bias = fuse_conv_bn_weights(
+                convolution.weight, convolution.bias, mean, variance, norm.eps, norm.weight, norm.bias
+            )
             part[1] = nn.Identity()
