@@ -17,6 +17,7 @@ import wordmask
 from scripts.docs_extension import PLACEHOLDER, CommandLineHelp
 from wordmask.api import METHODS
 from wordmask.cli.app import COMMANDS, app
+from wordmask.evaluation.report.ledger import read_results, summary_table
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "wordmask"
@@ -81,6 +82,14 @@ def test_the_python_runs_as_shown(page: str, tmp_path: Path) -> None:
         assert 0.5 <= float(presence) <= 1
         assert int(pixels) > 1000
         assert (tmp_path / "overlay.png").is_file()
+
+
+def test_the_measured_values_are_those_of_the_ledger() -> None:
+    results = read_results(ROOT / "benchmarks" / "results" / "ledger")
+    table = README.partition("<!-- measured: begin -->\n")[2].partition("\n<!-- measured: end -->")[0]
+
+    assert len(table.splitlines()) >= 10
+    assert table == summary_table(results), "run scripts/ledger"
 
 
 def test_the_scripts_it_promises_are_there_and_are_programs() -> None:

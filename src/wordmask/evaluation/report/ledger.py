@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["ledger_markdown", "read_results"]
+__all__ = ["ledger_markdown", "read_results", "summary_table"]
 
 _INTRO = """# Ledger
 
@@ -39,16 +39,7 @@ def read_results(folder: Path) -> list[dict[str, Any]]:
     for path in sorted(folder.glob("*.json")):
         try:
             result = json.loads(path.read_bytes())
-            known = {
-                "benchmark",
-                "preset",
-                "protocol",
-                "data",
-                "model",
-                "scores",
-                "samples",
-                "command",
-            } <= result.keys()
+            known = result.keys() >= _FIELDS
         except (OSError, ValueError, AttributeError):
             known = False
         if not known:
@@ -62,6 +53,26 @@ def ledger_markdown(results: Sequence[dict[str, Any]]) -> str:
     corrections = [f"### {title}\n\n{text}" for title, text in CORRECTIONS]
     parts = [_INTRO, "## Corrections", *corrections, "## Measured here", _measured(results), "## The papers' tables"]
     return "\n\n".join([*parts, *(_table(one, results) for one in TABLES)]) + "\n"
+
+
+def summary_table(results: Sequence[dict[str, Any]]) -> str:
+    """Return the README's table as Markdown: quality of masks on each data set that is stored in files, in percent."""
+    shown = [one for one in results if one["protocol"]["task"] == "masks" and " --data " in one["command"]]
+    rows = [
+        [
+            one["data"]["name"],
+            str(len(one["by_name"])),
+            *(_percent(one["scores"].get(score)) for score in ("class_miou", "miou")),
+            _percent(one["presence"].get("absent_with_mask")),
+        ]
+        for one in shown
+    ]
+    heads = ["validation set", "names", "mIoU over names", "mIoU over images and names", "absent names that get a mask"]
+    return table(heads, rows)
+
+
+def _percent(score: dict[str, Any] | None) -> str:
+    return "" if not score or score["value"] is None else f"{100 * score['value']:.1f}"
 
 
 _MEASURED = {
