@@ -80,6 +80,7 @@ class MaskDecoder(nn.Module):
         scene: Channels of the scene vector.
         width: Channels of the FiLM path at stride 8.
         narrow: Channels of the FiLM path at stride 4.
+        scene_product: Whether presence also reads the product of the scene vector and the condition.
     """
 
     def __init__(
@@ -92,8 +93,10 @@ class MaskDecoder(nn.Module):
         scene: int = 288,
         width: int = 48,
         narrow: int = 16,
+        scene_product: bool = False,
     ) -> None:
         super().__init__()
+        self.scene_product = scene_product
         self.sizes = [width, width, narrow, narrow]
         self.gain = condition**0.5  # conditions are unit vectors: their entries get unit variance
         self.query = nn.Sequential(nn.Linear(condition, 256), nn.GELU(), nn.Linear(256, pixel + 1))
@@ -105,7 +108,8 @@ class MaskDecoder(nn.Module):
         self.out = nn.Conv2d(narrow, 1, 3, padding=1)
         self.scene = nn.Linear(scene, 64)
         self.words = nn.Linear(condition, 64)
-        self.presence = nn.Sequential(nn.Linear(2 * width + 2 + 64 + 64, 96), nn.GELU(), nn.Linear(96, 1))
+        pooled = 2 * width + 2 + 64 + 64 + (64 if scene_product else 0)
+        self.presence = nn.Sequential(nn.Linear(pooled, 96), nn.GELU(), nn.Linear(96, 1))
 
     def dot(self, pixel: Tensor, conditions: Tensor) -> Tensor:
         """Return the logits (B, K, h, w) of the dot path.
@@ -141,7 +145,10 @@ class MaskDecoder(nn.Module):
         flat = logits.detach().flatten(2)
         mask = torch.stack([flat.amax(2) / 5, flat.sigmoid().mean(2) * 5], 2)  # (B, K, 2): peak and area
         scene = self.scene(features.scene).unsqueeze(1).expand(-1, conditions.shape[1], -1)  # (B, K, 64)
-        pooled = [coarse.amax((3, 4)), coarse.mean((3, 4)), mask, scene, self.words(self.gain * conditions)]
+        words = self.words(self.gain * conditions)  # (B, K, 64)
+        pooled = [coarse.amax((3, 4)), coarse.mean((3, 4)), mask, scene, words]
+        if self.scene_product:
+            pooled.append(scene * words)
         presence: Tensor = self.presence(torch.cat(pooled, 2))
         return presence.squeeze(2)
 

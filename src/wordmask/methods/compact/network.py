@@ -38,9 +38,10 @@ class CompactConfig:
         tokens: Size of the vocabulary.
         text_width: Channels of the text encoder.
         text_depth: Transformer blocks of the text encoder.
+        scene_product: Whether presence also reads the product of the scene vector and the condition.
 
     Raises:
-        TypeError: a size is not a whole number.
+        TypeError: a size is not a whole number, or `scene_product` not a bool.
         ValueError: a size is out of range, or sizes do not go together.
     """
 
@@ -55,9 +56,14 @@ class CompactConfig:
     tokens: int = 4096
     text_width: int = 192
     text_depth: int = 3
+    scene_product: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.scene_product, bool):
+            raise TypeError(f"scene_product is {quote(self.scene_product)}, not true or false")
         for name, value in asdict(self).items():
+            if name == "scene_product":
+                continue
             _check_size(name, value, len(STRIDES) if name in ("widths", "depths") else None)
         deepest = self.widths[-1]
         if deepest < HEAD_CHANNELS or deepest % (deepest // HEAD_CHANNELS):
@@ -138,6 +144,9 @@ def build_compact(config: CompactConfig) -> CompactNetwork:
         CompactImageEncoder(c.widths, c.depths, c.attention),
         Neck(c.widths, channels=c.channels, fine=c.fine, pixel=c.pixel),
         CompactTextEncoder(c.tokens, width=c.text_width, depth=c.text_depth, channels=c.condition),
-        MaskDecoder(c.condition, channels=c.channels, fine=c.fine, pixel=c.pixel, scene=c.widths[-1], width=c.decoder),
+        MaskDecoder(
+            c.condition, channels=c.channels, fine=c.fine, pixel=c.pixel, scene=c.widths[-1], width=c.decoder,
+            scene_product=c.scene_product,
+        ),
         nn.Sequential(nn.Linear(c.pixel + c.channels + 1, 256), nn.GELU(), nn.Linear(256, c.condition)),
-    )
+    )  # fmt: skip

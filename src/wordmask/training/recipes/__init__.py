@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wordmask.errors import DataError, quote, sentence
+from wordmask.training.recipes.compact import compact
 from wordmask.training.recipes.finetune import finetune
 from wordmask.training.recipes.phrasecut import phrasecut, phrasecut_plus
 
@@ -17,6 +18,7 @@ __all__ = ["RECIPES", "find_recipe"]
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "finetune": finetune,
+    "compact": compact,
     "phrasecut-plus": phrasecut_plus,
     "phrasecut": phrasecut,
 }

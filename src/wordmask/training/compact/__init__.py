@@ -1,0 +1,1 @@
+"""Training of the compact network: labelled images in memory, batches made on the device, losses, text encoder."""

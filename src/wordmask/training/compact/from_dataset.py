@@ -1,0 +1,77 @@
+"""A data set of wordmask as labelled images of one label space."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wordmask.data.sampling.left_right import swap_left_right
+from wordmask.errors import DataError, sentence
+from wordmask.images import load_image
+from wordmask.prompts import TextPrompt
+from wordmask.training.compact.label_space import MOST_LABELS, UNKNOWN, LabelSpace
+from wordmask.training.compact.labelled_images import LabelledImageWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from wordmask.data.sample import Query, Sample
+    from wordmask.training.data import Subset
+
+__all__ = ["space_of", "write_labelled_images"]
+
+
+def space_of(samples: Subset, name: str) -> LabelSpace:
+    """Return the label space of a data set: every phrase that it asks for, with its mirrored form.
+
+    Raises:
+        DataError: If there are more phrases than 8-bit labels can tell apart.
+    """
+    phrases = {q.label for sample in _read(samples) for q in _texts(sample)}
+    labels = sorted(phrases | {swap_left_right(p) for p in phrases})
+    if len(labels) > MOST_LABELS:
+        got = f"{len(labels)} different phrases"
+        raise DataError(sentence(got, f"at most {MOST_LABELS}", "train on a set with fewer names"))
+    absent = sorted({n for sample in _read(samples) for n in sample.absent} - set(labels))
+    return LabelSpace(name, tuple(labels), extra=tuple(absent))
+
+
+def write_labelled_images(samples: Subset, space: LabelSpace, folder: Path, *, side: int) -> None:
+    """Resize the images once and keep them with their label maps and boxes.
+
+    Args:
+        samples: of a data set.
+        space: of its phrases.
+        folder: for the files.
+        side: longer side of the images in pixels, at most.
+    """
+    writer = LabelledImageWriter([space], side=side)
+    for sample in _read(samples):
+        pixels = load_image(sample.image).pixels
+        boxes = [(q.label, *instance.box) for q in _texts(sample) if q.boxes_only for instance in q.instances]
+        absent = dict.fromkeys(sample.absent, 1.0)
+        writer.add(space.name, pixels, _label_map(sample, space), boxes=boxes, absent=absent)
+    writer.save(folder)
+
+
+def _read(samples: Subset) -> Iterator[Sample]:
+    return (samples.dataset[i] for i in samples.indices)
+
+
+def _texts(sample: Sample) -> list[Query]:
+    return [q for q in sample.queries if isinstance(q.prompt, TextPrompt)]
+
+
+def _label_map(sample: Sample, space: LabelSpace) -> NDArray[np.uint8]:
+    """Label values (H, W), smaller masks on top; 0 where no phrase covers a pixel, 255 where nothing is known."""
+    labels = np.zeros(sample.size, np.uint8)
+    masks = [(q.mask, q) for q in _texts(sample)]
+    for mask, query in sorted(masks, key=lambda pair: -int(pair[0].sum())):
+        labels[mask] = UNKNOWN if query.boxes_only else space.labels.index(query.label) + 1
+    if sample.ignored is not None:
+        labels[sample.ignored.full()] = UNKNOWN
+    return labels
