@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.training.inputs import open_samples, write_coco, write_labels, write_table
+from tests.training.inputs import ImageModel, open_samples, write_coco, write_labels, write_table
 from wordmask.errors import DataError
-from wordmask.training.data import TrainingData
+from wordmask.training.data import DataChoice, TrainingData
 from wordmask.training.recipe import with_changes
 from wordmask.training.recipes.finetune import finetune
 
@@ -206,3 +206,13 @@ def test_images_are_decoded_once_before_the_first_step(tmp_path: Path, monkeypat
     monkeypatch.setattr(table, "__getitem__", lambda self, index: samples.append(index) or real(self, index))
     assert len(list(data.train.phrases())) == 4
     assert (len(read), samples) == (6, [])  # phrases are known from the inspection
+
+
+def test_a_generated_data_set_needs_no_folder() -> None:
+    chosen = with_changes(finetune(), {"valid_limit": 3})
+    chosen_data = DataChoice(None, dataset="shapes", split="val", valid_split="val")
+    model: Any = ImageModel()
+    data = chosen.data.open(chosen_data, model, chosen.schedule, skip_bad=False, scratch=Path("none"))
+    assert data.train.images == len(usable(data)) > 100
+    assert data.validation is not None
+    assert len(data.validation.indices) == 3

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wordmask.training.loop import StepReport
     from wordmask.training.recipe import Recipe
 
-RECIPE_HELP = "Recipe: finetune, phrasecut-plus or phrasecut; --list shows all its values."
+RECIPE_HELP = "Recipe, such as finetune; --list shows all its values."
 DATA_HELP = "A CSV table, a COCO JSON file, a folder with images, labels and classes.json, or the folder of --dataset."
 DATASET_HELP = "Name of a data set that wordmask reads, such as coco-stuff-171."
 VALID_HELP = "Other data for validation, in one of the same shapes. Default: the val part, or some images held out."
@@ -80,11 +80,11 @@ def train(
         if list_all:
             typer.echo(listing(chosen))
             return
-        folder, source = require_folders(data, out)
+        folder = require_folders(data, dataset, out)
         from wordmask.training.data import DataChoice
         from wordmask.training.run import train as run
 
-        choice = DataChoice(source, dataset, split, valid, valid_split, images, exhaustive)
+        choice = DataChoice(data, dataset, split, valid, valid_split, images, exhaustive)
         with progress(hidden=quiet) as watch:
             record = run(
                 chosen, choice, folder, model=model, skip_bad=skip_bad, device=None if device == "auto" else device,
@@ -117,20 +117,20 @@ def recipe_of(name: str, given: dict[str, Any], changes: list[str], no_mirror: b
     return with_changes(recipe, given | ({"mirror": 0.0} if no_mirror else {}))
 
 
-def require_folders(data: Path | None, out: Path | None) -> tuple[Path, Path]:
-    """Return the run's folder and the data.
+def require_folders(data: Path | None, dataset: str | None, out: Path | None) -> Path:
+    """Return the run's folder; a data set that is generated needs no other.
 
     Raises:
         DataError, OutputError: If one of them is not named.
     """
     from wordmask.errors import DataError, OutputError, sentence
 
-    if data is None:
+    if data is None and dataset is None:
         remedy = "name a table, a COCO JSON file or a folder with --data"
         raise DataError(sentence("no --data", "images with masks and phrases", remedy))
     if out is None or not str(out).strip():
         raise OutputError(sentence("no --out", "a folder for the run", "name one, such as --out runs/mine"))
-    return out, data
+    return out
 
 
 def probe_of(data: Path | None, split: str, *, off: bool) -> ProbeChoice | None:

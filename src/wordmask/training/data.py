@@ -22,7 +22,8 @@ class DataChoice:
     """Which data the user named.
 
     Attributes:
-        path: A table, an annotation file or a folder: see `wordmask.data.registry.open_data`.
+        path: A table, an annotation file or a folder: see `wordmask.data.registry.open_data`; None for
+            a data set that is generated.
         dataset: Name of a data set that the registry knows; None = look at the files.
         split: Part that is trained on, of sets that have parts.
         valid: Data for validation, in one of the same shapes; None = the set's own part, or samples that are held out.
@@ -33,7 +34,7 @@ class DataChoice:
             absent.
     """
 
-    path: Path
+    path: Path | None
     dataset: str | None = None
     split: str = "train"
     valid: Path | None = None

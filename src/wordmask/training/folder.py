@@ -62,7 +62,7 @@ def describe(
             "frozen": fingerprint_weights(model.frozen()),
             "parameters": sum(weight.numel() for weight in model.parameters()),
         },
-        "data": {"path": str(choice.path), **about},
+        "data": {"path": None if choice.path is None else str(choice.path), **about},
         "left_out": list(data.left_out),
         "validation": None if data.validation is None else _described(data.validation),
         "versions": versions(*_PACKAGES),

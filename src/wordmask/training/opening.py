@@ -73,7 +73,7 @@ def open_training_data(
     if not skip_bad:
         require_sound(left_out)
     if not usable:
-        got = f"no image of {show(choice.path)} that can be trained on"
+        got = f"no image of {choice.dataset if choice.path is None else show(choice.path)} that can be trained on"
         raise DataError(sentence(got, "at least one with a mask and a phrase", "look at what was left out"))
     if validation is None and validate and holdout and len(usable) >= FEWEST_HELD_OUT:
         usable, held_out = _held_out(usable, holdout, seed)
@@ -97,18 +97,13 @@ def open_validation(
     return Subset(dataset, found.usable), (*problems_of(dataset), *found.problems)
 
 
-def open_split(choice: DataChoice, path: Path, split: str) -> Dataset:
+def open_split(choice: DataChoice, path: Path | None, split: str) -> Dataset:
     """Open a part of some data; without parts, all of them."""
-    known = choice.dataset is not None or split_is_known(path)
+    known = choice.dataset is not None or bool(splits_of(path))
     return open_data(
         path, dataset=choice.dataset, split=split if known else None, images=choice.images,
         exhaustive=choice.exhaustive or None,
     )  # fmt: skip
-
-
-def split_is_known(path: Path) -> bool:
-    """Whether data have parts."""
-    return bool(splits_of(path))
 
 
 def _held_out(usable: tuple[int, ...], part: float, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

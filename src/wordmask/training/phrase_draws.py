@@ -111,7 +111,7 @@ class PhraseSettings(Settings):
             raise DataError(sentence(got, "one size", "leave sizes out, and change size"))
         options = self._options(model.size, schedule.seed)
         validate = bool(schedule.valid_every)
-        if choice.dataset == "phrasecut" or (choice.dataset is None and is_phrasecut(choice.path)):
+        if choice.path is not None and _is_phrasecut(choice.path, choice.dataset):
             draws: PhraseDraws = PhraseCutPlus(choice.path, split=choice.split, **options)
             problems = inspect(draws, range(0, len(draws), max(1, len(draws) // SPOT_CHECKS))).problems
             validation, more = None, tuple[str, ...]()
@@ -196,3 +196,8 @@ class PhraseSet:
     def phrases(self) -> Iterable[str]:
         """Return every phrase that may be asked, without the sentences around them."""
         return self.draws.phrases()
+
+
+def _is_phrasecut(path: Path, dataset: str | None) -> bool:
+    """Whether data are PhraseCut's own files."""
+    return dataset == "phrasecut" or (dataset is None and is_phrasecut(path))

@@ -74,7 +74,7 @@ def train(
     """Train a model, or continue a run that was interrupted.
 
     Args:
-        recipe: A complete configuration, or the name of one: `"finetune"`, `"phrasecut-plus"` or `"phrasecut"`.
+        recipe: A complete configuration, or the name of one of `training.recipes.RECIPES`, such as `"finetune"`.
         data: What is trained on.
         out: The run's folder. If it holds a run of the same recipe, data and model, that one is continued.
         model: What it starts from, as for `wordmask.load`; with a fresh decoder, where the towers come from.
