@@ -266,6 +266,11 @@ class TestPrinted:
     def test_nothing_found_is_a_success(self, half_bright: Path) -> None:
         assert run("half.png", "elephant").exit_code == 0
 
+    def test_a_repeated_phrase_is_asked_once(self, half_bright: Path) -> None:
+        line = json.loads(run("half.png", "bright", "Bright", '"bright"', " bright", "--json").stdout)
+
+        assert [prompt["prompt"] for prompt in line["prompts"]] == ["bright"]
+
     def test_quiet_prints_nothing(self, half_bright: Path) -> None:
         done = run("half.png", "bright", "--quiet")
 

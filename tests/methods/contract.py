@@ -152,6 +152,15 @@ class MethodContract:
         with pytest.raises(ImageError, match="no/such/image"):
             next(results)
 
+    @pytest.mark.parametrize("bad", ["no/such/image.png", np.zeros((0, 5, 3), np.uint8)], ids=["path", "array"])
+    def test_good_images_before_a_bad_one_are_answered(self, segmenter: Segmenter, bad: Any) -> None:
+        images = [random_image(seed=1), random_image(seed=2), random_image(20, 30), bad, random_image()]
+        results = segmenter.segment_many(images, self.phrases[0], batch_size=8)
+        assert [next(results).size for _ in range(3)] == [(48, 64), (48, 64), (20, 30)]
+        with pytest.raises(ImageError):
+            next(results)
+        assert list(results) == []
+
     @pytest.mark.parametrize(
         "one", ["photo.jpg", random_image(), Image.fromarray(random_image()), 3], ids=lambda x: type(x).__name__
     )
@@ -159,9 +168,9 @@ class MethodContract:
         with pytest.raises(ImageError, match="single image"):
             segmenter.segment_many(one, self.phrases[0])
 
-    @pytest.mark.parametrize("size", [0, -1, 1.5, "8", None, 2**63], ids=repr)
+    @pytest.mark.parametrize("size", [0, -1, 1.5, "8", None, 100_000, 2**63], ids=repr)
     def test_a_batch_size_is_a_whole_number(self, segmenter: Segmenter, size: Any) -> None:
-        with pytest.raises(PromptError, match="a whole number from 1"):
+        with pytest.raises(PromptError, match="a whole number from 1 to 4096"):
             segmenter.segment_many([random_image()], self.phrases[0], batch_size=size)
 
     def test_a_batch_size_of_numpy_is_one(self, segmenter: Segmenter) -> None:
@@ -206,6 +215,16 @@ class MethodContract:
         assert result.names == (a, b, a)
         np.testing.assert_array_equal(result[0].heatmap, result[2].heatmap)
         assert result[a] is result[0]
+
+    def test_case_blanks_and_marks_make_no_difference(self, segmenter: Segmenter) -> None:
+        typed = (" hair", "Hair?", '"hair"', "HAIR 🙂", "\u200bhair!")
+        result = segmenter.segment(random_image(), [*typed, "a cat", "hair"])
+        assert result.names == ("hair", "Hair?", '"hair"', "HAIR 🙂", "hair!", "a cat", "hair")
+        alone = segmenter.segment(random_image(), ["hair", "a cat"])
+        for found in result[: len(typed)]:
+            np.testing.assert_allclose(found.heatmap, alone[0].heatmap, atol=self.tolerance)
+        assert result["A  cat"].name == "a cat"
+        assert [mask.name for mask in result.annotated().masks] == ["hair", "a cat"]
 
     @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
     def test_any_size(self, segmenter: Segmenter, size: tuple[int, int]) -> None:
@@ -252,6 +271,7 @@ class MethodContract:
         with pytest.raises(PromptError):
             segmenter.segment_many([random_image()], prompts)
 
+    @pytest.mark.filterwarnings("ignore:.*tokens, expected at most:wordmask.errors.WordmaskWarning")
     @pytest.mark.parametrize("phrase", ["🐈", "x " * 999, "Ünïcödé 猫", "<|endoftext|>", "\u0301"], ids=range(5))
     def test_odd_phrases_are_answered(self, segmenter: Segmenter, phrase: str) -> None:
         found = segmenter.segment(random_image(), phrase)[0]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.images import scene
 from wordmask.errors import ImageError, PromptError
-from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt, as_prompts
+from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt, as_prompts, distinct_prompts, fold_phrase
 
 # --- text ---
 
@@ -26,6 +26,78 @@ def test_text_prompts_are_values() -> None:
     assert TextPrompt("hair") == TextPrompt(" hair ")
     assert hash(TextPrompt("hair", negatives=("fur",))) == hash(TextPrompt("hair", negatives=("fur",)))
     assert TextPrompt("hair") != TextPrompt("hair", negatives=("fur",))
+
+
+CLEANED = [
+    ("hair", "hair"),
+    ("hair?", "hair"),
+    ("hair!", "hair"),
+    ("hair:", "hair"),
+    ("hair;", "hair"),
+    ("hair,", "hair"),
+    ("hair…", "hair"),
+    ('"hair"', "hair"),
+    ("“hair”", "hair"),
+    ("'hair'", "hair"),
+    ("(hair)", "hair"),
+    ("[hair]", "hair"),
+    ("*hair*", "hair"),
+    ("#hair", "hair"),
+    ("- hair -", "hair"),
+    ("hair 🙂", "hair"),
+    ("👩🏽‍🚀 hair", "hair"),
+    ("\u200bhair", "hair"),
+    ("\ufeffhair", "hair"),
+    ("ha\u00adir", "hair"),
+    ("hair\x00", "hair"),
+    ("ｈａｉｒ", "hair"),
+    ("left  eye", "left eye"),
+    ("left\teye", "left eye"),
+    ("left\u00a0eye", "left eye"),
+    ("left_eye", "left eye"),
+    ("left-eye", "left-eye"),
+    ("man (left)", "man left"),
+    ("l’œil gauche", "l'œil gauche"),
+    ("red/green, striped", "red/green, striped"),
+    ("a photo of a cat.", "a photo of a cat."),
+    ("<|endoftext|>", "endoftext"),
+    ("猫？", "猫"),
+    ("Hair", "Hair"),
+    ("?!", "?!"),
+    ("🙂", "🙂"),
+]
+
+
+@pytest.mark.parametrize(("typed", "read"), CLEANED)
+def test_the_model_reads_a_clean_phrase(typed: str, read: str) -> None:
+    prompt = TextPrompt(typed, negatives=(typed,))
+    assert prompt.text == read
+    assert prompt.negatives == (read,)
+    assert TextPrompt(read).text == read
+    assert prompt == TextPrompt(read, negatives=(read,))
+
+
+def test_the_name_is_what_was_typed() -> None:
+    assert TextPrompt(' "left  eye"? ').name == '"left  eye"?'
+    assert TextPrompt("\ufeffhair\u200b").name == "hair"
+    assert TextPrompt("hair", name="Haar").name == "Haar"
+    with pytest.raises(PromptError, match="blank prompt"):
+        TextPrompt("hair", name=" ")
+
+
+@pytest.mark.parametrize("same", ["Hair", "HAIR", " hair ", "hair?", "hair.", "(Hair)", "hair 🙂"])
+def test_a_repeated_phrase_is_one_question(same: str) -> None:
+    visual = VisualPrompt(scene())
+    prompts = as_prompts(["eye", "hair", visual, same, visual, TextPrompt("hair", negatives=("fur",))])
+    different, places = distinct_prompts(prompts)
+    assert [prompt.name for prompt in different] == ["eye", "hair", "visual prompt", "hair"]
+    assert different[1] is prompts[1]
+    assert places == (0, 1, 2, 1, 2, 3)
+    assert fold_phrase(same) == "hair"
+
+
+def test_marks_alone_differ() -> None:
+    assert len({fold_phrase(text) for text in ("🙂", "🐈", "?", "!", "hair")}) == 5
 
 
 @pytest.mark.parametrize("text", ["🙂", "👩‍🚀", "猫", "l'œil gauche", "a", "?!", "x" * 2000, " " * 9000 + "x"])

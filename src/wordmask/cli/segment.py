@@ -66,11 +66,11 @@ def segment(
 
     A phrase that starts with a dash goes behind -- or into --prompt="-phrase".
     """
-    from wordmask.prompts import as_prompts
+    from wordmask.prompts import as_prompts, distinct_prompts
 
     with errors_as_sentences(debug):
         images, phrases = split_words([image, *(words or [])], prompt or [])
-        prompts = as_prompts(phrases)
+        prompts, _ = distinct_prompts(as_prompts(phrases))
         sources, errors = expand(images)
         from wordmask.cli.output import Destination
 

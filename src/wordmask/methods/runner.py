@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import operator
 import os
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -16,10 +16,10 @@ from torch import Tensor
 
 from wordmask.components.thresholds import Thresholds, checked_probability
 from wordmask.contracts import Encoded
-from wordmask.errors import ImageError, PromptError, UnsupportedPromptError, quote, sentence
+from wordmask.errors import CheckpointError, ImageError, PromptError, UnsupportedPromptError, quote, sentence
 from wordmask.images import ImageInput, RgbImage, load_image
 from wordmask.ops.resize import place
-from wordmask.prompts import Prompt, PromptInput, as_prompts
+from wordmask.prompts import Prompt, PromptInput, as_prompts, distinct_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from wordmask.results import Segmentation
 
 Plan = TypeVar("Plan")
+
+LARGEST_BATCH = 4096
+"""Images that may be encoded together."""
+PIXELS_AT_ONCE = 50_000_000
+"""A batch of images that are read together ends with the image that reaches this."""
 
 
 class ImageModel(Protocol):
@@ -48,6 +53,21 @@ class ImageModel(Protocol):
 
     def canvas(self, size: Size) -> Placement: ...
     def encode_pixels(self, pixels: Tensor) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Asked(Generic[Plan]):
+    """The prompts of a call.
+
+    Attributes:
+        plan: What `prepare` made of the different ones.
+        prompts: All of them, in order.
+        places: For each, its place among the different ones.
+    """
+
+    plan: Plan
+    prompts: tuple[Prompt, ...]
+    places: tuple[int, ...]
 
 
 class MethodRunner(ABC, Generic[Plan]):
@@ -119,14 +139,15 @@ class MethodRunner(ABC, Generic[Plan]):
         Raises:
             ImageError: If the image cannot be read, or was encoded with other weights; another device or precision
                 will do.
+            CheckpointError: If the model's answer is no number: weights that overflow.
             PromptError: If a prompt is blank or of a type that the model does not take, or a threshold is none.
         """
         thresholds = self._thresholds(threshold, presence_threshold)
-        plan = self._plan(prompts)
+        asked = self._ask(prompts)
         if not isinstance(image, Encoded):
             image = self.encode(image)
         image.require(self.name)
-        return self._answer(image, plan, thresholds)
+        return self._answer(image, asked, thresholds)
 
     def segment_many(
         self,
@@ -137,35 +158,47 @@ class MethodRunner(ABC, Generic[Plan]):
         threshold: float | None = None,
         presence_threshold: float | None = None,
     ) -> Iterator[Segmentation]:
-        """Yield one `Segmentation` per image, in order; `batch_size` images are read and encoded together.
+        """Yield one `Segmentation` per image, in order; up to `batch_size` images are read and encoded together.
+
+        Fewer images than that are read together where they have more than `PIXELS_AT_ONCE` pixels in all.
 
         Raises:
-            ImageError: If an image cannot be read (when its turn comes), or `images` is a single one.
+            ImageError: If an image cannot be read: after the results of all images before it, and the iteration ends.
+                At once if `images` is a single one.
             PromptError: As in `segment`, or for a batch size that is none, at once.
+            CheckpointError: As in `segment`.
         """
         if is_single_image(images):
             got = f"a single image ({quote(images) if isinstance(images, str) else type(images).__name__})"
             raise ImageError(sentence(got, "several", "pass a list of images, or call segment for one"))
         size = checked_batch_size(batch_size)
         thresholds = self._thresholds(threshold, presence_threshold)
-        return self._segment_all(iter(images), self._plan(prompts), size, thresholds)
+        return self._segment_all(iter(images), self._ask(prompts), size, thresholds)
 
     def _segment_all(
-        self, images: Iterator[ImageInput], plan: Plan, batch_size: int, thresholds: Thresholds
+        self, images: Iterator[ImageInput], asked: Asked[Plan], batch_size: int, thresholds: Thresholds
     ) -> Iterator[Segmentation]:
-        while batch := [load_image(image) for image in itertools.islice(images, batch_size)]:
+        for batch in batches(images, batch_size):
             for encoded in self._encode_all(batch):
-                yield self._answer(encoded, plan, thresholds)
+                yield self._answer(encoded, asked, thresholds)
 
     @torch.inference_mode()
-    def _answer(self, encoded: Encoded, plan: Plan, thresholds: Thresholds) -> Segmentation:
-        return self.answer(encoded, plan, thresholds)
+    def _ask(self, prompts: PromptInput) -> Asked[Plan]:
+        every = as_prompts(prompts)
+        check_types(every, self.accepts, model=self.name)
+        different, places = distinct_prompts(every)
+        return Asked(self.prepare(different), every, places)
 
     @torch.inference_mode()
-    def _plan(self, prompts: PromptInput) -> Plan:
-        asked = as_prompts(prompts)
-        check_types(asked, self.accepts, model=self.name)
-        return self.prepare(asked)
+    def _answer(self, encoded: Encoded, asked: Asked[Plan], thresholds: Thresholds) -> Segmentation:
+        """Answer each different prompt once; those that repeat one get its answer under their own name."""
+        result = self.answer(encoded, asked.plan, thresholds)
+        check_numbers(result)
+        own = (result.founds[place] for place in asked.places)
+        founds = [
+            f if f.prompt is prompt else replace(f, prompt=prompt) for prompt, f in zip(asked.prompts, own, strict=True)
+        ]
+        return replace(result, founds=tuple(founds))
 
     def _thresholds(self, threshold: float | None, presence_threshold: float | None) -> Thresholds:
         """The thresholds of a call or, where there is none, the model's."""
@@ -214,6 +247,40 @@ def check_types(prompts: Iterable[Prompt], accepts: frozenset[type], *, model: s
             raise UnsupportedPromptError(sentence(got, known, remedy))
 
 
+def check_numbers(result: Segmentation) -> None:
+    """Check that a model answered with numbers: weights may be finite and yet overflow.
+
+    Raises:
+        CheckpointError: If a presence, a heatmap or a score is NaN.
+    """
+    for found in result.founds:
+        dense = () if found.heatmap_logits is None else (found.heatmap_logits.values.min(),)  # NaN if one is
+        if np.isnan([found.presence, *dense, *(region.score for region in found.regions or ())]).any():
+            got = f"an answer of {result.model} to {quote(found.name)} that is no number (NaN)"
+            remedy = "fetch or save its weights again, or load them with dtype='float32'"
+            raise CheckpointError(sentence(got, "finite numbers", remedy))
+
+
+def batches(images: Iterator[ImageInput], size: int) -> Iterator[list[RgbImage]]:
+    """Read images in batches of at most `size` images and about `PIXELS_AT_ONCE` pixels.
+
+    An error in reading is raised when the images before it have been yielded.
+    """
+    batch: list[RgbImage] = []
+    try:
+        for image in images:
+            batch.append(load_image(image))
+            if len(batch) == size or sum(math.prod(one.size) for one in batch) >= PIXELS_AT_ONCE:
+                yield batch
+                batch = []
+    except Exception:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
 def is_single_image(images: Any) -> bool:
     """Whether something is one image where many are meant; arrays of up to three dimensions are one."""
     named = isinstance(images, str | bytes | os.PathLike | RgbImage | Encoded) or hasattr(images, "read")
@@ -221,7 +288,7 @@ def is_single_image(images: Any) -> bool:
 
 
 def checked_batch_size(value: Any) -> int:
-    """Return a whole number from 1.
+    """Return a whole number from 1 to `LARGEST_BATCH`.
 
     Raises:
         PromptError: If it is no such number.
@@ -230,9 +297,9 @@ def checked_batch_size(value: Any) -> int:
         size = operator.index(value)
     except TypeError:
         size = 0
-    if not 1 <= size <= sys.maxsize:
+    if not 1 <= size <= LARGEST_BATCH:
         got = f"the batch size {quote(value)} ({type(value).__name__})"
-        raise PromptError(sentence(got, "a whole number from 1", "pass for example batch_size=8"))
+        raise PromptError(sentence(got, f"a whole number from 1 to {LARGEST_BATCH}", "pass for example batch_size=8"))
     return size
 
 

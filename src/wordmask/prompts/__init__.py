@@ -8,10 +8,20 @@ from typing import Any, TypeAlias
 
 from wordmask.errors import PromptError, sentence
 from wordmask.prompts.mixed import MixedPrompt
+from wordmask.prompts.phrases import fold_phrase
 from wordmask.prompts.text import TextPrompt
 from wordmask.prompts.visual import VisualPrompt
 
-__all__ = ["MixedPrompt", "Prompt", "PromptInput", "TextPrompt", "VisualPrompt", "as_prompts"]
+__all__ = [
+    "MixedPrompt",
+    "Prompt",
+    "PromptInput",
+    "TextPrompt",
+    "VisualPrompt",
+    "as_prompts",
+    "distinct_prompts",
+    "fold_phrase",
+]
 
 Prompt: TypeAlias = TextPrompt | VisualPrompt | MixedPrompt
 PromptInput: TypeAlias = "str | Prompt | Sequence[str | Prompt]"
@@ -27,6 +37,18 @@ def as_prompts(prompts: PromptInput) -> tuple[Prompt, ...]:
     if not items:
         raise PromptError(sentence("no prompt", "at least one phrase", "name what to segment, such as 'left eye'"))
     return tuple(_as_prompt(item) for item in items)
+
+
+def distinct_prompts(prompts: Sequence[Prompt]) -> tuple[tuple[Prompt, ...], tuple[int, ...]]:
+    """Return the prompts without repetition, and for each prompt its place among them.
+
+    Phrases that differ in case, blanks and marks alone are the same; the first of them stays. Visual and mixed prompts
+    are the same if they are one object.
+    """
+    keys = [prompt.question if isinstance(prompt, TextPrompt) else id(prompt) for prompt in prompts]
+    first = dict(zip(reversed(keys), reversed(prompts), strict=True))  # key -> first prompt of that key
+    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    return tuple(first[key] for key in places), tuple(places[key] for key in keys)
 
 
 def _items(prompts: Any) -> tuple[Any, ...]:

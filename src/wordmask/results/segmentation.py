@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from wordmask.errors import ImageError, MissingExtraError, PromptError, quote, sentence
+from wordmask.prompts import distinct_prompts, fold_phrase
 
 if TYPE_CHECKING:
     import os
@@ -60,7 +61,7 @@ class Segmentation:
     @overload
     def __getitem__(self, key: slice) -> tuple[Found, ...]: ...
     def __getitem__(self, key: int | str | slice) -> Found | tuple[Found, ...]:
-        """Return a result by position, or the first one by the prompt's name.
+        """Return a result by position, or the first one by the prompt's name; upper and lower case are the same.
 
         Raises:
             PromptError: If no prompt has that name.
@@ -68,9 +69,10 @@ class Segmentation:
         """
         if not isinstance(key, str):
             return self.founds[key]
-        for found in self.founds:
-            if found.name == key.strip():
-                return found
+        for same in (str.strip, fold_phrase):
+            for found in self.founds:
+                if same(found.name) == same(key):
+                    return found
         asked = ", ".join(repr(name) for name in self.names)
         raise PromptError(sentence(f"the name {quote(key)}", f"one of {asked}", "use a prompt that was asked"))
 
@@ -82,7 +84,7 @@ class Segmentation:
         return f"Segmentation({', '.join([self.model, f'{height} x {width}', *shown])})"
 
     def annotated(self, image: ImageInput | None = None) -> AnnotatedImage:
-        """Return the result as plain data, which `wordmask.formats` writes.
+        """Return the result as plain data, which `wordmask.formats` writes; a repeated phrase comes once.
 
         Args:
             image: The input image, needed for an overlay when the result did not keep it.
@@ -97,7 +99,11 @@ class Segmentation:
         if source is not None and source.size != self.size:
             got = f"an image of size {source.size} (height, width)"
             raise ImageError(sentence(got, f"the size of the result, {self.size}", "pass the image that was segmented"))
-        masks = tuple(found.named_mask() for found in self.founds)
+        _, places = distinct_prompts([found.prompt for found in self.founds])
+        once: dict[tuple[int, int, int], Found] = {}
+        for place, found in zip(places, self.founds, strict=True):
+            once.setdefault((place, id(found.heatmap_logits), id(found.regions)), found)
+        masks = tuple(found.named_mask() for found in once.values())
         pixels = source.pixels if source else None
         return AnnotatedImage(self.size, masks, source.name if source else None, pixels)
 

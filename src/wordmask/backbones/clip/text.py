@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from wordmask.backbones.clip.block import take_blocks
 from wordmask.errors import CheckpointError, sentence
+from wordmask.prompts.phrases import warn_of_truncation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +68,8 @@ def build_tree(rows: Sequence[Row]) -> PrefixTree:
 class ClipTextEncoder(nn.Module):
     """Encode phrases as CLIP text embeddings: the projected end-of-text token, not normalised.
 
-    Phrases of more than `context` tokens (77 in CLIP, start and end included) are truncated.
+    Phrases of more than `context` tokens (77 in CLIP, start and end included) are truncated; a `WordmaskWarning` names
+    them.
 
     Args:
         clip: A model of `build_clip` or `build_clip_text` with its weights, which are taken over; its text tower has no
@@ -97,8 +99,8 @@ class ClipTextEncoder(nn.Module):
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Return embeddings (P, channels) of P phrases, at least one."""
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.context)["input_ids"]
-        rows = [self._until_end(row) for row in encoded]
+        encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        rows = [self._until_end(self._cut(text, row)) for text, row in zip(texts, encoded, strict=True)]
         order = sorted(range(len(rows)), key=lambda index: rows[index])  # phrases that begin alike come together
         back = torch.tensor(order, device=self.norm.weight.device).argsort()
         return torch.cat([self._encode(part) for part in _parts([rows[index] for index in order])])[back]
@@ -112,6 +114,13 @@ class ClipTextEncoder(nn.Module):
             nodes = block(nodes, attention)
         projected: Tensor = self.projection(self.norm(nodes[0, tree.ends]))  # (P, channels)
         return projected
+
+    def _cut(self, text: str, row: list[int]) -> list[int]:
+        """The tokens of a phrase that the tower reads; the last one is always the end of the text."""
+        if len(row) <= self.context:
+            return row
+        warn_of_truncation(text, tokens=len(row), limit=self.context)
+        return [*row[: self.context - 1], row[-1]]
 
     def _until_end(self, row: Sequence[int]) -> Row:
         """The tokens up to the first end-of-text token; what follows does not matter to a causal tower."""

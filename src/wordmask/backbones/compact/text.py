@@ -12,6 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wordmask.errors import CheckpointError, sentence
+from wordmask.prompts.phrases import warn_of_truncation
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -94,12 +97,31 @@ class PhraseEncoder:
         return self.network.channels
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
-        """Return unit vectors (P, channels) of P phrases; tokens beyond the network's length are ignored."""
-        length = self.network.length
-        rows = [encoding.ids[:length] or [0] for encoding in self.tokenizer.encode_batch(list(texts))]
+        """Return unit vectors (P, channels) of P phrases; tokens beyond the network's length are ignored.
+
+        A `WordmaskWarning` names a phrase that is longer.
+
+        Raises:
+            CheckpointError: If the tokenizer fails or has more tokens than the network.
+        """
+        rows = [self._row(text, ids) for text, ids in zip(texts, self._tokenize(texts), strict=True)]
         longest = max(map(len, rows))
         ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])  # (P, L)
         padding = torch.tensor([[i >= len(row) for i in range(longest)] for row in rows])
         device = self.network.position.device
         vectors: Tensor = self.network(ids.to(device), padding.to(device))
         return vectors
+
+    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        try:
+            return [encoding.ids for encoding in self.tokenizer.encode_batch(list(texts))]
+        except Exception as error:  # tokenizers raises bare Exception
+            got = f"a tokenizer that cannot read a phrase ({' '.join(str(error).split())})"
+            raise CheckpointError(sentence(got, "the one saved with the weights", "fetch the model again")) from error
+
+    def _row(self, text: str, ids: list[int]) -> list[int]:
+        """The tokens of a phrase that the network reads."""
+        length = self.network.length
+        if len(ids) > length:
+            warn_of_truncation(text, tokens=len(ids), limit=length)
+        return ids[:length] or [0]
