@@ -13,6 +13,7 @@ from torch import Tensor
 
 from tests.methods.checkpoints import WORDS, write_clipseg
 from tests.methods.contract import logits, random_image
+from wordmask.methods import prompt_cache
 from wordmask.methods.clipseg import load_clipseg
 from wordmask.methods.dense import DenseSegmenter
 from wordmask.prompts import MixedPrompt, TextPrompt, VisualPrompt
@@ -179,13 +180,12 @@ def test_phrases_and_examples_are_embedded_once(segmenter: DenseSegmenter, monke
     np.testing.assert_allclose(logits(first)[::-1], logits(again)[:2], atol=TOLERANCE)
 
 
-def test_the_store_of_phrases_is_bounded(segmenter: DenseSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wordmask.methods import prompt_cache
-
+def test_the_cache_of_phrases_is_bounded(segmenter: DenseSegmenter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prompt_cache, "PHRASES_KEPT", 3)
-    segmenter.segment(PHOTO, ["a", "b", "c"])
-    segmenter.segment(PHOTO, ["a", "d"])
-    assert segmenter.prompt_cache.phrases == ("c", "a", "d")
+    fresh = DenseSegmenter(segmenter.model)
+    fresh.segment(PHOTO, ["a", "b", "c"])
+    fresh.segment(PHOTO, ["a", "d"])
+    assert fresh.prompt_cache.phrases == ("c", "a", "d")
 
 
 def test_a_letterboxed_image_keeps_its_shape(tmp_path: Path) -> None:

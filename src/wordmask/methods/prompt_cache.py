@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import torch
+
+from wordmask.ops.bounded_cache import BoundedCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,31 +34,27 @@ class PromptCache:
     ) -> None:
         self._embed_texts = embed_texts
         self._embed_prompt = embed_prompt
-        self._phrases: dict[str, Tensor] = {}
+        self._phrases: BoundedCache[str, Tensor] = BoundedCache(PHRASES_KEPT)
         self._examples: WeakKeyDictionary[Prompt, Tensor] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     @property
     def phrases(self) -> tuple[str, ...]:
         """The phrases whose embedding is kept, the one unused for longest first."""
-        return tuple(self._phrases)
+        return self._phrases.keys()
 
     def clear(self) -> None:
-        """Forget all phrases."""
-        with self._lock:
-            self._phrases.clear()
+        """Remove all phrases."""
+        self._phrases.clear()
 
     def embeddings(self, sources: Sequence[str | Prompt]) -> Tensor:
         """Return the embeddings `(U, C)` of phrases and of visual or mixed prompts, in order."""
         texts = [source for source in sources if isinstance(source, str)]
-        with self._lock:
-            found = {text: kept for text in texts if (kept := self._phrases.pop(text, None)) is not None}
+        found = {text: kept for text in texts if (kept := self._phrases.get(text)) is not None}
         fresh = [text for text in texts if text not in found]
-        found |= dict(zip(fresh, self._embed_texts(fresh), strict=True))
-        with self._lock:
-            self._phrases |= found
-            for oldest in list(itertools.islice(self._phrases, max(0, len(self._phrases) - PHRASES_KEPT))):
-                del self._phrases[oldest]
+        for text, embedding in zip(fresh, self._embed_texts(fresh), strict=True):
+            found[text] = embedding
+            self._phrases.put(text, embedding)
         return torch.stack([found[s] if isinstance(s, str) else self._example(s) for s in sources])
 
     def _example(self, prompt: Prompt) -> Tensor:

@@ -51,6 +51,16 @@ class BoundedCache(Generic[Key, Value]):
             while len(self._values) > self.size:
                 self._values.popitem(last=False)
 
+    def keys(self) -> tuple[Key, ...]:
+        """Return all keys, the least recently used one first."""
+        with self._lock:
+            return tuple(self._values)
+
+    def clear(self) -> None:
+        """Remove all values."""
+        with self._lock:
+            self._values.clear()
+
     def get_or_compute(self, key: Key, compute: Callable[[], Value]) -> Value:
         """Return the value of a key, computed and kept where there is none.
 
