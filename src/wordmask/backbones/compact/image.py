@@ -19,7 +19,7 @@ HEAD_CHANNELS = 32
 
 
 class ConvNorm(nn.Sequential):
-    """Convolution, batch norm and, unless told otherwise, ReLU."""
+    """Convolution, batch norm and, by default, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, relu: bool = True) -> None:
         layers: list[nn.Module] = [

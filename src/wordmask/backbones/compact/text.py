@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["TEXT_HEADS", "CompactTextEncoder", "PhraseEncoder"]
 
 TEXT_HEADS = 6
-"""Attention heads, unless told otherwise."""
+"""Default number of attention heads."""
 
 
 class CompactTextEncoder(nn.Module):

@@ -53,9 +53,9 @@ class ClipSegTraining(DenseTrainable):
     def forward(self, batch: Batch) -> DenseAnswer:
         model = self._model[0]
         with torch.no_grad():
-            readouts = self._encode(batch.pixels)  # each (B, 1 + h * w, width)
+            activations = self._encode(batch.pixels)  # each (B, 1 + h * w, width)
             conditions = self._conditions(batch)  # (P, C)
-        reduced = model.decoder.reduce(readouts, model.vision.grid(batch.pixels))
+        reduced = model.decoder.reduce(activations, model.vision.grid(batch.pixels))
         each = len(conditions) // len(batch.pixels)
         if each > 1:
             reduced = ReducedActivations(*(part.repeat_interleave(each, dim=0) for part in reduced))  # each (P, ...)
