@@ -24,7 +24,7 @@ installed_here() { # true when this folder's own package and the development too
 import importlib.util, pathlib, sys
 spec = importlib.util.find_spec("wordmask")
 here = spec is not None and pathlib.Path("src/wordmask").samefile(pathlib.Path(spec.origin).parent)
-sys.exit(not (here and all(importlib.util.find_spec(tool) for tool in ("pytest", "zensical"))))' 2>/dev/null
+sys.exit(not (here and all(importlib.util.find_spec(tool) for tool in ("xdist", "zensical"))))' 2>/dev/null
 }
 
 if ! installed_here; then
