@@ -43,6 +43,7 @@ LAYERS = (
     {"ops"},
     {"prompts"},
     {"images"},
+    {"files"},
     {"errors"},
 )
 RANK = {package: len(LAYERS) - layer for layer, packages in enumerate(LAYERS) for package in packages}

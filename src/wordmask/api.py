@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wordmask.checkpoints import read_json
 from wordmask.checkpoints.bundles import open_parts
+from wordmask.checkpoints.files import WEIGHT_FILES
 from wordmask.errors import CheckpointError, ModelNotFoundError, OfflineError, quote, sentence
 from wordmask.methods.table import METHODS, Method, Preset, imported, known_presets, method_of_type
 
@@ -50,9 +51,11 @@ def load(
         CheckpointError: The files are there but damaged, or of a kind that wordmask does not read.
         DeviceError: This machine lacks the device or the type.
     """
+    if not _is_fetched(model):
+        method_of(find_model(model, revision=revision))  # tells a wrong name before torch is imported, in seconds
     from wordmask.device import choose_device, choose_dtype
 
-    chosen = choose_device(device)
+    chosen = choose_device(device)  # tells a wrong device before anything is downloaded
     folder = find_model(model, revision=revision)
     segmenter: Segmenter = _loader(folder)(folder, device=chosen, dtype=choose_dtype(dtype, chosen))
     return segmenter
@@ -125,6 +128,7 @@ def method_of(path: Path) -> Method:
         CheckpointError: If no method reads it.
     """
     if path.is_file():
+        _refuse_part_of_folder(path)
         return next(method for method in METHODS.values() if method.file_loader is not None)
     kind = read_json(path / "config.json").get("model_type")
     method = method_of_type(kind) if isinstance(kind, str) else None
@@ -133,6 +137,25 @@ def method_of(path: Path) -> Method:
         got = f"model_type {quote(kind)} in {quote(path / 'config.json')}"
         raise CheckpointError(sentence(got, known, "give the folder of a model that wordmask reads"))
     return method
+
+
+def _is_fetched(model: object) -> bool:
+    """Whether a model may come from the hub."""
+    if not isinstance(model, str | os.PathLike):
+        return False
+    name = os.fsdecode(model)
+    return name in known_presets() or (_looks_like_hub_id(name) and not os.path.exists(os.path.expanduser(name)))
+
+
+def _refuse_part_of_folder(path: Path) -> None:
+    """Check that a single file is not the weights of a folder that is a model as a whole."""
+    if path.name not in WEIGHT_FILES or not (path.parent / "config.json").is_file():
+        return
+    config = read_json(path.parent / "config.json")
+    kind = config.get("model_type")
+    if isinstance(kind, str) and method_of_type(kind) and "weights" not in config:
+        got = f"the file {quote(path)} of the model in {quote(path.parent)}"
+        raise CheckpointError(sentence(got, "the folder, which holds its config and tokenizer too", "give the folder"))
 
 
 def missing_parts(model: str | os.PathLike[str] | None) -> tuple[Part, ...]:

@@ -16,12 +16,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from wordmask.errors import ImageError, MissingExtraError, quote, sentence
+from wordmask.files import require_regular
 
 if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "SAMPLES", "ImageInput", "RgbImage", "load_image"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "SAMPLES", "ImageInput", "RgbImage", "check_path", "load_image"]
 
 MAX_PIXELS = 200_000_000
 """Largest image decoded from a file, in pixels; larger ones are taken for decompression bombs."""
@@ -122,7 +123,26 @@ def _sample(address: str) -> RgbImage:
     return _from_path(Path(package.origin).parent / "data" / f"{name}.png", MAX_PIXELS)
 
 
+def check_path(path: str | os.PathLike[str]) -> None:
+    """Check that a path names an ordinary file that may be read; nothing is decoded.
+
+    Raises:
+        ImageError: If it does not.
+    """
+    with _open_path(path):
+        pass
+
+
 def _from_path(path: str | os.PathLike[str], max_pixels: int) -> RgbImage:
+    text = os.fsdecode(path)
+    with _open_path(path) as file:
+        try:
+            return _from_file(file, quote(text), Path(text).name, max_pixels)
+        except OSError as error:
+            raise _unreadable(text) from error
+
+
+def _open_path(path: str | os.PathLike[str]) -> IO[bytes]:
     text = os.fsdecode(path)
     if not text:
         remedy = "name a file, or a sample such as sample:astronaut"
@@ -131,8 +151,7 @@ def _from_path(path: str | os.PathLike[str], max_pixels: int) -> RgbImage:
         raise ImageError(sentence(f"the address {quote(text)}", "a file on this machine", "download it first"))
     try:
         _check_file(Path(text), text)
-        with open(text, "rb") as file:
-            return _from_file(file, quote(text), Path(text).name, max_pixels)
+        return open(text, "rb")
     except FileNotFoundError as error:
         got = f"the path {quote(text)}, where there is nothing"
         raise ImageError(sentence(got, _KNOWN, "check the spelling and the folder")) from error
@@ -140,19 +159,19 @@ def _from_path(path: str | os.PathLike[str], max_pixels: int) -> RgbImage:
         got = f"the file {quote(text)}, which may not be read"
         raise ImageError(sentence(got, "read permission", "change its permissions")) from error
     except (OSError, ValueError) as error:
-        got = f"the path {quote(text)}, which this system cannot open"
-        raise ImageError(sentence(got, "the path of an image", "check the path and the disk")) from error
+        raise _unreadable(text) from error
+
+
+def _unreadable(text: str) -> ImageError:
+    got = f"the path {quote(text)}, which this system cannot open"
+    return ImageError(sentence(got, "the path of an image", "check the path and the disk"))
 
 
 def _check_file(path: Path, text: str) -> None:
-    mode = path.stat()
     if path.is_dir():
         remedy = f"name a file in it, or all of them with {quote(os.path.join(text, '*.jpg'))}"
         raise ImageError(sentence(f"the folder {quote(text)}", "an image file", remedy))
-    if not path.is_file():
-        raise ImageError(sentence(f"{quote(text)}, which is no ordinary file", "an image file", "copy it to a file"))
-    if mode.st_size == 0:
-        raise ImageError(sentence(f"the empty file {quote(text)}", _KNOWN, "download or export it again"))
+    require_regular(path, "an image file", error=ImageError, remedy="download or export it again")
 
 
 def _from_stream(stream: Any, max_pixels: int) -> RgbImage:

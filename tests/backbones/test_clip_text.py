@@ -18,6 +18,7 @@ from wordmask.methods.clipseg import load_clipseg
 
 PHRASES = ["hair", "a photo of hair", "a photo of a left eye", "a photo of hair", "h", "a photo", "hair " * 60]
 TOLERANCE = 1e-5
+pytestmark = pytest.mark.filterwarnings("ignore:.*tokens, expected at most 77:wordmask.errors.WordmaskWarning")
 
 
 @pytest.fixture(scope="module")

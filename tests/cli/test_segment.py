@@ -356,6 +356,15 @@ class TestFaults:
         assert "itself as the output" in done.stderr
         assert half_bright.read_bytes() == before
 
+    @pytest.mark.parametrize("words", [["missing.png", "bright"], ["gone.png", "missing.png", "-p", "bright"]])
+    def test_missing_images_are_told_before_a_model_is_loaded(
+        self, words: list[str], loaded: list[tuple[object, dict[str, object]]]
+    ) -> None:
+        done = run(*words)
+
+        assert (done.exit_code, loaded) == (2, [])
+        assert done.stderr.count("where there is nothing") == len(words) // 2
+
     def test_a_folder_that_cannot_be_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
         Path("locked").mkdir()
 

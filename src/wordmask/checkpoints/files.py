@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
+from wordmask.files import require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["brief", "checksum", "named", "read_json"]
+__all__ = ["brief", "checksum", "named", "read_file", "read_json"]
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Names of the weights in a model's folder; safetensors before a pickle."""
+LARGEST_JSON = 64 * 2**20
+"""Bytes of the largest JSON file of a model that is read."""
+AGAIN = "fetch or save the checkpoint again"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -25,19 +32,34 @@ def read_json(path: Path) -> dict[str, Any]:
         CheckpointError: If it holds anything else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        remedy = "give the folder that holds config.json and model.safetensors"
-        raise ModelNotFoundError(
-            sentence(f"the folder {quote(path.parent)}", f"a {path.name} in it", remedy)
-        ) from error
+        content = json.loads(read_file(path, limit=LARGEST_JSON).decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        remedy = "fetch or save the checkpoint again"
-        raise CheckpointError(sentence(f"a damaged {named(path)} ({brief(error)})", "valid JSON", remedy)) from error
+        raise CheckpointError(sentence(f"a damaged {named(path)} ({brief(error)})", "valid JSON", AGAIN)) from error
     if not isinstance(content, dict):
         got = f"a JSON {type(content).__name__} in {named(path)}"
-        raise CheckpointError(sentence(got, "an object", "fetch or save the checkpoint again"))
+        raise CheckpointError(sentence(got, "an object", AGAIN))
     return content
+
+
+def read_file(path: Path, *, limit: int) -> bytes:
+    """Return the content of a file of a model's folder.
+
+    Args:
+        path: The file.
+        limit: Largest size in bytes.
+
+    Raises:
+        ModelNotFoundError: If there is no such file, or it may not be read.
+        CheckpointError: If it is a folder, a pipe or a device, is empty or is too large.
+    """
+    try:
+        require_regular(path, f"a {path.name}", error=CheckpointError, limit=limit, remedy=AGAIN)
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        remedy = "give the folder that holds config.json and model.safetensors"
+        raise ModelNotFoundError(
+            sentence(f"the folder {quote(path.parent)}", f"a {path.name} in it that can be read", remedy)
+        ) from error
 
 
 def named(path: Path) -> str:

@@ -10,8 +10,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from wordmask.checkpoints.files import brief, named
+from wordmask.checkpoints.files import WEIGHT_FILES, brief, named
 from wordmask.errors import CheckpointError, ModelNotFoundError, quote, sentence
+from wordmask.files import require_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["find_weights", "read_weights", "under_prefix"]
 
-_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -29,11 +29,11 @@ def find_weights(folder: Path) -> Path:
     Raises:
         ModelNotFoundError: If there is none.
     """
-    for name in _WEIGHT_FILES:
-        if (folder / name).is_file():
+    for name in WEIGHT_FILES:
+        if (folder / name).exists():
             return folder / name
     got = f"no weights in {quote(folder)}"
-    raise ModelNotFoundError(sentence(got, " or ".join(_WEIGHT_FILES), "put the checkpoint's weights there"))
+    raise ModelNotFoundError(sentence(got, " or ".join(WEIGHT_FILES), "put the checkpoint's weights there"))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -42,8 +42,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Pickles are read by torch's restricted reader, which runs no code from the file.
 
     Raises:
-        CheckpointError: If the file is damaged, of another kind, or a pickle that would have to run code.
+        ModelNotFoundError: If there is no such file.
+        CheckpointError: If the file is damaged, of another kind, no ordinary file, or a pickle that would have to run
+            code.
     """
+    try:
+        require_regular(path, "a file of weights", error=CheckpointError)
+    except OSError as error:
+        got = f"no weights at {quote(path)}"
+        raise ModelNotFoundError(sentence(got, "a file that can be read", "check the path")) from error
     if path.suffix == ".safetensors":
         try:
             weights: dict[str, Tensor] = load_file(path)

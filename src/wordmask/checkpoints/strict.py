@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["load_exactly", "not_finite"]
+__all__ = ["load_exactly", "not_finite", "not_floating"]
 
 _NAMED = 3
 """How many offending names an error message lists."""
@@ -30,15 +30,17 @@ def load_exactly(
         unused: Names that a file may carry although the network has no such weights.
 
     Raises:
-        CheckpointError: If names are missing, left over or of the wrong shape, or weights are not finite; the message
-            names a few.
+        CheckpointError: If names are missing, left over, of the wrong shape or no floating-point numbers, or weights
+            are not finite; the message names a few.
     """
     own = module.state_dict()
     given = {name: t for name, t in weights.items() if name in own or not (unused and unused.match(name))}
+    whole = [name for name in given if name in own and not_floating(given[name], own[name])]
     uneven = [name for name in given if name in own and given[name].shape != own[name].shape]
     problems = [
         *_listed("missing", [name for name in own if name not in given]),
         *_listed("unknown", [name for name in given if name not in own]),
+        *_listed("non-floating", [f"{name} {given[name].dtype}" for name in whole]),
         *_listed("misshapen", [f"{n} {tuple(given[n].shape)} for {tuple(own[n].shape)}" for n in uneven]),
     ]
     if problems:
@@ -49,6 +51,11 @@ def load_exactly(
         got = f"{quote(source)} with {broken[0]}"
         raise CheckpointError(sentence(got, "numbers alone, no nan or inf", "fetch or convert the checkpoint again"))
     module.load_state_dict(single, assign=True)
+
+
+def not_floating(given: Tensor, own: Tensor) -> bool:
+    """Whether a network's floating-point weight is given as something else: whole, complex or quantised numbers."""
+    return own.is_floating_point() and not given.is_floating_point()
 
 
 def not_finite(weights: Iterable[tuple[str, Tensor]]) -> list[str]:

@@ -61,11 +61,31 @@ def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
             sources += _expand_one(word)
         except ImageError as error:
             errors.append(error)
+    if sources and not errors:
+        errors = _missing(sources)
+        sources = [] if errors else sources
     for said in errors if sources else errors[:-1]:
         print_error(said)
     if not sources:
         raise errors[-1]
     return sources, errors
+
+
+def _missing(sources: list[Source]) -> list[ImageError]:
+    """The errors of paths that cannot be opened, if all are such: told at once, before a model is loaded."""
+    from wordmask.images import check_path
+
+    errors: list[ImageError] = []
+    for source in sources:
+        if isinstance(source, StandardInput) or source.startswith("sample:"):
+            return []
+        try:
+            check_path(source)
+        except ImageError as error:
+            errors.append(error)
+        else:
+            return []
+    return errors
 
 
 def label(source: Source) -> str:

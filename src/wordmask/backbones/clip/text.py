@@ -77,8 +77,8 @@ class ClipTextEncoder(nn.Module):
         tokenizer: The tokenizer those weights were trained with.
 
     Raises:
-        CheckpointError: If the blocks' activation function is one that CLIP does not use; in a call, if the tokenizer
-            does not end a text as the tower expects it.
+        CheckpointError: If the blocks' activation function is one that CLIP does not use, or the tokenizer has more
+            tokens than the tower; in a call, if the tokenizer does not end a text as the tower expects it.
     """
 
     def __init__(self, clip: Any, tokenizer: CLIPTokenizer) -> None:
@@ -90,6 +90,11 @@ class ClipTextEncoder(nn.Module):
         self.tokens, self.positions = text.embeddings.token_embedding, text.embeddings.position_embedding
         self.blocks = take_blocks(text.encoder.layers, config.num_attention_heads, config.hidden_act)
         self.norm = text.final_layer_norm
+        highest, known = max(tokenizer.get_vocab().values(), default=-1), len(self.tokens.weight)
+        if highest >= known:
+            got = f"a tokenizer with token ids up to {highest}"
+            remedy = "copy the tokenizer that the weights were trained with beside config.json"
+            raise CheckpointError(sentence(got, f"ids below {known}, the text tower's tokens", remedy))
         self.projection = clip.text_projection
 
     @property

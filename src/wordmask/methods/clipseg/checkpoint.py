@@ -53,7 +53,7 @@ def read_statistics(folder: Path) -> Statistics:
         CheckpointError: If the file gives impossible values.
     """
     path = folder / "preprocessor_config.json"
-    content = read_json(path) if path.is_file() else {}
+    content = read_json(path) if path.exists() else {}
     try:
         mean = _triple(content.get("image_mean", TRAINED_WITH[0]))
         std = _triple(content.get("image_std", TRAINED_WITH[1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wordmask.checkpoints import brief
 from wordmask.errors import CheckpointError, quote, sentence
 
 if TYPE_CHECKING:
@@ -93,6 +94,14 @@ class ClipSegConfig:
         if values.get("model_type") not in ("clipseg", MODEL_TYPE):
             got = f"a config of model type {quote(values.get('model_type'))}"
             raise CheckpointError(sentence(got, f"'clipseg' or '{MODEL_TYPE}'", "choose a CLIPSeg checkpoint"))
+        try:
+            return cls._read(values)
+        except (KeyError, TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
+            got = f"no usable config.json of a CLIPSeg ({type(error).__name__}: {brief(error)})"
+            raise CheckpointError(sentence(got, "its sizes", "correct it, or fetch or save the model again")) from error
+
+    @classmethod
+    def _read(cls, values: Mapping[str, Any]) -> ClipSegConfig:
         if values.get("conditional_layer", 0) >= len(values.get("extract_layers", (3, 6, 9))):
             got = f"conditional_layer {values['conditional_layer']}"
             raise CheckpointError(sentence(got, "a decoder block's number", "correct the checkpoint's config.json"))

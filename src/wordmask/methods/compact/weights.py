@@ -13,9 +13,10 @@ from safetensors.torch import load, save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from wordmask.checkpoints import read_json
+from wordmask.checkpoints import brief, read_file, read_json
 from wordmask.checkpoints.building import no_weights
-from wordmask.checkpoints.strict import not_finite
+from wordmask.checkpoints.files import LARGEST_JSON
+from wordmask.checkpoints.strict import not_finite, not_floating
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.compact.fold import fold_norms
 from wordmask.methods.compact.in_float32 import InFloat32
@@ -40,19 +41,21 @@ def load_compact(
         dtype: In which precision.
 
     Raises:
-        CheckpointError: A file is missing or damaged, a value is impossible, or the weights do not fit the config.
+        ModelNotFoundError: A file is missing.
+        CheckpointError: A file is damaged, no ordinary file or too large, a value is impossible, or the weights do not
+            fit the config.
     """
     folder = Path(folder)
     name, config, settings = _read_config(folder)
-    state, checksum = _read_weights(folder / "model.safetensors")
     with no_weights():
         network = build_compact(config)
+    state, checksum = _read_weights(folder / "model.safetensors", network)
     _require_fit(network, state)  # before a wrong size takes any memory
     fill(network, state, assign=True)
     fold_norms(network.eval())
     _move(network, torch.device(device), dtype)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = CompactModel(f"{name}-{checksum:08x}", network, _read_tokenizer(folder), settings)
+    model = CompactModel(f"{name}-{checksum:08x}", network, _read_tokenizer(folder, config.tokens), settings)
     return DenseSegmenter(model, device=torch.device(device), dtype=dtype)
 
 
@@ -127,8 +130,10 @@ def fill(network: CompactNetwork, state: dict[str, Tensor], *, assign: bool = Fa
 
 
 def _require_fit(network: CompactNetwork, state: dict[str, Tensor]) -> None:
-    wanted = {k: v.shape for k, v in network.state_dict().items() if "num_batches" not in k}
+    own = network.state_dict()
+    wanted = {k: v.shape for k, v in own.items() if "num_batches" not in k}
     wrong = sorted(set(wanted) ^ set(state)) or [k for k, shape in wanted.items() if state[k].shape != shape]
+    wrong = wrong or [f"{k} {v.dtype}" for k, v in state.items() if not_floating(v, own[k])]
     if wrong:
         got = f"weights that do not fit their config ({len(wrong)} keys, first {quote(wrong[0])})"
         raise CheckpointError(sentence(got, f"the {len(wanted)} keys of a compact network", "save the model again"))
@@ -154,19 +159,26 @@ def _read_config(folder: Path) -> _Config:
         raise CheckpointError(sentence(got, "the config of a compact network", "save the model again")) from error
 
 
-def _read_weights(path: Path) -> tuple[dict[str, Tensor], int]:
-    """The tensors of a file, and the CRC-32 of its bytes."""
+def _read_weights(path: Path, network: CompactNetwork) -> tuple[dict[str, Tensor], int]:
+    """The tensors of a file that belongs to a network, and the CRC-32 of its bytes."""
+    most = 8 * sum(tensor.numel() for tensor in network.state_dict().values()) + 2**24  # float64, and the names
+    content = read_file(path, limit=most)
     try:
-        content = path.read_bytes()
         return load(content), zlib.crc32(content)
-    except (OSError, SafetensorError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         got = f"no readable weights at {quote(path)} ({error})"
         raise CheckpointError(sentence(got, "a safetensors file", "fetch or save the model again")) from error
 
 
-def _read_tokenizer(folder: Path) -> Tokenizer:
+def _read_tokenizer(folder: Path, tokens: int) -> Tokenizer:
+    content = read_file(folder / "tokenizer.json", limit=LARGEST_JSON)
     try:
-        return Tokenizer.from_str((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        tokenizer = Tokenizer.from_str(content.decode("utf-8"))
     except Exception as error:  # tokenizers raises bare Exception
-        got = f"no readable tokenizer.json in {quote(folder)} ({error})"
+        got = f"no readable tokenizer.json in {quote(folder)} ({brief(error)})"
         raise CheckpointError(sentence(got, "the tokenizer saved with the weights", "save the model again")) from error
+    highest = max(tokenizer.get_vocab().values(), default=-1)
+    if highest >= tokens:
+        got = f"a tokenizer.json in {quote(folder)} with token ids up to {highest}"
+        raise CheckpointError(sentence(got, f"ids below {tokens}, the network's tokens", "save the model again"))
+    return tokenizer
