@@ -46,6 +46,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         CheckpointError: If the file is damaged, of another kind, no ordinary file, or a pickle that would have to run
             code.
     """
+    if path.suffix not in (".safetensors", *_PICKLES):
+        expected = f".safetensors or one of {', '.join(_PICKLES)}"
+        raise CheckpointError(sentence(f"the weights file {named(path)}", expected, "give the checkpoint's weights"))
     try:
         require_regular(path, "a file of weights", error=CheckpointError)
     except OSError as error:
@@ -60,9 +63,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 sentence(f"an unreadable {named(path)} ({brief(error)})", "safetensors", remedy)
             ) from error
         return weights
-    if path.suffix not in _PICKLES:
-        expected = f".safetensors or one of {', '.join(_PICKLES)}"
-        raise CheckpointError(sentence(f"the weights file {named(path)}", expected, "give the checkpoint's weights"))
     return _read_pickle(path)
 
 
