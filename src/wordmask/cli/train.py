@@ -121,15 +121,18 @@ def require_folders(data: Path | None, dataset: str | None, out: Path | None) ->
     """Return the run's folder; a data set that is generated needs no other.
 
     Raises:
-        DataError, OutputError: If one of them is not named.
+        DataError, OutputError: If one of them is not named, or the data are not there.
     """
-    from wordmask.errors import DataError, OutputError, sentence
+    from wordmask.errors import DataError, OutputError, quote, sentence
 
     if data is None and dataset is None:
         remedy = "name a table, a COCO JSON file or a folder with --data"
         raise DataError(sentence("no --data", "images with masks and phrases", remedy))
     if out is None or not str(out).strip():
         raise OutputError(sentence("no --out", "a folder for the run", "name one, such as --out runs/mine"))
+    if data is not None and dataset is None and not os.path.exists(data):  # told here, before torch is imported
+        expected = "a CSV table, a COCO JSON file, or a folder with images, labels and classes.json"
+        raise DataError(sentence(f"no folder or file {quote(data)}", expected, "correct the path of --data"))
     return out
 
 
