@@ -23,8 +23,8 @@ PROGRAMS = sorted(file for folder in ("scripts", "benchmarks", "examples") for f
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
-SCRIPT_LINES = 3300  # TODO: 1500 once train_compact runs on the library
-LONG_FUNCTIONS_TO_COME = ("scripts/train_compact/",)  # TODO: empty
+SCRIPT_LINES = 1500
+OLD = "scripts/train_compact/"  # kept until the library replaces it: its lines, functions and names do not count
 
 # Highest layer first. A package may import from layers below its own and from itself. `wordmask/__init__.py` only names
 # where its public names live.
@@ -76,8 +76,6 @@ PRIVATE_WORDS = set(
     "likeness alike agreement listens atoms spoken lacks album settle settled catalogue speck house door floors".split()
 )
 PRIVATE_NAMES = re.compile("rate|final_rate|shots?|views|looks|drawn|sit|pooling|remember")
-# TODO: empty. Packages whose names are still being brought to the field's terms.
-WORDS_TO_COME = {"scripts"}
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def test_functions_stay_short() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _body_lines(node) > LONGEST_FUNCTION
     ]
-    assert [function for function in long if not function.startswith(LONG_FUNCTIONS_TO_COME)] == []
+    assert [function for function in long if not function.startswith(OLD)] == []
 
 
 def _body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -242,7 +240,8 @@ def _body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_scripts_stay_few() -> None:
     files = [file for file in (ROOT / "scripts").rglob("*") if file.is_file() and "__pycache__" not in file.parts]
     assert len(files) >= 8
-    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files) <= SCRIPT_LINES
+    counted = [file for file in files if not str(file.relative_to(ROOT)).startswith(OLD)]
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in counted) <= SCRIPT_LINES
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
@@ -274,7 +273,7 @@ def test_names_are_the_fields_own() -> None:
     wrong = {
         f"{_module(file)}: {name}"
         for file, tree in TREES.items()
-        if _package(file) not in WORDS_TO_COME
+        if not str(file.relative_to(ROOT)).startswith(OLD)
         for name in (*_names(tree), file.stem)
         if _is_private_word(name)
     }
