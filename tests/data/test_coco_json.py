@@ -12,7 +12,8 @@ from pycocotools import mask as reference
 
 from tests.data.contract import FolderContract, write_image
 from wordmask.contracts import Dataset
-from wordmask.data.coco_json import CocoJson, decode_segmentation
+from wordmask.data.coco_json import CocoJson
+from wordmask.data.segmentations import decode_segmentation
 from wordmask.errors import DataError
 
 CATEGORIES = [{"id": 3, "name": "car"}, {"id": 1, "name": "person"}, {"id": 9, "name": "dog"}]

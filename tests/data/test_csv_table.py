@@ -79,7 +79,7 @@ class TestCsvTable(FolderContract):
         assert [sample.key for sample in samples(self.build(folder, keys=("b", "photos/a.jpg")))] == [
             "photos/b.png", "photos/a.jpg",
         ]  # fmt: skip
-        with pytest.raises(DataError, match="no line for 'c' in"):
+        with pytest.raises(DataError, match="no image 'c' in"):
             self.build(folder, keys=("a", "c"))
 
     def test_bad_lines_are_left_out_and_listed(self, folder: Path) -> None:
@@ -99,7 +99,10 @@ class TestCsvTable(FolderContract):
             ("photos/none.jpg,masks/a-cup.png,cup", "line 2 of '.*pairs.csv' no file '.*none.jpg'"),
             ("photos/a.jpg,masks/none.png,cup", "line 2 of '.*pairs.csv' no file '.*none.png'"),
             ("photos/a.jpg,masks/empty.png,cup", "line 2 of '.*pairs.csv' the file '.*empty.png' with nothing in it"),
-            ("photos/a.jpg,masks/a-cup.png,spoon\nphotos/a.jpg,,spoon", "line 3 of .* both there and not there"),
+            (
+                "photos/a.jpg,masks/a-cup.png,spoon\nphotos/a.jpg,,spoon",
+                r"line 3 of .* 'spoon' both there \(line 2\) and not",
+            ),
         ],
     )
     def test_what_is_wrong_is_said_with_its_line(self, folder: Path, line: str, said: str) -> None:

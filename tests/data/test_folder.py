@@ -58,9 +58,9 @@ class TestLabelMapSet(FolderContract):
         ("classes.json", None),
         ("classes.json", b'{"one": "dog"}'),
         ("classes.json", b'{"1": ""}'),
-        ("labels/b.png", None),
+        ("classes.json", b'{"1": "dog", "255": "cup"}'),
+        ("classes.json", b'{"0": "background"}'),
         ("labels/b.png", b"no image"),
-        ("images/a.jpg", None),
     )
 
     @pytest.fixture

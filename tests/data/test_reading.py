@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.data.contract import write_image, write_labels
-from wordmask.data import reading
+from wordmask.data import mask_files, reading
 from wordmask.errors import DataError
 from wordmask.images import load_image
 
@@ -100,8 +100,8 @@ def test_sound_fields_are_returned() -> None:
         lambda path: reading.read_json(path, "what is in it", dict),
         lambda path: reading.read_lines(path, "what is in it"),
         lambda path: reading.read_bytes(path, "what is in it"),
-        lambda path: reading.read_labels(path, "what is in it"),
-        lambda path: reading.read_mask(path, "what is in it"),
+        lambda path: mask_files.read_labels(path, "what is in it"),
+        lambda path: mask_files.read_mask(path, "what is in it"),
         lambda path: reading.read_size(path, "what is in it"),
         lambda path: reading.read_image(path, (4, 6), "what is in it"),
         lambda path: reading.fingerprint([path]),
@@ -161,7 +161,9 @@ def test_a_turned_image_follows_its_truth(tmp_path: Path) -> None:
     path = turned_image(tmp_path / "turned.png")
     assert reading.read_size(path) == load_image(path).size == (6, 4)
     assert reading.read_image(path, (6, 4)) == path  # drawn on what viewers show
-    stored = load_image(reading.read_image(path, (4, 6)))  # drawn on the pixels as they are stored
+    with pytest.raises(DataError, match=r"turned\.png' with 6 x 4 pixels when upright .* as its EXIF .* truth, 4 x 6"):
+        reading.read_image(path, (4, 6))
+    stored = load_image(reading.read_image(path, (4, 6), as_stored=True))  # drawn on the pixels as they are stored
     assert stored.size == (4, 6)
     np.testing.assert_array_equal(stored.pixels, np.arange(72, dtype=np.uint8).reshape(4, 6, 3))
 
@@ -180,7 +182,7 @@ def test_what_is_no_image(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(("ending", "bits"), [("png", 8), ("png", 16), ("tif", 8), ("tif", 16)])
 def test_label_maps_of_8_and_16_bits(tmp_path: Path, ending: str, bits: int) -> None:
     values = np.array([[0, 1, 2], [128, 254, 255 if bits == 8 else 65535]])
-    labels = reading.read_labels(write_labels(tmp_path / f"a.{ending}", values, bits=bits), "labels")
+    labels = mask_files.read_labels(write_labels(tmp_path / f"a.{ending}", values, bits=bits), "labels")
     assert labels.dtype == np.int32
     np.testing.assert_array_equal(labels, values)
 
@@ -189,13 +191,13 @@ def test_label_maps_of_8_and_16_bits(tmp_path: Path, ending: str, bits: int) -> 
 def test_label_maps_of_few_bits_keep_their_values(tmp_path: Path, bits: int, row: int, expected: list[int]) -> None:
     path = tmp_path / "few.png"
     path.write_bytes(grey_png([bytes([row])], 3, bits))
-    np.testing.assert_array_equal(reading.read_labels(path, "labels"), [expected])
+    np.testing.assert_array_equal(mask_files.read_labels(path, "labels"), [expected])
 
 
 def test_label_maps_of_four_bits(tmp_path: Path) -> None:
     path = tmp_path / "four.png"
     path.write_bytes(grey_png([bytes([0x0F, 0x71]), bytes([0x23, 0x45])], 4, 4))
-    np.testing.assert_array_equal(reading.read_labels(path, "labels"), [[0, 15, 7, 1], [2, 3, 4, 5]])
+    np.testing.assert_array_equal(mask_files.read_labels(path, "labels"), [[0, 15, 7, 1], [2, 3, 4, 5]])
 
 
 def test_a_palette_gives_its_indices(tmp_path: Path) -> None:
@@ -203,26 +205,26 @@ def test_a_palette_gives_its_indices(tmp_path: Path) -> None:
     image.putpalette([value for index in range(256) for value in (255 - index, index // 2, 7)])
     image.putdata([0, 15, 255])
     image.save(tmp_path / "palette.png")
-    np.testing.assert_array_equal(reading.read_labels(tmp_path / "palette.png", "labels"), [[0, 15, 255]])
+    np.testing.assert_array_equal(mask_files.read_labels(tmp_path / "palette.png", "labels"), [[0, 15, 255]])
 
 
 def test_colours_and_other_sizes_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.png' with colours \(RGB\), expected labels as one channel"):
-        reading.read_labels(write_image(tmp_path / "a.png"), "labels")
+        mask_files.read_labels(write_image(tmp_path / "a.png"), "labels")
     path = write_labels(tmp_path / "b.png", np.zeros((2, 3)))
     with pytest.raises(DataError, match=r"b\.png' with 2 x 3 pixels .* expected labels of 3 x 2"):
-        reading.read_labels(path, "labels", (3, 2))
+        mask_files.read_labels(path, "labels", (3, 2))
     write_labels(path, np.random.default_rng(0).integers(0, 9, (40, 40)))
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"b\.png' with damage"):
-        reading.read_labels(path, "labels")
+        mask_files.read_labels(path, "labels")
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "1", "P"])
 def test_masks_in_black_and_white(tmp_path: Path, mode: str) -> None:
     values = np.array([[0, 255, 255], [0, 0, 255]], dtype=np.uint8)
     Image.fromarray(values).convert(mode).save(tmp_path / "mask.png")
-    mask = reading.read_mask(tmp_path / "mask.png", "a mask")
+    mask = mask_files.read_mask(tmp_path / "mask.png", "a mask")
     assert mask.dtype == np.bool_
     np.testing.assert_array_equal(mask, values > 0)
 

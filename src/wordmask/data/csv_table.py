@@ -5,65 +5,41 @@
                         photos/a.jpg,masks/a-handle.png,handle
                         photos/a.jpg,,a spoon
 
-Paths start from the table's folder. A mask is an image in black and white, white where the object is, of the size of
-its photograph. Lines with the same image and phrase add up. A line without a mask says that nothing in the image is
-called so. Text is UTF-8; further columns are not read. Licence, size and origin are those of your own data.
+Paths start from the table's folder. A mask is an image in black and white, white where the object is, or of two values
+(`mask_files.read_mask`), of the size of its photograph when that is upright. Lines with the same image and phrase add
+up. A line without a mask says that nothing in the image is called so. Case and blanks make no other phrase, `./` no
+other image. Cells are set apart by commas, semicolons, tabs or bars, whichever the first line has; text is UTF-8;
+further columns are not read. Licence, size and origin are those of your own data.
 """
 
 from __future__ import annotations
 
-import csv
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wordmask.data.csv_rows import WHAT, CsvRow, in_line, read_rows
+from wordmask.data.keys import chosen_keys
+from wordmask.data.mask_files import read_mask
+from wordmask.data.names import folded, path_key
 from wordmask.data.problems import require_sound
-from wordmask.data.reading import (
-    fingerprint,
-    malformed,
-    read_bytes,
-    read_image,
-    read_mask,
-    read_size,
-    require_file,
-    require_index,
-    show,
-)
+from wordmask.data.reading import fingerprint, malformed, read_image, read_size, require_file, require_index, show
 from wordmask.data.sample import Query, Sample
-from wordmask.errors import DataError, WordmaskError, sentence
+from wordmask.errors import DataError, WordmaskError, quote, sentence
 from wordmask.ops.masks import pack, union
 from wordmask.prompts import TextPrompt
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from wordmask.ops.geometry import Size
     from wordmask.ops.masks import PackedMask
 
-__all__ = ["CsvRow", "CsvTable"]
+__all__ = ["CsvTable"]
 
-COLUMNS = ("image", "mask", "phrase")
-_WHAT = "a table with the columns image, mask and phrase"
 _REMEDY = "correct the line, or take it out"
-
-
-@dataclass(frozen=True)
-class CsvRow:
-    """One line of the table.
-
-    Attributes:
-        line: Its number, from 1; of a line that holds line breaks, that of its end.
-        image: Path as written.
-        mask: Path as written; "" where the object is known to be absent.
-        phrase: As written.
-    """
-
-    line: int
-    image: str
-    mask: str
-    phrase: str
+_EMPTY = "draw the object, or take the line out; only a line without a mask says that there is none in the image"
 
 
 class CsvTable:
@@ -94,17 +70,17 @@ class CsvTable:
         split: str = "all",
     ) -> None:
         self.name, self.split = name, split
-        self.path = require_file(table, _WHAT)
-        self.problems: tuple[str, ...] = ()
-        self.rows = _chosen(_rows(self.path), None if keys is None else tuple(keys), self.path)
+        self.path = require_file(table, WHAT)
+        rows, problems = read_rows(self.path, skip_bad=skip_bad)
+        chosen, missing = chosen_keys(_by_image(rows), keys, show(self.path), skip_bad=skip_bad)
+        self.problems: tuple[str, ...] = (*problems, *missing)
+        self.rows = tuple(row for rows in chosen.values() for row in rows)
         if skip_bad:
             self._leave_out()
         if not self.rows:
-            raise malformed(self.path, _WHAT, "no line that is left", "add a line for every mask")
-        images: dict[str, list[CsvRow]] = {}
-        for row in self.rows:
-            images.setdefault(row.image, []).append(row)
-        self._images = tuple(images.items())
+            require_sound(self.problems)
+            raise malformed(self.path, WHAT, "no line that is left", "add a line for every mask")
+        self._images = tuple(_by_image(self.rows).items())
 
     @cached_property
     def fingerprint(self) -> str:
@@ -124,21 +100,21 @@ class CsvTable:
             IndexError: outside 0 to `len - 1`.
             DataError: if a file of one of its lines is missing or malformed, or a phrase is blank; the line is named.
         """
-        image, rows = self._images[require_index(index, len(self))]
+        key, rows = self._images[require_index(index, len(self))]
         size = self._size(rows[0])
-        found: dict[str, list[PackedMask]] = {}
-        absent: dict[str, None] = {}
+        found: dict[str, tuple[str, list[PackedMask]]] = {}
+        absent: dict[str, str] = {}
         for row in rows:
             phrase, mask = self.read_row(row, size)
             if mask is None:
-                absent[phrase] = None
+                absent.setdefault(folded(phrase), phrase)
             else:
-                found.setdefault(phrase, []).append(mask)
-        if both := [phrase for phrase in absent if phrase in found]:
-            line = next(row.line for row in rows if row.phrase.strip() == both[0] and not row.mask)
-            raise self._bad(line, DataError(sentence(f"{both[0]!r} both there and not there", "one of both", _REMEDY)))
-        queries = tuple(Query(TextPrompt(phrase), union(masks), phrase) for phrase, masks in found.items())
-        return Sample(image, read_image(self._at(image), size), size, queries, tuple(absent))
+                found.setdefault(folded(phrase), (phrase, []))[1].append(mask)
+        if problems := _contradictions(self.path, rows):
+            raise DataError(problems[0])
+        queries = tuple(Query(TextPrompt(phrase), union(masks), phrase) for phrase, masks in found.values())
+        path = self._at(rows[0].image)
+        return Sample(key, read_image(path, size, remedy=_REMEDY), size, queries, tuple(absent.values()))
 
     def read_row(self, row: CsvRow, size: Size | None = None) -> tuple[str, PackedMask | None]:
         """Return phrase and mask of a line; no mask where the object is absent.
@@ -162,24 +138,34 @@ class CsvTable:
                 problem = f"{mask.shape[0]} x {mask.shape[1]} pixels (height x width)"
                 raise malformed(path, f"a mask of its image's size, {size[0]} x {size[1]}", problem, _REMEDY)
             if not mask.any():
-                raise malformed(path, "a mask with a white pixel", "nothing in it", "leave the column mask empty")
+                raise malformed(path, "a mask of an object", "nothing in it", _EMPTY)
         except WordmaskError as error:
             raise self._bad(row.line, error) from error
         return phrase, pack(mask)
 
     def _leave_out(self) -> None:
-        """Read every line; leave out and list those in which something is wrong."""
-        kept, problems = [], []
+        """Read every line; leave out and list those in which something is wrong.
+
+        With a line, the others of its phrase and image are left out: without it their mask may not be whole.
+        """
+        bad, problems = set(), []
         for row in self.rows:
             try:
                 self.read_row(row)
             except DataError as error:
                 problems.append(str(error))
-            else:
-                kept.append(row)
-        if not kept:
-            require_sound(tuple(problems))
-        self.rows, self.problems = tuple(kept), tuple(problems)
+                bad.add(row.about)
+        by_image: dict[str, list[CsvRow]] = {}
+        for row in self.rows:
+            by_image.setdefault(row.about[0], []).append(row)
+        for rows in by_image.values():
+            rows = [row for row in rows if row.about not in bad]
+            problems += _contradictions(self.path, rows)
+            bad |= _both(rows)
+        self.rows = tuple(row for row in self.rows if row.about not in bad)
+        self.problems = (*self.problems, *problems)
+        if not self.rows:
+            require_sound(self.problems)
 
     def _size(self, row: CsvRow) -> Size:
         try:
@@ -191,34 +177,29 @@ class CsvTable:
         return self.path.parent / path
 
     def _bad(self, line: int, error: WordmaskError) -> DataError:
-        """Return an error with the line in it."""
-        return DataError(f"Got in line {line} of {show(self.path)} {str(error).removeprefix('Got ')}")
+        return in_line(self.path, line, str(error))
 
 
-def _rows(path: Path) -> list[CsvRow]:
-    try:
-        text = read_bytes(path, _WHAT).decode("utf-8-sig")
-        reader = csv.DictReader(text.splitlines(keepends=True), strict=True, skipinitialspace=True)
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise malformed(path, _WHAT, f"no column {missing[0]!r} in its first line", "name the columns there")
-        return [CsvRow(reader.line_num, *((record[column] or "").strip() for column in COLUMNS)) for record in reader]
-    except UnicodeDecodeError as error:
-        raise malformed(path, _WHAT, "bytes that are no text", "save it as UTF-8") from error
-    except csv.Error as error:
-        raise malformed(path, _WHAT, f"damage ({error})", "save it as CSV with commas") from error
-
-
-def _chosen(rows: list[CsvRow], keys: tuple[str, ...] | None, path: Path) -> tuple[CsvRow, ...]:
-    """Return the lines of the images asked for, in the order of the keys."""
-    if keys is None:
-        return tuple(rows)
-    by_key: dict[str, list[CsvRow]] = {}
+def _by_image(rows: Iterable[CsvRow]) -> dict[str, list[CsvRow]]:
+    """Return lines by the key of their image: its path as the first line writes it, without `./`."""
+    keys: dict[str, str] = {}
+    images: dict[str, list[CsvRow]] = {}
     for row in rows:
-        for key in {row.image, Path(row.image).stem}:
-            by_key.setdefault(key, []).append(row)
-    missing = [key for key in keys if key not in by_key]
-    if missing:
-        got = f"no line for {missing[0]!r} in {show(path)}"
-        raise DataError(sentence(got, "a line for every image asked for", "correct the list of images"))
-    return tuple(row for key in keys for row in by_key[key])
+        images.setdefault(keys.setdefault(row.about[0], path_key(row.image)), []).append(row)
+    return images
+
+
+def _both(rows: Iterable[CsvRow]) -> set[tuple[str, str]]:
+    """Return what lines say to be in an image and not to be in it."""
+    return {row.about for row in rows if row.mask} & {row.about for row in rows if not row.mask}
+
+
+def _contradictions(path: Path, rows: Sequence[CsvRow]) -> list[str]:
+    """Return a sentence about every phrase that some lines of an image say to be there, and others not to be."""
+    problems = []
+    for about in sorted(_both(rows)):
+        first = next(row for row in rows if row.about == about and not row.mask)
+        other = next(row for row in rows if row.about == about and row.mask)
+        got = f"{quote(first.phrase)} both there (line {other.line}) and not there"
+        problems.append(str(in_line(path, first.line, sentence(got, "one of both", _REMEDY))))
+    return problems

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING
 from wordmask.data.coco_json import CocoJson
 from wordmask.data.csv_table import CsvTable
 from wordmask.data.label_maps import LabelMaps
-from wordmask.data.reading import malformed, read_json, require_choice, require_folder, show
+from wordmask.data.names import folded
+from wordmask.data.reading import is_file, is_folder, malformed, read_json, require_choice, require_folder, show
 from wordmask.data.weak_labels import VOCABULARIES, WeakLabels
-from wordmask.errors import DataError, sentence
+from wordmask.errors import DataError, quote, sentence
 
 if TYPE_CHECKING:
     import os
@@ -37,6 +38,7 @@ __all__ = ["ALL", "COCO_FILES", "open_files", "read_splits"]
 
 NAMELESS = frozenset({"background", "other"})
 IGNORE = 255
+_IGNORED = frozenset({"ignore", "ignored", "ignore index", "void", "unknown", "unlabeled", "unlabelled", "nothing"})
 ALL = "all"
 """The split that is everything, where splits.json calls no part so."""
 USUAL_SPLITS = ("val", "valid", "validation", "dev", "test")
@@ -46,6 +48,7 @@ WEAK_FILE = "weak.json"
 _EXHAUSTIVE = "exhaustive"
 _CLASSES = "the names of label values, such as {'1': 'skin'}"
 _SPLITS = "splits: a list of image names under each split's name"
+_CORRECT = "correct this entry"
 _LARGEST = 65535
 _SHAPES = "a CSV table, a COCO JSON file, or a folder with images, labels and classes.json"
 
@@ -73,9 +76,9 @@ def open_files(
         DataError: If files are missing or malformed, or nothing is left.
     """
     given = Path(path)
-    if not given.exists():
+    if not is_file(given) and not is_folder(given):
         raise DataError(sentence(f"no folder or file {show(given)}", _SHAPES, "correct the path"))
-    file = given if given.is_file() else _file_in(given)
+    file = given if is_file(given) else _file_in(given)
     if file is not None and file.name == WEAK_FILE:
         return _weak_labels(file, given, images, split)
     part, keys = _part(given, split)
@@ -84,7 +87,7 @@ def open_files(
         return CsvTable(file, keys=keys, skip_bad=True, split=part)
     if file is not None and kind == ".json":
         return _coco(file, images, part, keys, exhaustive=exhaustive)
-    if (given / "images").is_dir() and ((given / "labels").is_dir() or keys is not None):
+    if is_folder(given / "images") and (is_folder(given / "labels") or keys is not None):
         return _label_maps(given, part, keys, exhaustive=exhaustive)
     got = f"{show(given)}, which has none of the layouts that are read"
     raise DataError(sentence(got, _SHAPES, "see docs/data.md for the layouts"))
@@ -96,8 +99,8 @@ def read_splits(path: str | os.PathLike[str]) -> tuple[str, ...]:
     Parts of weak labels are listed narrowed to each vocabulary, too.
     """
     file = Path(path) / "splits.json"
-    parts = tuple(read_json(file, _SPLITS, dict)) if file.is_file() else ()
-    if not (Path(path) / WEAK_FILE).is_file():
+    parts = tuple(read_json(file, _SPLITS, dict)) if is_file(file) else ()
+    if not is_file(Path(path) / WEAK_FILE):
         return parts
     return (*parts, *(f"{part}-{vocabulary}" for part in parts for vocabulary in VOCABULARIES))
 
@@ -108,7 +111,7 @@ def read_splits(path: str | os.PathLike[str]) -> tuple[str, ...]:
 def _part(folder: Path, split: str | None) -> tuple[str, tuple[str, ...] | None]:
     """Return the name of the part and the keys in it; None: all there are."""
     file = folder / "splits.json"
-    if not file.is_file():
+    if not is_file(file):
         if split not in (None, ALL):
             got = f"the split {split!r} of {show(folder)}"
             raise DataError(sentence(got, "no split, since it has no splits.json", "leave the split out, or add one"))
@@ -125,9 +128,9 @@ def _part(folder: Path, split: str | None) -> tuple[str, tuple[str, ...] | None]
 def _keys(splits: Mapping[str, object], split: str, file: Path) -> tuple[str, ...]:
     keys = splits[split]
     if not isinstance(keys, list) or not keys or not all(isinstance(key, str) for key in keys):
-        raise malformed(file, _SPLITS, f"no list of names under {split!r}")
+        raise malformed(file, _SPLITS, f"no list of names under {quote(split)}", "correct this list")
     if len(set(keys)) < len(keys):
-        raise malformed(file, _SPLITS, f"a name twice under {split!r}")
+        raise malformed(file, _SPLITS, f"a name twice under {quote(split)}", "correct this list")
     return tuple(keys)
 
 
@@ -136,12 +139,13 @@ def _keys(splits: Mapping[str, object], split: str, file: Path) -> tuple[str, ..
 
 def _file_in(folder: Path) -> Path | None:
     """Return the one table in a folder, or its annotations."""
-    tables = sorted(folder.glob("*.csv")) if folder.is_dir() else []
+    names = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    tables = [path for path in names if path.suffix.lower() == ".csv" and is_file(path)]
     if len(tables) > 1:
         got = f"{len(tables)} tables in {show(folder)}"
         raise DataError(sentence(got, "one", f"name the one that is meant, such as {show(tables[0])}"))
     files = [*tables, *(folder / name for name in (*COCO_FILES, WEAK_FILE))]
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if is_file(file)), None)
 
 
 def _coco(
@@ -153,7 +157,7 @@ def _coco(
     exhaustive: bool | None,
 ) -> CocoJson:
     beside = file.parent / "images"
-    folder = Path(images) if images is not None else beside if beside.is_dir() else file.parent
+    folder = Path(images) if images is not None else beside if is_folder(beside) else file.parent
     return CocoJson(
         file,
         folder,
@@ -186,10 +190,10 @@ def _label_maps(folder: Path, split: str, keys: tuple[str, ...] | None, *, exhau
         require_folder(folder / "labels", "label maps"),
         {value: word for value, word in names.items() if word not in NAMELESS},
         ignore=IGNORE,
-        other=[value for value, word in names.items() if word in NAMELESS],
+        other=[value for value in {0: "", **names} if names.get(value, "background") in NAMELESS],
         exhaustive=said if exhaustive is None else exhaustive,
         keys=keys,
-        skip_bad=keys is None,
+        skip_bad=True,
         name=_name(folder),
         split=split,
     )
@@ -204,8 +208,22 @@ def _classes(file: Path) -> tuple[dict[int, str], bool]:
     content = read_json(file, _CLASSES, dict)
     exhaustive = content.pop(_EXHAUSTIVE, False)
     if not isinstance(exhaustive, bool):
-        raise malformed(file, _CLASSES, f"{exhaustive!r} as {_EXHAUSTIVE!r} instead of true or false")
+        raise malformed(file, _CLASSES, f"{exhaustive!r} as {_EXHAUSTIVE!r} instead of true or false", _CORRECT)
+    names: dict[int, str] = {}
+    spelling: dict[str, str] = {}
     for value, word in content.items():
-        if not value.isdecimal() or int(value) > _LARGEST or not isinstance(word, str) or not word.strip():
-            raise malformed(file, _CLASSES, f"the entry {value!r}: {word!r}")
-    return {int(value): word for value, word in content.items() if int(value) != IGNORE}, exhaustive
+        if not _is_value(value) or not isinstance(word, str) or not word.strip() or int(value) in names:
+            raise malformed(file, _CLASSES, f"the entry {quote(value)}: {quote(word)}", _CORRECT)
+        if int(value) == IGNORE and folded(word) not in _IGNORED:
+            problem = f"the name {quote(word)} for the value {IGNORE}, which is reserved for pixels to ignore"
+            raise malformed(file, _CLASSES, problem, "give the name another value, in the label maps too")
+        key = folded(word)
+        names[int(value)] = key if key in NAMELESS else spelling.setdefault(key, word.strip())
+    names.pop(IGNORE, None)
+    if not set(names.values()) - NAMELESS:
+        raise malformed(file, _CLASSES, "no name", _CORRECT)
+    return names, exhaustive
+
+
+def _is_value(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= len(str(_LARGEST)) and int(text) <= _LARGEST

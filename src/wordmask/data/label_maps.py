@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wordmask.data.keys import chosen_keys
+from wordmask.data.mask_files import read_labels
 from wordmask.data.problems import require_sound
 from wordmask.data.reading import (
     fingerprint,
     malformed,
     read_image,
-    read_labels,
     require_folder,
     require_index,
     show,
@@ -134,10 +135,11 @@ class LabelMaps:
         other: Values of pixels known to be none of the names.
         exhaustive: Whether every object that has a name is labelled wherever it occurs: the other names are then known
             to be absent from an image.
-        keys: File names without ending, to choose and order the samples; None means all, sorted.
+        keys: File names, with or without ending, to choose and order the samples; None means all, sorted.
         skip_bad: Whether an image without a label map, or the reverse, is left out and listed in `problems`.
         read: How a label map is read: a function `(path, what it should hold) -> int32 (H, W)`.
         endings: Endings that a label map may have.
+        as_stored: Whether label maps are drawn on the pixels as they are stored: see `reading.read_image`.
         name, split: What reports call the set.
 
     Raises:
@@ -157,12 +159,13 @@ class LabelMaps:
         skip_bad: bool = False,
         read: ReadLabels = read_labels,
         endings: tuple[str, ...] = MAPS,
+        as_stored: bool = False,
         name: str = "label maps",
         split: str = "all",
     ) -> None:
         self.name, self.split, self.exhaustive = name, split, exhaustive
         self._what = f"a label map of {name}"
-        self._read = read
+        self._read, self._as_stored = read, as_stored
         self._meanings = LabelMeanings.of(names, ignore, other)
         chosen = None if keys is None else tuple(keys)
         self._files, self.problems = _pairs(Path(images), Path(labels), endings, chosen, name, skip_bad=skip_bad)
@@ -197,7 +200,7 @@ class LabelMaps:
         key, path, labels = self._files[require_index(index, len(self))]
         positions = self._meanings.read(self._read(labels, self._what), labels, self._what)
         size = (positions.shape[0], positions.shape[1])
-        image = read_image(path, size, f"an image of {self.name}")
+        image = read_image(path, size, f"an image of {self.name}", as_stored=self._as_stored)
         return semantic_sample(key, image, positions, self.names, exhaustive=self.exhaustive)
 
 
@@ -260,9 +263,15 @@ def _pairs(
     """Return key, image and label map of every sample, and sentences about files without a partner."""
     image_files = _by_stem(images, IMAGE_SUFFIXES, f"the images of {name}")
     label_files = _by_stem(labels, endings, f"the label maps of {name}")
-    chosen = tuple(sorted(image_files.keys() | label_files.keys())) if keys is None else keys
-    problems = _alone(image_files, label_files) if skip_bad else ()
+    every = {key: key for key in sorted(image_files.keys() | label_files.keys())}
+    if keys is not None and not skip_bad:  # a published list: no other name than these is looked for
+        chosen, missing = keys, tuple[str, ...]()
+    else:
+        found, missing = chosen_keys(every, keys, show(images), skip_bad=skip_bad)
+        chosen = tuple(found)
+    problems = missing
     if skip_bad:
+        problems += _alone(chosen, image_files, label_files)
         chosen = tuple(key for key in chosen if key in image_files and key in label_files)
     if problems and not chosen:
         require_sound(problems)
@@ -275,12 +284,13 @@ def _pairs(
     return tuple((key, image_files[key], label_files[key]) for key in chosen), problems
 
 
-def _alone(images: Mapping[str, Path], maps: Mapping[str, Path]) -> tuple[str, ...]:
+def _alone(keys: Iterable[str], images: Mapping[str, Path], maps: Mapping[str, Path]) -> tuple[str, ...]:
     """Return a sentence about every file without a partner."""
+    files = {**images, **maps}
     return tuple(
-        str(malformed(path, "an image and its label map", "no partner", "add it, or take this file away"))
-        for stem, path in sorted({**images, **maps}.items())
-        if stem not in images or stem not in maps
+        str(malformed(files[key], "an image and its label map", "no partner", "add it, or take this file away"))
+        for key in keys
+        if key not in images or key not in maps
     )
 
 

@@ -77,7 +77,7 @@ def _coco(folder: Path, split: str, seed: int) -> Dataset:
 
     root, part = require_folder(folder, "COCO 2017 (annotations, train2017, val2017)"), f"{split}2017"
     annotations = root / "annotations" / f"instances_{part}.json"
-    return CocoJson(annotations, root / part, exhaustive=True, name="coco", split=split)
+    return CocoJson(annotations, root / part, exhaustive=True, as_stored=True, name="coco", split=split)
 
 
 def _coco20i(folder: Path, split: str, seed: int) -> Dataset:

@@ -23,18 +23,19 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
 
 __all__ = [
+    "DAMAGE",
     "fingerprint",
     "first_folder",
+    "is_file",
+    "is_folder",
     "malformed",
+    "orientation_of",
     "read_bytes",
     "read_image",
     "read_json",
-    "read_labels",
     "read_lines",
-    "read_mask",
     "read_size",
     "require_choice",
     "require_field",
@@ -49,14 +50,12 @@ REMEDY = "give the folder as its authors lay it out, or download the file again"
 _Value = TypeVar("_Value")
 _BLOCK = 1 << 20  # bytes hashed at once
 _ORIENTATION = 0x0112  # EXIF
-# What decoders raise on damaged data.
-_DAMAGE = (
+_ON_ITS_SIDE = 5  # orientations from here on swap height and width
+# What decoders raise on damaged data; also read by `mask_files`.
+DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
     MemoryError, NotImplementedError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
-# Pillow spreads grey values of 2 and 4 bits over 0 to 255; in a label map they are indices and go back.
-_SPREAD = {"L;2": 85, "L;4": 17}
-_INDEX_MODES = ("1", "L", "P", "I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 # --- messages ------------------------------------------------------------------------------------------------------
@@ -82,6 +81,22 @@ def malformed(path: str | os.PathLike[str], what: str, problem: object, remedy: 
 # --- files ---------------------------------------------------------------------------------------------------------
 
 
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether there is an ordinary file; False for a path that the system cannot have, such as a name too long."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a folder; False for a path that the system cannot have."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def require_folder(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) -> Path:
     """Return the path of a folder.
 
@@ -89,8 +104,8 @@ def require_folder(path: str | os.PathLike[str], what: str, remedy: str = REMEDY
         DataError: If it is not there or is a file.
     """
     folder = Path(path)
-    if not folder.is_dir():
-        got = f"the file {show(folder)}" if folder.exists() else f"no folder {show(folder)}"
+    if not is_folder(folder):
+        got = f"the file {show(folder)}" if is_file(folder) else f"no folder {show(folder)}"
         raise DataError(sentence(got, f"a folder with {what}", remedy))
     return folder
 
@@ -102,8 +117,8 @@ def require_file(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) 
         DataError: If it is not there or is a folder.
     """
     file = Path(path)
-    if not file.is_file():
-        got = f"the folder {show(file)}" if file.exists() else f"no file {show(file)}"
+    if not is_file(file):
+        got = f"the folder {show(file)}" if is_folder(file) else f"no file {show(file)}"
         raise DataError(sentence(got, f"a file with {what}", remedy))
     return file
 
@@ -115,7 +130,7 @@ def first_folder(root: str | os.PathLike[str], candidates: Sequence[str], what: 
         DataError: If none is.
     """
     for candidate in candidates:
-        if (Path(root) / candidate).is_dir():
+        if is_folder(Path(root) / candidate):
             return Path(root) / candidate
     others = "".join(f" or {quote(candidate)}" for candidate in candidates[1:])
     raise DataError(
@@ -212,32 +227,46 @@ def read_size(path: str | os.PathLike[str], what: str = "an image", remedy: str 
         DataError: If the file is missing or is no image.
     """
     (height, width), orientation = _header(path, what, remedy)
-    return (width, height) if orientation >= 5 else (height, width)
+    return (width, height) if orientation >= _ON_ITS_SIDE else (height, width)
 
 
 def read_image(
-    path: str | os.PathLike[str], size: tuple[int, int], what: str = "an image", remedy: str = REMEDY
+    path: str | os.PathLike[str],
+    size: tuple[int, int],
+    what: str = "an image",
+    remedy: str = REMEDY,
+    *,
+    as_stored: bool = False,
 ) -> Path | RgbImage:
     """Return an image whose ground truth has the given `(H, W)`: nearly always the path itself, only its header read.
 
-    Annotations are drawn on the pixels as they are stored, but `load_image` turns an image as its EXIF orientation
-    says. One of the few that would turn is therefore decoded here, unturned, unless the ground truth has its turned
-    size.
+    Args:
+        path: The image.
+        size: `(H, W)` of its ground truth.
+        what: What it is, for messages.
+        remedy: What to do.
+        as_stored: Whether the ground truth is drawn on the pixels as they are stored, as in published sets, and not on
+            the upright image (EXIF orientation applied), as users' data and the masks that wordmask writes are. The
+            few images that would turn are then decoded here, unturned, unless the ground truth has the turned size.
 
     Raises:
         DataError: If the file is missing, is no image, or is of another size than its ground truth.
     """
     stored, orientation = _header(path, what, remedy)
-    upright = (stored[1], stored[0]) if orientation >= 5 else stored
-    if size not in (stored, upright):
-        problem = f"{stored[0]} x {stored[1]} pixels (height x width)"
-        raise malformed(path, f"{what} of the size of its ground truth, {size[0]} x {size[1]}", problem, remedy)
-    if orientation == 1 or size != stored:
+    upright = (stored[1], stored[0]) if orientation >= _ON_ITS_SIDE else stored
+    if size == upright and (size != stored or orientation == 1 or not as_stored):
         return Path(path)
+    if size == stored and not as_stored:
+        problem = f"{upright[0]} x {upright[1]} pixels when upright (height x width), as its EXIF orientation says"
+        expected = f"{what} of the size of its ground truth, {size[0]} x {size[1]}"
+        raise malformed(path, expected, problem, "turn its masks as viewers turn the image, or remove the orientation")
+    if size != stored:
+        problem = f"{upright[0]} x {upright[1]} pixels (height x width)"
+        raise malformed(path, f"{what} of the size of its ground truth, {size[0]} x {size[1]}", problem, remedy)
     try:
         with Image.open(path) as image:
             pixels = np.array(image.convert("RGB"))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise malformed(path, what, f"damage ({quote(error, limit=60)})", remedy) from error
     pixels.flags.writeable = False
     return RgbImage(pixels, Path(path).name)
@@ -249,72 +278,21 @@ def _header(path: str | os.PathLike[str], what: str, remedy: str) -> tuple[tuple
     try:
         with Image.open(file) as image:
             width, height = image.size
-            orientation = _orientation(image)
-    except _DAMAGE as error:
+            orientation = orientation_of(image)
+    except DAMAGE as error:
         raise malformed(file, what, "contents that are no image", remedy) from error
     return (height, width), orientation
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """Return the EXIF orientation of an open image, 1 to 8; 1 where it has none, or a damaged one."""
     if image.format == "PNG" and "exif" not in image.info:
         return 1  # Pillow would decode the whole image to look for one behind the pixels
     try:
         value = image.getexif().get(_ORIENTATION, 1)
-    except _DAMAGE:  # a damaged EXIF block turns nothing
+    except DAMAGE:  # a damaged EXIF block turns nothing
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def read_labels(
-    path: str | os.PathLike[str], what: str, size: tuple[int, int] | None = None, remedy: str = REMEDY
-) -> NDArray[np.int32]:
-    """Return the values of a label map, int32 `(H, W)`: a PNG or TIFF with one channel of 1 to 16 bits, or a palette.
-
-    Of a palette the indices are returned, not the colours.
-
-    Args:
-        path: The file.
-        what: What it should hold.
-        size: `(H, W)` that it must have.
-        remedy: What to do.
-
-    Raises:
-        DataError: If the file is missing, damaged, in colours or of another size.
-    """
-    file = require_file(path, what, remedy)
-    try:
-        with Image.open(file) as image:
-            mode, spread = image.mode, _spread(image)
-            values = np.asarray(image).astype(np.int32) if mode in _INDEX_MODES else None
-    except _DAMAGE as error:
-        raise malformed(file, what, f"damage ({quote(error, limit=60)})", remedy) from error
-    if values is None:
-        raise malformed(file, f"{what} as one channel of label values", f"colours ({mode})", remedy)
-    if size is not None and values.shape != size:
-        problem = f"{values.shape[0]} x {values.shape[1]} pixels (height x width)"
-        raise malformed(file, f"{what} of {size[0]} x {size[1]}", problem, remedy)
-    return values // spread
-
-
-def read_mask(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) -> NDArray[np.bool_]:
-    """Return a mask drawn in black and white, bool `(H, W)`: True where a pixel is nearer to white.
-
-    Raises:
-        DataError: If the file is missing or damaged.
-    """
-    file = require_file(path, what, remedy)
-    try:
-        with Image.open(file) as image:
-            values = np.asarray(image.convert("L"))
-    except _DAMAGE as error:
-        raise malformed(file, what, f"damage ({quote(error, limit=60)})", remedy) from error
-    return values > 127
-
-
-def _spread(image: Image.Image) -> int:
-    tiles = getattr(image, "tile", None)
-    raw = tiles[0][3] if tiles else None
-    return _SPREAD.get(raw, 1) if isinstance(raw, str) else 1
 
 
 # --- samples -------------------------------------------------------------------------------------------------------

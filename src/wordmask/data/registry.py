@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordmask.data.named_sets import NAMED_SETS, NamedSet
-from wordmask.data.reading import require_choice
+from wordmask.data.reading import is_file, require_choice
 from wordmask.errors import DataError, quote, sentence
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def splits_of(path: str | os.PathLike[str] | None, *, dataset: str | None = None
 
 def is_phrasecut(path: str | os.PathLike[str]) -> bool:
     """Whether a folder is PhraseCut's own."""
-    return (Path(path) / "image_data_split.json").is_file()
+    return is_file(Path(path) / "image_data_split.json")
 
 
 def _named(entry: NamedSet, path: str | os.PathLike[str] | None, split: str | None, seed: int) -> Dataset:

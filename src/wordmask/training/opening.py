@@ -73,8 +73,10 @@ def open_training_data(
     if not skip_bad:
         require_sound(left_out)
     if not usable:
-        got = f"no image of {choice.dataset if choice.path is None else show(choice.path)} that can be trained on"
-        raise DataError(sentence(got, "at least one with a mask and a phrase", "look at what was left out"))
+        require_sound(left_out, "correct what is listed here: without it, nothing is left to train on")
+        name = choice.dataset if choice.path is None else show(choice.path)
+        got = f"no mask in any image of {name}, and no name that is known to be absent"
+        raise DataError(sentence(got, "at least one image with a mask and a phrase", "annotate some"))
     if validation is None and validate and holdout and len(usable) >= FEWEST_HELD_OUT:
         usable, held_out = _held_out(usable, holdout, seed)
         validation = Subset(narrowed(dataset), spread(held_out, limit))

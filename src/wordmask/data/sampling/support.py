@@ -58,7 +58,7 @@ def example(path: str | os.PathLike[str], mask: NDArray[Any], *, name: str, mode
     Raises:
         DataError: If the image is missing, damaged or of another size.
     """
-    image = read_image(path, (mask.shape[0], mask.shape[1]))
+    image = read_image(path, (mask.shape[0], mask.shape[1]), as_stored=True)
     try:
         return VisualPrompt(image, mask, name=name, mode=mode)
     except ImageError as error:

@@ -80,6 +80,7 @@ def ade20k_150(folder: str | os.PathLike[str], split: str = "val") -> LabelMaps:
         exhaustive=True,
         endings=(".png",),
         name="ade20k-150",
+        as_stored=True,
         split=split,
     )
 
@@ -105,6 +106,7 @@ def ade20k_847(folder: str | os.PathLike[str], split: str = "val") -> LabelMaps:
         exhaustive=True,
         endings=(".tif", ".tiff", ".png"),
         name="ade20k-847",
+        as_stored=True,
         split=split,
     )
 

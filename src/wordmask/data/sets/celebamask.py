@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.data.label_maps import semantic_sample
+from wordmask.data.mask_files import read_mask
 from wordmask.data.reading import (
     fingerprint,
     malformed,
     read_image,
     read_lines,
-    read_mask,
     read_size,
     require_choice,
     require_folder,

@@ -32,11 +32,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wordmask.data.mask_files import read_labels
 from wordmask.data.reading import (
     fingerprint,
     malformed,
     read_image,
-    read_labels,
     require_choice,
     require_file,
     require_folder,
@@ -168,7 +168,7 @@ class Coco20i:
         prompt = with_example(self._prompts, self._phrases[name], visual, self._weight)
         return Sample(
             key=f"{index}-{Path(episode.query).stem}",  # an image may be drawn more than once
-            image=read_image(self._folder / episode.query, size),
+            image=read_image(self._folder / episode.query, size, as_stored=True),
             size=size,
             queries=(Query(prompt, pack(mask), name),),
         )

@@ -80,4 +80,6 @@ def coco_stuff(folder: str | os.PathLike[str], split: str = "val") -> LabelMaps:
     candidates = (f"annotations/{part}", f"stuffthingmaps/{part}", f"stuffthingmaps_trainval2017/{part}")
     labels = first_folder(root, candidates, "COCO-Stuff's label maps (stuffthingmaps_trainval2017.zip)")
     names = dict(zip(VALUES, NAMES, strict=True))
-    return LabelMaps(images, labels, names, exhaustive=True, endings=(".png",), name="coco-stuff-171", split=split)
+    return LabelMaps(
+        images, labels, names, exhaustive=True, endings=(".png",), name="coco-stuff-171", as_stored=True, split=split
+    )

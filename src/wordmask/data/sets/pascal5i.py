@@ -131,7 +131,7 @@ class Pascal5i:
         prompt = with_example(self._prompts, self._phrases[name], visual, self._weight)
         return Sample(
             key=image,
-            image=read_image(self._image_file(image), size),
+            image=read_image(self._image_file(image), size, as_stored=True),
             size=size,
             queries=(Query(prompt, pack(values == NAMES.index(name)), name),),
             ignored=pack(values == VOID),

@@ -140,5 +140,6 @@ def _label_maps(root: Path, split: str, names: dict[int, str], *, other: tuple[i
         read=read_label_map,
         endings=(".mat",),
         name=name,
+        as_stored=True,
         split=split,
     )

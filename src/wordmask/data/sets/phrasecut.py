@@ -188,7 +188,7 @@ class PhraseCutFiles:
             DataError: If it is missing or of another size than its annotations say.
         """
         path = self._folder / "images" / f"{image}.jpg"
-        return read_image(path, self.sizes[image], "an image of Visual Genome", _REMEDY)
+        return read_image(path, self.sizes[image], "an image of Visual Genome", _REMEDY, as_stored=True)
 
     def mask(self, task: Task) -> NDArray[np.bool_]:
         """Return the union of a phrase's polygons, bool `(H, W)`; all False if there is none."""

@@ -38,7 +38,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordmask.data.coco_json import decode_segmentation
 from wordmask.data.reading import (
     fingerprint,
     malformed,
@@ -50,6 +49,7 @@ from wordmask.data.reading import (
     require_index,
 )
 from wordmask.data.sample import GroundTruthInstance, Query, Sample
+from wordmask.data.segmentations import decode_segmentation
 from wordmask.data.unpickle import read_pickle
 from wordmask.errors import PromptError, quote
 from wordmask.ops.masks import pack
@@ -164,7 +164,7 @@ class Refer:
         }
         return Sample(
             key=str(image),
-            image=read_image(self._images / self._files[image], size, "an image of COCO's train2014"),
+            image=read_image(self._images / self._files[image], size, "an image of COCO's train2014", as_stored=True),
             size=size,
             queries=tuple(_query(expression, instances[expression.annotation]) for expression in expressions),
         )

@@ -23,10 +23,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wordmask.data.label_maps import LabelMaps
+from wordmask.data.mask_files import read_labels
 from wordmask.data.reading import (
     first_folder,
     malformed,
-    read_labels,
     read_lines,
     require_choice,
     require_file,
@@ -83,6 +83,7 @@ def pascal_voc(
         keys=read_image_names(root, split),
         endings=(".png",),
         name=name,
+        as_stored=True,
         split=split,
     )
 
