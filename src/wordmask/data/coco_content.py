@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wordmask.data.names import folded, path_key
+from wordmask.data.names import path_key
 from wordmask.data.problems import require_sound
 from wordmask.data.reading import malformed, read_json, read_size, require_field
 from wordmask.data.segmentations import COCO, require_pixels, usable_box
 from wordmask.errors import DataError, PromptError, quote
 from wordmask.images import MAX_PIXELS
 from wordmask.prompts import TextPrompt
+from wordmask.prompts.phrases import fold_phrase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -144,7 +145,7 @@ class _Reader:
             except DataError as error:
                 self.say(error)
                 continue
-            name = spelling.setdefault(folded(name), name)
+            name = spelling.setdefault(fold_phrase(name), name)
             before = self.content.names.get(number)
             if before is not None or number in self.ambiguous_categories:
                 others = "" if before in (None, name) else f", {quote(before)} and {quote(name)}; neither is read"

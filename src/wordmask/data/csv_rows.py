@@ -8,9 +8,10 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wordmask.data.names import folded, path_key
+from wordmask.data.names import path_key
 from wordmask.data.reading import malformed, read_bytes, show
 from wordmask.errors import DataError, quote, sentence
+from wordmask.prompts.phrases import fold_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ def read_rows(path: Path, *, skip_bad: bool) -> tuple[list[CsvRow], tuple[str, .
             image, mask, phrase = (cells[place] for place in places)
             if image not in known:
                 known[image] = _resolved(path.parent, image)
-            rows.append(CsvRow(line, image, mask, phrase, (known[image], folded(phrase))))
+            rows.append(CsvRow(line, image, mask, phrase, (known[image], fold_phrase(phrase))))
     except UnicodeDecodeError as error:
         raise malformed(path, WHAT, "bytes that are no text", "save it as UTF-8") from error
     except csv.Error as error:
@@ -95,7 +96,7 @@ def _lines(text: str, path: Path) -> Iterator[tuple[int, list[str]]]:
 
 def _place(columns: list[str], column: str, path: Path) -> int:
     """Return the place of a column; case does not matter."""
-    places = [place for place, name in enumerate(columns) if folded(name) == column]
+    places = [place for place, name in enumerate(columns) if fold_phrase(name) == column]
     if len(places) != 1:
         problem = f"{len(places) or 'no'} column{'s' if places else ''} {column!r} in its first line"
         raise malformed(path, WHAT, problem, "name the columns there, each once")

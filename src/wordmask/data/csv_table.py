@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING
 from wordmask.data.csv_rows import WHAT, CsvRow, in_line, read_rows
 from wordmask.data.keys import chosen_keys
 from wordmask.data.mask_files import read_mask
-from wordmask.data.names import folded, path_key
+from wordmask.data.names import path_key
 from wordmask.data.problems import require_sound
 from wordmask.data.reading import fingerprint, malformed, read_image, read_size, require_file, require_index, show
 from wordmask.data.sample import Query, Sample
 from wordmask.errors import DataError, WordmaskError, quote, sentence
 from wordmask.ops.masks import pack, union
 from wordmask.prompts import TextPrompt
+from wordmask.prompts.phrases import fold_phrase
 
 if TYPE_CHECKING:
     import os
@@ -107,9 +108,9 @@ class CsvTable:
         for row in rows:
             phrase, mask = self.read_row(row, size)
             if mask is None:
-                absent.setdefault(folded(phrase), phrase)
+                absent.setdefault(fold_phrase(phrase), phrase)
             else:
-                found.setdefault(folded(phrase), (phrase, []))[1].append(mask)
+                found.setdefault(fold_phrase(phrase), (phrase, []))[1].append(mask)
         if problems := _contradictions(self.path, rows):
             raise DataError(problems[0])
         queries = tuple(Query(TextPrompt(phrase), union(masks), phrase) for phrase, masks in found.values())

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING
 from wordmask.data.coco_json import CocoJson
 from wordmask.data.csv_table import CsvTable
 from wordmask.data.label_maps import LabelMaps
-from wordmask.data.names import folded
 from wordmask.data.reading import is_file, is_folder, malformed, read_json, require_choice, require_folder, show
 from wordmask.data.weak_labels import VOCABULARIES, WeakLabels
 from wordmask.errors import DataError, quote, sentence
+from wordmask.prompts.phrases import fold_phrase
 
 if TYPE_CHECKING:
     import os
@@ -214,10 +214,10 @@ def _classes(file: Path) -> tuple[dict[int, str], bool]:
     for value, word in content.items():
         if not _is_value(value) or not isinstance(word, str) or not word.strip() or int(value) in names:
             raise malformed(file, _CLASSES, f"the entry {quote(value)}: {quote(word)}", _CORRECT)
-        if int(value) == IGNORE and folded(word) not in _IGNORED:
+        if int(value) == IGNORE and fold_phrase(word) not in _IGNORED:
             problem = f"the name {quote(word)} for the value {IGNORE}, which is reserved for pixels to ignore"
             raise malformed(file, _CLASSES, problem, "give the name another value, in the label maps too")
-        key = folded(word)
+        key = fold_phrase(word)
         names[int(value)] = key if key in NAMELESS else spelling.setdefault(key, word.strip())
     names.pop(IGNORE, None)
     if not set(names.values()) - NAMELESS:

@@ -1,15 +1,10 @@
-"""When two names or paths in a user's data are the same."""
+"""When two paths in a user's data are the same; of names, `prompts.phrases.fold_phrase` tells it."""
 
 from __future__ import annotations
 
 import posixpath
 
-__all__ = ["folded", "path_key"]
-
-
-def folded(name: str) -> str:
-    """Return the same text for names that differ in case and blanks alone."""
-    return " ".join(name.split()).casefold()
+__all__ = ["path_key"]
 
 
 def path_key(path: str) -> str:
