@@ -72,3 +72,10 @@ def test_training_goes_on_from_weights(table: Path, tmp_path: Path) -> None:
     train(small, DataChoice(table), tmp_path / "second", model=tmp_path / "first/last", probe=None)
     before, after = (json.loads((tmp_path / n / "last/config.json").read_text()) for n in ("first", "second"))
     assert before["network"] == after["network"]
+
+
+def test_data_with_fewer_names_than_prompts(table: Path, tmp_path: Path) -> None:
+    record = train(
+        recipe(prompts=6, positives=4, steps=1, valid_every=0), DataChoice(table), tmp_path / "run", probe=None
+    )
+    assert record["steps"] == 1

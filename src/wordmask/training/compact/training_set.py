@@ -135,7 +135,7 @@ class CompactData(Settings):
         mixing = Mixing(
             counts={space.name: schedule.batch // schedule.accumulate},
             scales={space.name: (self.crop, 1.1)},
-            prompts=max(self.prompts, self.positives),
+            prompts=min(max(self.prompts, self.positives), len(space.names)),
             positives=min(self.positives, len(space.names)),
             hidden=self.hidden,
             pasted={space.name: self.pasted},
