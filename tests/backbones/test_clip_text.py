@@ -16,6 +16,8 @@ from wordmask.backbones.clip.text import ClipTextEncoder, build_tree
 from wordmask.errors import CheckpointError
 from wordmask.methods.clipseg import load_clipseg
 
+pytestmark = pytest.mark.filterwarnings("ignore::wordmask.errors.WordmaskWarning")  # long phrases are truncated
+
 PHRASES = ["hair", "a photo of hair", "a photo of a left eye", "a photo of hair", "h", "a photo", "hair " * 60]
 TOLERANCE = 1e-5
 pytestmark = pytest.mark.filterwarnings("ignore:.*tokens, expected at most 77:wordmask.errors.WordmaskWarning")
