@@ -36,7 +36,7 @@ DOOR = [
 ]
 
 
-def test_the_door_is_exactly_this() -> None:
+def test_these_are_the_public_names() -> None:
     assert wordmask.__all__ == DOOR
     assert sorted(DOOR) == DOOR
 
@@ -51,7 +51,7 @@ def test_each_name_is_the_one_its_room_defines(name: str) -> None:
         assert value.__module__.startswith("wordmask.")
 
 
-def test_dir_shows_the_door() -> None:
+def test_dir_lists_the_public_names() -> None:
     assert set(DOOR) <= set(dir(wordmask))
 
 

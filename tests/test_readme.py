@@ -39,7 +39,7 @@ def sample_commands() -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.startswith("wordmask segment sample:")]
 
 
-def test_the_first_screen_has_a_picture_and_few_lines_of_python() -> None:
+def test_the_first_screen_has_an_image_and_few_lines_of_python() -> None:
     first = README.split("\n## ")[0]
 
     assert re.search(r"!\[.+\]\(docs/assets/astronaut\.png\)", first)
@@ -48,7 +48,7 @@ def test_the_first_screen_has_a_picture_and_few_lines_of_python() -> None:
     assert len([line for line in code.splitlines() if line.strip()]) <= 5
 
 
-def test_the_commands_that_make_the_pictures_are_shown() -> None:
+def test_the_commands_that_make_the_images_are_shown() -> None:
     made = {command[command.index("--out") + 1] for command in sample_commands()}
 
     assert made == set(re.findall(r"!\[.+?\]\((docs/assets/.+?)\)", README))
@@ -113,7 +113,7 @@ def test_the_map_matches_the_tree() -> None:
     (drawn,) = [block for block in blocks("") if block.startswith("src/wordmask/")]
     listed = [line.split()[0] for line in drawn.splitlines()]
     inside = {line.split()[0] for line in drawn.splitlines() if line.startswith("  ")}
-    rooms = {
+    packages = {
         path.name + ("/" if path.is_dir() else "")
         for path in SOURCE.iterdir()
         if not path.name.startswith("_")
@@ -121,7 +121,7 @@ def test_the_map_matches_the_tree() -> None:
         and (path.is_file() or any(path.glob("*/*")) or any(path.glob("*.py")))
     }
 
-    assert inside == rooms | ({"weights/"} if WEIGHTS and not WEIGHTS.exists() else set())
+    assert inside == packages | ({"weights/"} if WEIGHTS and not WEIGHTS.exists() else set())
     top = {name for name in listed if name not in inside}
     assert top == {"src/wordmask/", "tests/", "docs/", "examples/", "benchmarks/", "scripts/"}
     assert {name for name in top if not (ROOT / name).is_dir()} == set()

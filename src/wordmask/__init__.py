@@ -74,7 +74,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> object:
-    """Import a public name from the room it lives in (PEP 562)."""
+    """Import a public name from the module it is defined in (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'wordmask' has no attribute {name!r}")
     return getattr(import_module(_HOME.get(name, "wordmask.errors")), name)

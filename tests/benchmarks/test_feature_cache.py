@@ -23,7 +23,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
     return module
 
 
-def test_both_sides_train_alike_and_are_timed(benchmark: Any, tmp_path: Path) -> None:
+def test_both_sides_train_equally_and_are_timed(benchmark: Any, tmp_path: Path) -> None:
     options = {"images": 3, "steps": 4, "batch": 2, "variants": 2, "dropout": 0.1, "threads": 1, "json": None}
     record = benchmark.measure(tmp_path, argparse.Namespace(**options))
     seconds = record["seconds"]

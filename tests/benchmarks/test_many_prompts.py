@@ -21,7 +21,7 @@ def benchmark() -> Any:
     return load_benchmark("many_prompts")
 
 
-def test_both_sides_answer_alike_and_are_timed(benchmark: Any, tmp_path: Path) -> None:
+def test_both_sides_answer_equally_and_are_timed(benchmark: Any, tmp_path: Path) -> None:
     write_clipseg(tmp_path, refined=True, size=64)
     arguments = argparse.Namespace(
         prompts=[1, 3],

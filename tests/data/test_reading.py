@@ -151,13 +151,13 @@ def test_size_and_image_without_decoding(tmp_path: Path, ending: str) -> None:
         assert reading.read_size(path) == (40, 60)
 
 
-def test_an_image_of_another_size_than_its_truth(tmp_path: Path) -> None:
+def test_an_image_of_another_size_than_its_ground_truth(tmp_path: Path) -> None:
     path = write_image(tmp_path / "a.png", (4, 6))
     with pytest.raises(DataError, match=r"a\.png' with 4 x 6 pixels .* of the size of its ground truth, 6 x 4"):
         reading.read_image(path, (6, 4))
 
 
-def test_a_turned_image_follows_its_truth(tmp_path: Path) -> None:
+def test_a_rotated_image_follows_its_ground_truth(tmp_path: Path) -> None:
     path = turned_image(tmp_path / "turned.png")
     assert reading.read_size(path) == load_image(path).size == (6, 4)
     assert reading.read_image(path, (6, 4)) == path  # drawn on what viewers show

@@ -69,7 +69,7 @@ def test_without_augmentation_the_sample_stays() -> None:
     assert made.known.all()
 
 
-def test_a_mirrored_picture_has_its_sides_swapped_in_words_and_masks() -> None:
+def test_a_mirrored_image_has_its_sides_swapped_in_words_and_masks() -> None:
     one = sample()
     made = augmented(with_changes(finetune(), {**CLEAN, "prompts": 2, "mirror": 1.0}), one)[0, 0]
     assert isinstance(one.image, RgbImage)

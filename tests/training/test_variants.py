@@ -87,7 +87,7 @@ def two_steps(model: Any, inputs: Batch) -> list[float]:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_variant_learns_and_answers_alike_when_it_is_loaded(name: str, folder: Path, tmp_path: Path) -> None:
+def test_a_variant_learns_and_answers_the_same_when_it_is_loaded(name: str, folder: Path, tmp_path: Path) -> None:
     chosen = recipe(folder, name)
     model = open_model(start(folder, name), chosen)
     inputs = batch(folder, model, chosen)

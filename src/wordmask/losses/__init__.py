@@ -1,4 +1,4 @@
-"""What training minimises: pure functions of logits and truth, one value for each mask.
+"""What training minimises: pure functions of logits and ground truth, one value for each mask.
 
 | loss | of | source |
 |---|---|---|

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LEAST_INSIDE = 4.0
-"""Cells added to a thing's area, so that one of a single cell does not outweigh a whole picture."""
+"""Cells added to an object's area, so that an object of one cell does not outweigh a whole image."""
 
 
 def bce(logits: Tensor, targets: Tensor, known: Tensor) -> Tensor:
