@@ -24,7 +24,6 @@ PROGRAMS = sorted(file for folder in ("scripts", "benchmarks", "examples") for f
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60
 SCRIPT_LINES = 1500
-OLD = "scripts/train_compact/"  # kept until the library replaces it: its lines, functions and names do not count
 
 # Highest layer first. A package may import from layers below its own and from itself. `wordmask/__init__.py` only names
 # where its public names live.
@@ -229,7 +228,7 @@ def test_functions_stay_short() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _body_lines(node) > LONGEST_FUNCTION
     ]
-    assert [function for function in long if not function.startswith(OLD)] == []
+    assert long == []
 
 
 def _body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
@@ -240,8 +239,7 @@ def _body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_scripts_stay_few() -> None:
     files = [file for file in (ROOT / "scripts").rglob("*") if file.is_file() and "__pycache__" not in file.parts]
     assert len(files) >= 8
-    counted = [file for file in files if not str(file.relative_to(ROOT)).startswith(OLD)]
-    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in counted) <= SCRIPT_LINES
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files) <= SCRIPT_LINES
 
 
 def _names(tree: ast.Module) -> Iterator[str]:
@@ -273,7 +271,6 @@ def test_names_are_the_fields_own() -> None:
     wrong = {
         f"{_module(file)}: {name}"
         for file, tree in TREES.items()
-        if not str(file.relative_to(ROOT)).startswith(OLD)
         for name in (*_names(tree), file.stem)
         if _is_private_word(name)
     }

@@ -1,0 +1,287 @@
+"""Make the embedded weights: images, training, calibration, card.
+
+    python scripts/embedded/make_embedded.py images --data ../shared/data --out runs/embedded
+    python scripts/embedded/make_embedded.py teachers --teachers ../shared/teachers --out runs/embedded
+    python scripts/embedded/make_embedded.py train --data ../shared/data --out runs/embedded --device cuda
+    python scripts/embedded/make_embedded.py garments --data ../shared/data --out runs/embedded
+    python scripts/embedded/make_embedded.py calibrate --data ../shared/data --out runs/embedded
+
+`text` trains a new text encoder; without it that of the embedded weights is kept. `teachers` needs `ai-edge-litert`.
+`--steps`, `--batch` and `--small` make a short trial on a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import cv2
+import torch
+from report import measure, write_card
+from sets import FACTS, EmbeddedData, write_images
+
+from wordmask.data.registry import open_data
+from wordmask.methods.compact import load_compact
+from wordmask.methods.table import WEIGHTS
+from wordmask.settings import Settings
+from wordmask.training.compact.batches import BatchMaker
+from wordmask.training.compact.labelled_images import LabelledImages, load_labelled_images
+from wordmask.training.compact.mixing import Mixing
+from wordmask.training.compact.phrase_bank import build_bank
+from wordmask.training.compact.teachers import FeatureTeacher, Teachers
+from wordmask.training.compact.text_stage import train_text_encoder
+from wordmask.training.compact.tflite import load_network, read_operations, save_network
+from wordmask.training.compact.trainable import CompactTrainable
+from wordmask.training.compact.training_set import CompactSet
+from wordmask.training.compact.vocabulary import PhraseTargets
+from wordmask.training.data import DataChoice, Subset, TrainingData
+from wordmask.training.recipe import Recipe, with_changes
+from wordmask.training.recipes.compact import compact
+from wordmask.training.run import train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+COUNTS = {
+    "everyday": 116, "celebamask": 40, "camvid": 20, "carparts": 16, "clothing": 14, "facade": 7, "windows": 5,
+    "objects": 6,
+}  # fmt: skip
+"""Images of each label space in a batch of 224."""
+SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.4, 1.0), "facade": (0.4, 1.0), "carparts": (0.5, 1.05)}
+GROUP_ODDS = {7: 2.5, 8: 2.5, 9: 1.0, 10: 1.0, 11: 0.6}
+"""How often images of coco, pascal, people and everyday with and without boxes are drawn beside one another."""
+TAPS = {"deeplab": (180, 182), "mnv2": (168,)}
+"""Tensors of the teachers' files: features and logits of names; features."""
+FILES = {"deeplab": "deeplabv3_mnv2_pascal_quant.tflite", "mnv2": "mobilenet_v2_1.0_224_quant.tflite"}
+GARMENT_LOGIT = 4.5
+"""Presence logit that garments on fashion photographs are brought towards."""
+STEPS = 4061
+"""Steps of the weights that ship: 558 s on one H100, 909,664 images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedImages(Settings):
+    """The prepared images as the data of a recipe."""
+
+    data: str = ""
+    prepared: str = ""
+    device: str = "cpu"
+    small: bool = False
+
+    repeats: ClassVar[bool] = False
+
+    def open(
+        self, choice: DataChoice, model: Any, schedule: Any, *, skip_bad: bool, scratch: Path
+    ) -> TrainingData:  # fmt: skip
+        """Load the images and join them with teachers; what the files hold is what `images` and `teachers` wrote."""
+        assert isinstance(model, CompactTrainable)
+        counts = {k: max(1, round(n * schedule.batch / sum(COUNTS.values()))) for k, n in COUNTS.items()}
+        maker = self.maker(model.embed, counts, seed=schedule.seed)
+        images, bank = maker.data, maker.bank
+        teachers = self._teachers(counts["everyday"], sum(counts.values()), images.spaces[0].labels)
+        model.prepare(len(bank.names), teachers)
+        training_set = CompactSet(
+            maker, schedule, name="embedded", split="train", fingerprint=str(len(images)), size=model.size
+        )
+        sample = open_data(Path(self.data) / "pascal", split="train")
+        return TrainingData(training_set, Subset(sample, tuple(range(40))), None)
+
+    def maker(
+        self, embed: Callable[[list[str]], torch.Tensor], counts: dict[str, int], *, seed: int = 0, **changes: Any
+    ) -> BatchMaker:
+        """Load the prepared images and return what makes batches of them."""
+        images = load_labelled_images([Path(self.prepared) / "images"])
+        if self.small:
+            images = every(images, 16)
+        names = sorted({n for s in images.spaces for n in s.names})
+        targets = PhraseTargets(Path(self.data) / "names", FACTS, names)
+        clothes = next(s for s in images.spaces if s.name == "clothing").labels
+        related = [*FACTS["unions"]["celebamask"], *clothes]
+        bank = build_bank(images.spaces, embed, targets, related=related)
+        things = {*FACTS["everyday_things"], *"person bicycle car truck chair umbrella backpack suitcase bench".split()}
+        mixing = Mixing(
+            counts=counts,
+            scales=SCALES,
+            group_odds=GROUP_ODDS,
+            pasted={"everyday": 0.25, "celebamask": 0.25, "objects": 0.7},
+            grounds={"celebamask": ("facade", "windows", "camvid", "carparts"), "objects": ("celebamask",)},
+            pasteable=tuple(n for n in images.spaces[0].labels if n in things),
+            real_ground=("celebamask", "camvid", "clothing", "carparts", "objects", "facade"),
+            open_names=("everyday",),
+            **changes,
+        )
+        return BatchMaker(images.to(self.device), bank.to(self.device), mixing, seed=seed)
+
+    def _teachers(self, everyday: int, batch: int, labels: tuple[str, ...]) -> Teachers:
+        """The shipped weights for masks of all but everyday images; two networks by Google for those."""
+        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        before: Any = load_compact(WEIGHTS / "compact", device=self.device, dtype=dtype)
+        names = FACTS["voc20"]
+        values = (0, *(labels.index("couch" if n == "sofa" else n) + 1 for n in names))
+        half = torch.float16 if self.device == "cuda" else torch.float32
+        folder = Path(self.prepared)
+        networks = {
+            k: load_network(folder / f"{k}.pt", taps).to(self.device, half)
+            for k, taps in TAPS.items()
+            if (folder / f"{k}.pt").is_file()
+        }
+        features = {}
+        if "deeplab" in networks:
+            deep = networks["deeplab"]
+            rows = slice(0, everyday * 5 // 8)
+            features["deeplab"] = FeatureTeacher(
+                lambda x: tuple(deep(x.to(half))), 256, "coarse", 1.34, 16, values, rows
+            )
+        if "mnv2" in networks:
+            tags = networks["mnv2"]
+            run = lambda x: (tags(x.to(half))[0], None)  # noqa: E731
+            features["mnv2"] = FeatureTeacher(run, 1280, "deep", 1.0, 32, (), slice(0, everyday))
+        return Teachers([before.model], slice(everyday, batch), features)
+
+
+def every(images: LabelledImages, stride: int) -> LabelledImages:
+    """Every so many of the images, for a trial."""
+    tensors = {f.name: getattr(images, f.name)[::stride].clone() for f in fields(images) if f.name != "spaces"}
+    return LabelledImages(images.spaces, **tensors)
+
+
+def embedded_recipe(args: argparse.Namespace) -> Recipe:
+    """The recipe of the weights that ship."""
+    recipe = compact()
+    steps, at = args.steps, args.steps / STEPS
+    changes = {
+        "steps": steps, "batch": args.batch, "decay_from": round(1200 * at), "valid_every": 0, "save_every": 500,
+        "sizes": tuple((round(n * at), s) for n, s in ((0, 192), (1700, 256), (3210, 320))), "warm_up": min(200, steps),
+        "precision": "bf16" if args.device == "cuda" else "no",
+    }  # fmt: skip
+    if args.small:
+        changes |= {"sizes": ((0, 96),)}
+    recipe = with_changes(recipe, changes)
+    prepared = EmbeddedImages(data=str(args.data), prepared=str(args.out), device=args.device, small=bool(args.small))
+    return replace(recipe, name="embedded", data=prepared)
+
+
+def make_text(args: argparse.Namespace) -> None:
+    """Train a text encoder of its own and keep it beside the run."""
+    from safetensors.torch import save_file
+
+    data = EmbeddedData(args.data)
+    captions = [c["caption"] for c in json.loads((args.data / "coco/captions.json").read_text())]
+    encoder, tokenizer = train_text_encoder(data.targets, captions)
+    (args.out / "text").mkdir(parents=True, exist_ok=True)
+    save_file({k: v.contiguous() for k, v in encoder.state_dict().items()}, args.out / "text/text.safetensors")
+    tokenizer.save(str(args.out / "text/tokenizer.json"))
+
+
+def make_teachers(args: argparse.Namespace) -> None:
+    """Convert the teachers' files for torch."""
+    args.out.mkdir(parents=True, exist_ok=True)
+    for name, file in FILES.items():
+        operations = read_operations(args.teachers / file)
+        last = next(i for i, e in enumerate(operations) if e["output"] == TAPS[name][-1])
+        save_network(args.out / f"{name}.pt", operations[: last + 1])
+
+
+def make_weights(args: argparse.Namespace) -> None:
+    """Train; the run's folder holds the weights under `last`."""
+    device = None if args.device == "cuda" else "cpu"
+    train(embedded_recipe(args), DataChoice(args.data / "pascal"), args.out / "run", device=device, probe=None)
+
+
+def raise_garments(args: argparse.Namespace) -> None:
+    """Teach the presence head to let garments pass on fashion photographs, and to answer all else as before.
+
+    Their labels are not exhaustive, so what is absent there is unsure, and presence of what is there stays low: a
+    threshold that fits everyday images would empty a fifth of the masks.
+    """
+    import torch.nn.functional as F
+    from safetensors.torch import load_file, save_file
+
+    folder = args.model or args.out / "run/last"
+    segmenter: Any = load_compact(folder)
+    head = segmenter.model.network.decoder.presence
+    rows = read_presence(segmenter.model, args)
+    before = rows.answers.clone()
+    garments = rows.is_clothing[:, None].expand_as(before)
+    optimiser = torch.optim.AdamW(head.requires_grad_(True).parameters(), 5e-4, weight_decay=0)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(1500):
+        pick = torch.randint(len(before), (96,), generator=generator)
+        answer = head(rows.pooled[pick])[..., 0]
+        there = garments[pick] & (rows.there[pick] == 1)
+        change = (answer - before[pick]).pow(2)
+        loss = 4 * (change * ~garments[pick]).mean() + 0.15 * (change * (garments[pick] & ~there)).mean()
+        loss = loss + 1.5 * (F.softplus(2 * (GARMENT_LOGIT - answer)) * there).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    weights = load_file(folder / "model.safetensors")
+    for name, value in head.state_dict().items():
+        weights[f"decoder.presence.{name}"] = value.half().contiguous()
+    save_file(weights, folder / "model.safetensors")
+
+
+class PresenceRows(NamedTuple):
+    """What the presence head reads of N images with K prompts, and what it answers."""
+
+    pooled: torch.Tensor  # (N, K, channels)
+    answers: torch.Tensor  # (N, K)
+    there: torch.Tensor  # (N, K)
+    is_clothing: torch.Tensor  # (N,)
+
+
+def read_presence(model: Any, args: argparse.Namespace) -> PresenceRows:
+    """Run the network over training batches and keep what the presence head reads."""
+    data = EmbeddedImages(data=str(args.data), prepared=str(args.out), small=args.small)
+    maker = data.maker(model.embed_texts, {k: max(1, n // 8) for k, n in COUNTS.items()}, prompts=14, hidden=0.0)
+    head, read, rest = model.network.decoder.presence, [], []
+    hook = head.register_forward_pre_hook(lambda module, inputs: read.append(inputs[0].float()))
+    for step in range(args.batches):
+        batch = maker.make(step, 96 if args.small else 320)
+        with torch.no_grad():
+            _, answer = model.network.decoder(model.network.encode(batch.pixels), batch.vectors)
+        rest.append((answer, batch.presence, batch.space == maker.space_index["clothing"]))
+    hook.remove()
+    return PresenceRows(torch.cat(read), *(torch.cat(column) for column in zip(*rest, strict=True)))
+
+
+def calibrate(args: argparse.Namespace) -> None:
+    """Fit probabilities on the val parts, choose the gate, measure, and write config.json, card.json and README.md."""
+    folder = args.model or args.out / "run/last"
+    config = json.loads((folder / "config.json").read_text())
+    results = measure(folder, EmbeddedData(args.data, "val"), gate=args.gate, limit=args.limit)
+    config["settings"] |= results["calibration"] | {"presence_threshold": args.gate, "threshold": None}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_card(folder, config, results)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=("images", "teachers", "text", "train", "garments", "calibrate"))
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--teachers", type=Path, default=Path("../shared/teachers"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--model", type=Path, help="folder to calibrate; default: the run's")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--batch", type=int, default=224)
+    parser.add_argument("--quality", type=int, default=90, help="WebP quality of the stored images")
+    parser.add_argument("--batches", type=int, default=48, help="batches that the stage garments reads")
+    parser.add_argument("--gate", type=float, default=0.5, help="presence below which a mask is empty")
+    parser.add_argument("--limit", type=int, help="images of each set that calibration reads")
+    parser.add_argument("--small", action="store_true", help="a trial with few small images")
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    stages = {"text": make_text, "teachers": make_teachers, "train": make_weights, "calibrate": calibrate}
+    stages["garments"] = raise_garments
+    if args.stage == "images":
+        write_images(args.data, args.out / "images", quality=args.quality)
+    else:
+        stages[args.stage](args)
+
+
+if __name__ == "__main__":
+    main()
