@@ -1,4 +1,4 @@
-"""The one public door: exactly these names, each importable, nothing else promised."""
+"""The public names: exactly these, each importable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 import wordmask
 
-DOOR = [
+PUBLIC = [
     "CheckpointError",
     "DataError",
     "DeviceError",
@@ -37,12 +37,12 @@ DOOR = [
 
 
 def test_these_are_the_public_names() -> None:
-    assert wordmask.__all__ == DOOR
-    assert sorted(DOOR) == DOOR
+    assert wordmask.__all__ == PUBLIC
+    assert sorted(PUBLIC) == PUBLIC
 
 
-@pytest.mark.parametrize("name", DOOR)
-def test_each_name_is_the_one_its_room_defines(name: str) -> None:
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_name_is_the_one_its_module_defines(name: str) -> None:
     value = getattr(wordmask, name)
     if name == "__version__":
         assert value == importlib.metadata.version("wordmask")
@@ -52,7 +52,7 @@ def test_each_name_is_the_one_its_room_defines(name: str) -> None:
 
 
 def test_dir_lists_the_public_names() -> None:
-    assert set(DOOR) <= set(dir(wordmask))
+    assert set(PUBLIC) <= set(dir(wordmask))
 
 
 def test_a_wrong_name_is_an_attribute_error() -> None:
