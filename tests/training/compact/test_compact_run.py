@@ -11,6 +11,7 @@ import torch
 
 import wordmask
 from tests.training.inputs import write_table
+from wordmask.training.compact.labelled_images import load_labelled_images
 from wordmask.training.data import DataChoice
 from wordmask.training.loop import StepReport
 from wordmask.training.recipe import Recipe, with_changes
@@ -79,3 +80,13 @@ def test_data_with_fewer_names_than_prompts(table: Path, tmp_path: Path) -> None
         recipe(prompts=6, positives=4, steps=1, valid_every=0), DataChoice(table), tmp_path / "run", probe=None
     )
     assert record["steps"] == 1
+
+
+def test_a_vocabulary_is_trained_without_the_phrases_beyond_it(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    record = train(
+        recipe(steps=2, valid_every=0), DataChoice(None, dataset="shapes", split="val"), tmp_path, probe=None
+    )
+    assert record["state"] == "finished"
+    facts = load_labelled_images([tmp_path / "labelled-images"])
+    assert set(facts.spaces[0].labels) == {"circle", "square", "triangle", "star", "ring", "cross"}
