@@ -14,7 +14,8 @@ from tests.segmentations import found, logits, segmentation
 from wordmask.errors import ImageError, MissingExtraError, OutputError
 from wordmask.formats.colours import INK, palette, to_oklab
 from wordmask.formats.lettering import lettered, shortened, width_of
-from wordmask.formats.style import Style
+from wordmask.formats.overlay import OVERLAY_SUFFIXES, _tags, is_overlay
+from wordmask.formats.style import OverlayStyle, Style
 from wordmask.results import Found, Segmentation
 
 SIZE = (400, 600)
@@ -139,7 +140,94 @@ def test_hundreds_of_specks_are_drawn() -> None:
     assert segmentation(found("dust", values, size=SIZE), size=SIZE).overlay().size == (600, 400)
 
 
+# --- style ---
+
+
+def _styled(style: OverlayStyle, *founds: Found, size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.asarray(segmentation(*founds, size=size).overlay(style=style))
+
+
+def test_opacity_and_colours_are_as_chosen() -> None:
+    style = OverlayStyle(opacity=0.5, colours={"Box": (0, 0, 200)}, label_size=0)
+    answer = _found("box", (20, 20, 40, 34))
+    drawn = _styled(style, answer)
+    inside = ndimage.binary_erosion(answer.mask, iterations=8)
+    assert np.abs(drawn[inside] - np.array([60, 60, 160])).max() <= 1
+    clear = _styled(OverlayStyle(opacity=0, label_size=0), answer)
+    np.testing.assert_array_equal(clear[inside], 120)
+
+
+def test_labels_grow_and_go() -> None:
+    answer = _found("box", (20, 20, 40, 34))
+    outline, usual, large = (_styled(OverlayStyle(label_size=size, legend=False), answer) for size in (0, 1, 2))
+    areas = [(drawn != outline).any(axis=2).sum() for drawn in (usual, large)]
+    assert 3 < areas[1] / areas[0] < 5
+
+
+def test_what_was_not_found_can_be_hidden() -> None:
+    here, gone = _found("box", (20, 20, 40, 34)), _found("elephant", presence=0.1)
+    np.testing.assert_array_equal(_styled(OverlayStyle(hide_missing=True), here, gone), _drawn(here))
+
+
+def test_a_legend_leaves_the_image_free_and_lists_every_phrase() -> None:
+    answers = [_found("box", (20, 20, 40, 34)), _found("elephant", presence=0.1)]
+    drawn = _styled(OverlayStyle(legend=True), *answers)
+    assert drawn.shape[0] > 400
+    np.testing.assert_array_equal(drawn[:400], _styled(OverlayStyle(label_size=0), *answers))
+    below = drawn[400:].astype(int)
+    for colour in (palette(1)[0], (206, 210, 216)):
+        assert (np.abs(below - colour).max(axis=2) < 20).sum() > 300
+
+
+@pytest.mark.parametrize("size", [(64, 64), (40, 60), (120, 90)])
+def test_on_a_small_image_the_labels_stand_below_it(size: tuple[int, int], tmp_path: Path) -> None:
+    """Labels used to hide the object, and those that had no room were missing."""
+    names = ["face", "hair", "helmet"]
+    answers = [found(name, logits((8, 4, 22, 16)), size=size) for name in names]
+    result = segmentation(*answers, size=size)
+    result.save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        drawn = np.asarray(image).astype(int)
+    height = size[0]
+    assert drawn.shape[0] > height
+    left = (drawn.shape[1] - size[1]) // 2
+    bare = _styled(OverlayStyle(label_size=0), *answers, size=size)
+    np.testing.assert_array_equal(drawn[:height, left : left + size[1]], bare)
+    for colour in palette(3):
+        assert (np.abs(drawn[height:] - colour).max(axis=2) < 20).sum() > 150
+    result.save(tmp_path / "b.png", style=OverlayStyle(legend=False))
+    with Image.open(tmp_path / "b.png") as image:
+        assert image.size == size[::-1]
+
+
+def test_where_labels_have_room_there_is_no_legend(tmp_path: Path) -> None:
+    segmentation(_found("box", (20, 20, 40, 34)), _found("hat", (2, 2, 12, 12)), size=SIZE).save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (600, 400)
+
+
+def test_phrases_of_one_name_are_numbered() -> None:
+    pairs = [(one.named_mask(), (0, 0, 0)) for one in (_found("a", (5, 5, 15, 15)), _found("b"), _found("a"))]
+    assert [tag.name for tag in _tags(pairs, OverlayStyle())] == ["a #1", "b", "a #2"]
+
+
+def test_dark_plates_have_light_text() -> None:
+    drawn = _styled(OverlayStyle(colours={"box": (40, 0, 90)}, legend=True), _found("box", (20, 20, 40, 34)))
+    plate = drawn[400:].astype(int)
+    assert ((plate > 200).all(axis=2) & (np.arange(600) < 60)).sum() > 20
+
+
 # --- saving ---
+
+
+@pytest.mark.parametrize("suffix", OVERLAY_SUFFIXES)
+def test_an_overlay_says_what_made_it(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    segmentation(_found("a", (5, 5, 15, 15)), size=SIZE).save(path)
+    Image.new("RGB", (9, 9)).save(tmp_path / f"b{suffix}")
+    assert is_overlay(path)
+    assert not is_overlay(tmp_path / f"b{suffix}")
+    assert not is_overlay(tmp_path / "missing.png")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +278,10 @@ def test_a_folder_gets_everything(tmp_path: Path, name: str) -> None:
         np.testing.assert_array_equal(np.asarray(image), np.asarray(result.overlay()))
     with Image.open(files[1]) as image:
         np.testing.assert_array_equal(np.asarray(image) > 0, result[0].mask)
-    assert json.loads(files[-1].read_text(encoding="utf-8")) == result.to_coco()
+    coco = json.loads(files[-1].read_text(encoding="utf-8"))
+    assert coco["images"][0].pop("overlay") == names[0]
+    assert coco["images"][0].pop("masks") == {"left eye": names[1], "elephant": names[2]}
+    assert coco == result.to_coco()
 
 
 def test_annotations_alone(tmp_path: Path) -> None:

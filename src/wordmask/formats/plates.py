@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from wordmask.formats.colours import INK
+from wordmask.formats.colours import INK, PAPER
 from wordmask.formats.labels import Request, place_labels
 from wordmask.formats.lettering import lettered, shortened, width_of
 from wordmask.formats.strokes import pointer
@@ -32,6 +32,7 @@ _OPACITY = 0.94
 _DETAIL = 160  # longest side of the map that says what labels should not cover
 _SMALL = 0.02  # objects with less than this fraction of the image are covered only where there is no other place
 _CROWDED = 0.4  # fraction of the image that plates may cover together
+_HIDDEN = 0.2  # fraction of an object that plates may cover
 _FINE = 4  # plates are drawn this much larger and brought down, for smooth corners
 
 
@@ -65,10 +66,11 @@ class Tag:
 
 
 @dataclass(frozen=True, eq=False)
-class _Plate:
+class Plate:
     """A label with its font and width; its text is cut so that it fits into the image.
 
     The font is larger than the letters will be, by `_FINE`: drawn large and brought down, they are spaced evenly.
+    `is_cut` says that the image is too narrow for the text.
     """
 
     tag: Tag
@@ -76,43 +78,76 @@ class _Plate:
     font: Font
     width: int
     note_at: int
+    is_cut: bool
 
     @classmethod
-    def of(cls, tag: Tag, position: int, style: Style, room: int) -> _Plate:
-        name, font = lettered(tag.name, style.font * _FINE)
+    def of(cls, tag: Tag, position: int, style: Style, room: int) -> Plate:
+        whole, font = lettered(tag.name, style.font * _FINE)
+        whole = whole or f"prompt {position}"
         space, longest = round(0.45 * style.font), 22 * style.font
         note = space + _width(tag.note, font)
-        name = shortened(name or f"prompt {position}", font, max(min(room - 2 * style.pad - note, longest), 0) * _FINE)
+        name = shortened(whole, font, max(min(room - 2 * style.pad - note, longest), 0) * _FINE)
         note_at = style.pad + _width(name, font) + space
-        return cls(tag, name, font, note_at + _width(tag.note, font) + style.pad, note_at)
+        is_cut = name != whole and room - 2 * style.pad - note < longest
+        return cls(tag, name, font, note_at + _width(tag.note, font) + style.pad, note_at, is_cut)
 
 
 def _width(text: str, font: Font) -> int:
     return -(-width_of(text, font) // _FINE)
 
 
-def draw_tags(canvas: NDArray[np.uint8], tags: Sequence[Tag], style: Style) -> Image.Image:
-    """Return the canvas `(H, W, 3)` as an image with a plate for every tag that fits into it.
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the plates of an image go.
 
-    On a small image the first plates that together take 40 % of it are drawn, and the rest left out.
+    Attributes:
+        plates: All of them, in the order of the tags.
+        places: A rectangle for each on the image; None for one that has no room.
     """
-    height, width = canvas.shape[:2]
-    plates = [_Plate.of(tag, position, style, width) for position, tag in enumerate(tags, start=1)]
-    taken = np.cumsum([plate.width * style.height for plate in plates])
-    plates = [plate for plate, area in zip(plates, taken, strict=True) if area <= _CROWDED * height * width]
-    requests = [_request(plate, style, (height, width)) for plate in plates]
-    places = place_labels(requests, (height, width), detail=_detail(tags, (height, width)), gap=style.gap)
-    placed = [(plate, place) for plate, place in zip(plates, places, strict=True) if place is not None]
-    for plate, place in placed:
-        if plate.tag.part is not None and not _touches(plate.tag.part, place, style.gap):
-            pointer(canvas, *_tie(plate.tag.part, place, style), plate.tag.colour, style.line)
-    image = Image.fromarray(canvas)
-    for plate, place in placed:
-        _draw_plate(image, plate, place, style)
-    return image
+
+    plates: tuple[Plate, ...]
+    places: tuple[Rectangle | None, ...]
+
+    @classmethod
+    def of(cls, tags: Sequence[Tag], style: Style, size: tuple[int, int]) -> Layout:
+        """Find places for the first plates that together take 40 % of the image."""
+        height, width = size
+        plates = [Plate.of(tag, position, style, width) for position, tag in enumerate(tags, start=1)]
+        taken = np.cumsum([plate.width * style.height for plate in plates])
+        some = [plate for plate, area in zip(plates, taken, strict=True) if area <= _CROWDED * height * width]
+        requests = [_request(plate, style, size) for plate in some]
+        places = place_labels(requests, size, detail=_detail(tags, size), gap=style.gap)
+        return cls(tuple(plates), (*places, *[None] * (len(plates) - len(some))))
+
+    def is_good(self) -> bool:
+        """Whether every plate has a place, its text in full, and no object is hidden by more than a fifth."""
+        if any(place is None for place in self.places) or any(plate.is_cut for plate in self.plates):
+            return False
+        found = [plate.tag.part for plate in self.plates if plate.tag.part is not None]
+        places = [place for place in self.places if place is not None]
+        return all(sum(_covered(part, place) for place in places) <= _HIDDEN * part.area for part in found)
+
+    def draw(self, canvas: NDArray[np.uint8], style: Style) -> Image.Image:
+        """Return the canvas `(H, W, 3)` as an image with the plates that have a place, and lines to their objects."""
+        placed = [(plate, place) for plate, place in zip(self.plates, self.places, strict=True) if place is not None]
+        for plate, place in placed:
+            if plate.tag.part is not None and not _touches(plate.tag.part, place, style.gap):
+                pointer(canvas, *_tie(plate.tag.part, place, style), plate.tag.colour, style.line)
+        image = Image.fromarray(canvas)
+        for plate, place in placed:
+            draw_plate(image, plate, place, style)
+        return image
 
 
-def _request(plate: _Plate, style: Style, size: tuple[int, int]) -> Request:
+def _covered(mask: PackedMask, place: Rectangle) -> int:
+    """Return how many pixels of a mask lie under a plate."""
+    x0, y0, _, _ = mask.window
+    left, top, right, bottom = place
+    rows = slice(max(0, top - y0), max(0, bottom - y0))
+    return int(np.count_nonzero(mask.crop()[rows, max(0, left - x0) : max(0, right - x0)]))
+
+
+def _request(plate: Plate, style: Style, size: tuple[int, int]) -> Request:
     """Return the wanted place of a label: at its object, or in the bottom left corner when there is none."""
     part, bottom = plate.tag.part, float(size[0])
     if part is None:
@@ -169,7 +204,7 @@ def _tie(mask: PackedMask, place: Rectangle, style: Style) -> tuple[tuple[int, i
     return (int(held[nearest, 0]), int(held[nearest, 1])), (int(end[0]), int(end[1]))
 
 
-def _draw_plate(image: Image.Image, plate: _Plate, place: Rectangle, style: Style) -> None:
+def draw_plate(image: Image.Image, plate: Plate, place: Rectangle, style: Style) -> None:
     left, top, right, bottom = place
     size = (right - left, bottom - top)
     fine = (size[0] * _FINE, size[1] * _FINE)
@@ -180,11 +215,18 @@ def _draw_plate(image: Image.Image, plate: _Plate, place: Rectangle, style: Styl
     y = (fine[1] - upper - lower) / 2
     ImageDraw.Draw(name).text((style.pad * _FINE, y), plate.name, fill=255, font=plate.font)
     ImageDraw.Draw(note).text((plate.note_at * _FINE, y), plate.tag.note, fill=255, font=plate.font)
-    for layer, colour in ((shape, plate.tag.colour), (name, INK), (note, _faded(plate.tag.colour))):
+    ink = _ink_on(plate.tag.colour)
+    for layer, colour in ((shape, plate.tag.colour), (name, ink), (note, _faded(ink, plate.tag.colour))):
         image.paste(colour, (left, top), layer.resize(size, Image.Resampling.BOX))
 
 
-def _faded(colour: Colour) -> Colour:
+def _ink_on(colour: Colour) -> Colour:
+    """Return dark text, on a dark colour light text."""
+    red, green, blue = colour
+    return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 110 else PAPER
+
+
+def _faded(ink: Colour, plate: Colour) -> Colour:
     """Return ink a quarter of the way to the plate's colour: less contrast than the name, still legible."""
-    red, green, blue = (round(0.75 * ink + 0.25 * value) for ink, value in zip(INK, colour, strict=True))
+    red, green, blue = (round(0.75 * dark + 0.25 * value) for dark, value in zip(ink, plate, strict=True))
     return red, green, blue
