@@ -7,7 +7,7 @@ import os
 import struct
 import sys
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
@@ -57,10 +57,12 @@ class RgbImage:
     Attributes:
         pixels: uint8 `(H, W, 3)` RGB, read-only, upright (EXIF orientation applied), opaque (alpha over white).
         name: File name, or None when it came from memory.
+        path: Where it was read, as given; None when it came from memory.
     """
 
     pixels: NDArray[np.uint8]
     name: str | None = None
+    path: str | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -120,7 +122,8 @@ def _sample(address: str) -> RgbImage:
     if package is None or package.origin is None:
         remedy = "run `pip install scikit-image`, or give a path"
         raise MissingExtraError(sentence("a sample image", "scikit-image, which contains it", remedy))
-    return _from_path(Path(package.origin).parent / "data" / f"{name}.png", MAX_PIXELS)
+    image = _from_path(Path(package.origin).parent / "data" / f"{name}.png", MAX_PIXELS)
+    return replace(image, path=address)
 
 
 def check_path(path: str | os.PathLike[str]) -> None:
@@ -137,7 +140,7 @@ def _from_path(path: str | os.PathLike[str], max_pixels: int) -> RgbImage:
     text = os.fsdecode(path)
     with _open_path(path) as file:
         try:
-            return _from_file(file, quote(text), Path(text).name, max_pixels)
+            return replace(_from_file(file, quote(text), Path(text).name, max_pixels), path=text)
         except OSError as error:
             raise _unreadable(text) from error
 
@@ -256,7 +259,7 @@ def _from_pil(image: Image.Image, max_pixels: int) -> RgbImage:
     name = os.path.basename(path) if isinstance(path, str) else ""
     shown = quote(name) if name else "a PIL image"
     _check_pixels(image, shown, max_pixels)
-    return RgbImage(_decoded(image, shown), name or None)
+    return RgbImage(_decoded(image, shown), name or None, path if name else None)
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -17,8 +20,10 @@ from tests.fakes import BrightnessSegmenter
 from wordmask.cli.app import app
 from wordmask.cli.command import missing_phrase
 from wordmask.cli.failures import errors_as_sentences
+from wordmask.cli.interruption import Terminated
 from wordmask.cli.printed import escaped, escaped_json
-from wordmask.errors import ModelNotFoundError, WordmaskWarning
+from wordmask.errors import ModelNotFoundError, OutputError, WordmaskWarning
+from wordmask.formats.overlay import save_overlay
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -73,21 +78,72 @@ class TestNothingIsLeftBehind:
     def test_images_that_all_fail(self) -> None:
         done = run("missing.png", "gone.png", "-p", "bright")
 
-        assert (done.exit_code, done.stdout) == (1, "")
+        assert (done.exit_code, done.stdout) == (2, "")
         assert len(done.stderr.splitlines()) == 2
         assert not Path("segmented").exists()
 
 
-def test_annotations_of_what_was_done_outlive_an_error(half_bright: Path) -> None:
+def test_annotations_of_what_was_done_outlive_an_error(half_bright: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.open(half_bright).save("second.png")
-    Path("segmented/second.overlay.png").mkdir(parents=True)
+    monkeypatch.setattr("wordmask.formats.folder.save_overlay", failing_after(1, OutputError("Got a full disk.")))
 
     done = run("half.png", "second.png", "-p", "bright")
 
     assert done.exit_code == 2
-    assert "second.overlay.png" in done.stderr
+    assert "a full disk" in done.stderr
     assert "Written" not in done.stdout
     assert annotated() == ["half.png"]
+
+
+def failing_after(count: int, error: BaseException) -> Callable[..., Path]:
+    """Return `save_overlay`, which raises from the call after `count` others."""
+    calls: list[object] = []
+
+    def save(image: Any, path: Path, **style: Any) -> Path:
+        calls.append(path)
+        if len(calls) > count:
+            raise error
+        return save_overlay(image, path, **style)
+
+    return save
+
+
+@pytest.mark.parametrize(("end", "code"), [(KeyboardInterrupt(), 130), (Terminated(), 143)])
+def test_an_interrupted_run_is_complete_up_to_there(
+    half_bright: Path, monkeypatch: pytest.MonkeyPatch, end: BaseException, code: int
+) -> None:
+    for name in ("second.png", "third.png"):
+        Image.open(half_bright).save(name)
+    monkeypatch.setattr("wordmask.formats.folder.save_overlay", failing_after(2, end))
+
+    done = run("half.png", "second.png", "third.png", "-p", "bright")
+
+    assert done.exit_code == code
+    assert done.stderr == "Interrupted after 2 of 3 images; their results are complete\n"
+    assert annotated() == ["half.png", "second.png"]
+    assert {path.name for path in Path("segmented").glob("third*")} == set()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_leave_annotations_for_every_mask(half_bright: Path, number: int, code: int) -> None:
+    for index in range(200):
+        Path(f"{index}.png").write_bytes(half_bright.read_bytes())
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "segment", "*.png", "bright"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == code
+    assert said.startswith("Interrupted after ")
+    masks = {path.name for path in Path("segmented").glob("*.mask-*.png")}
+    assert {f"{Path(name).stem}.mask-bright.png" for name in annotated()} == masks
+    assert 1 <= len(masks) < 201
 
 
 @pytest.mark.parametrize("word", ["empty", "nothing*.png", "-"])
@@ -173,7 +229,7 @@ class TestNames:
 
         assert done.exit_code == 0
         assert done.stdout.splitlines()[0] == "a\\x1b[31m\\nb.png (60 x 40)"
-        assert done.stdout.splitlines()[1].startswith("  bright\\x1b[0m\\x9b: ")
+        assert done.stdout.splitlines()[1].startswith("  bright\\x1b[0m: ")
         assert sorted(path.name for path in Path("found").iterdir()) == [
             "a-[31m-b.mask-bright-0m.png",
             "a-[31m-b.overlay.png",

@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 success, 1 some images failed, 2 bad usage or bad input."""
+    """Run the command line. Exit codes: 0 success, 1 some images failed, 2 bad usage or bad input, 130 interrupted."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # must be there before torch loads
     from wordmask.cli.app import app
     from wordmask.cli.failures import report_closed_output

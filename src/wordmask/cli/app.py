@@ -19,7 +19,10 @@ COMMANDS = (segment, train, evaluate, compare, models)
 app = typer.Typer(
     name="wordmask",
     help="Say it, get the mask: segment what a phrase names.",
-    epilog="Exit codes: 0 success, also when nothing was found; 1 some images failed; 2 bad usage or bad input.",
+    epilog=(
+        "Exit codes: 0 success, also when nothing was found; 1 some images failed; 2 bad usage or bad input; "
+        "130 interrupted."
+    ),
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

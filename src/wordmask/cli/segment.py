@@ -11,6 +11,8 @@ import typer
 
 from wordmask.cli.downloads import announce_download
 from wordmask.cli.failures import SOME_FAILED, Debug, errors_as_sentences, print_error
+from wordmask.cli.interruption import INTERRUPTED, TERMINATED, Terminated, termination_raises, uninterrupted
+from wordmask.cli.printed import escaped
 from wordmask.cli.sources import Source, expand, label, split_words
 
 if TYPE_CHECKING:
@@ -32,6 +34,12 @@ _OUT = (
     "only. "
     "Default: the folder 'segmented'; with --json, no files."
 )
+_ON_EXISTING = (
+    "What to do with images that have results in --out: append phrases (renewing those that are there), replace all "
+    "that is there about the image, or skip the image where every phrase is there."
+)
+_LEGEND = "Labels below the image in overlays, or on it. Default: below where they would hide what they name."
+_COLOUR = "Colour of a phrase in overlays: hair=#ff8800. Can be repeated."
 
 
 def segment(
@@ -54,6 +62,14 @@ def segment(
         float | None,
         typer.Option(min=0.0, max=1.0, help="Presence below which a mask is empty; 0 never. Default: the model's."),
     ] = None,
+    on_existing: Annotated[str, typer.Option(help=_ON_EXISTING)] = "append",
+    legend: Annotated[bool | None, typer.Option("--legend/--no-legend", help=_LEGEND, show_default=False)] = None,
+    opacity: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the colour in overlays.")] = 0.38,
+    label_size: Annotated[
+        float, typer.Option(min=0.0, max=10.0, help="Of labels in overlays, times the usual; 0 for none.")
+    ] = 1.0,
+    colour: Annotated[list[str] | None, typer.Option("--colour", "--color", help=_COLOUR, show_default=False)] = None,
+    hide_missing: Annotated[bool, typer.Option("--hide-missing", help="No label for what was not found.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image, nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     debug: Debug = False,
@@ -73,17 +89,18 @@ def segment(
         prompts, _ = distinct_prompts(as_prompts(phrases))
         sources, errors = expand(images)
         from wordmask.cli.output import Destination
+        from wordmask.cli.overlay_options import overlay_style
 
-        destination = Destination.choose(out, images=sources, write_nothing=as_json)
+        style = overlay_style(legend, opacity, label_size, colour or [], hide_missing)
+        destination = Destination.choose(
+            out, images=sources, write_nothing=as_json, on_existing=on_existing, style=style
+        )
         from wordmask.api import load
 
         announce_download(model)
         segmenter = load(model, device=device, dtype=dtype, revision=revision)
         run = _Run(segmenter, prompts, threshold, presence_threshold, destination, as_json, quiet, failed=len(errors))
-        try:
-            run.segment_all(sources)
-        finally:
-            destination.finish()
+        run.segment_and_write(sources)
     if destination.written and not (quiet or as_json):
         typer.echo(destination.summary())
     if run.failed:
@@ -106,6 +123,26 @@ class _Run:
     as_json: bool
     quiet: bool
     failed: int = 0
+    done: int = 0
+
+    def segment_and_write(self, sources: Sequence[Source]) -> None:
+        """Segment all images, and write the annotations of those that are done, however it ends.
+
+        Raises:
+            typer.Exit: The run was interrupted.
+            WordmaskError: As `segment_all`, or the annotations cannot be written.
+        """
+        try:
+            with termination_raises():
+                self.segment_all(sources)
+        except (KeyboardInterrupt, Terminated) as end:
+            with uninterrupted():
+                self.destination.finish()
+            typer.echo(f"Interrupted after {self.done} of {len(sources)} images; their results are complete", err=True)
+            raise typer.Exit(INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED) from None
+        finally:
+            with uninterrupted():
+                self.destination.finish()
 
     def segment_all(self, sources: Sequence[Source]) -> None:
         """Segment, write and print image by image.
@@ -127,10 +164,15 @@ class _Run:
                 self.failed += 1
 
     def _segment(self, source: Source) -> None:
+        if self.destination.is_done(source, [prompt.name for prompt in self.prompts]):
+            if not (self.as_json or self.quiet):
+                typer.echo(f"{escaped(label(source))}: skipped, its results are there")
+            return
         result = self.segmenter.segment(
             source, self.prompts, threshold=self.threshold, presence_threshold=self.presence_threshold
         )
         files = self.destination.write(result, label(source))
+        self.done += 1
         self._print(result, label(source), files)
 
     def _print(self, result: Segmentation, name: str, files: list[Path]) -> None:

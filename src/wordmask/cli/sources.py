@@ -13,6 +13,8 @@ from typing import TypeAlias
 from wordmask.cli.failures import print_error
 from wordmask.errors import ImageError, PromptError, quote, sentence
 
+_ENDS = 256  # bytes at the ends of an overlay's file that hold its metadata
+
 
 class StandardInput(io.BytesIO):
     """Bytes from standard input; the name appears in messages."""
@@ -102,6 +104,9 @@ def _expand_one(word: str) -> Sequence[Source]:
         return _images_in(Path(word))
     if glob.has_magic(word):
         return _matches(word)
+    home = os.path.expanduser(word) if word.startswith("~/") else word  # quoted, the shell leaves it to us
+    if home != word:
+        return _expand_one(home)
     return [word]  # load_image says what is wrong with it
 
 
@@ -115,7 +120,7 @@ def _standard_input() -> StandardInput:
 
 def _images_in(folder: Path) -> list[str]:
     try:
-        found = sorted(str(path) for path in folder.iterdir() if _is_image_file(path))
+        found = sorted(str(path) for path in folder.iterdir() if _is_input(path) and _is_image_file(path))
     except OSError as error:
         got = f"the folder {quote(folder)}, which cannot be listed ({error.strerror})"
         raise ImageError(sentence(got, "a folder that may be read", "change its permissions")) from error
@@ -128,11 +133,41 @@ def _images_in(folder: Path) -> list[str]:
 
 
 def _matches(pattern: str) -> list[str]:
-    found = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    matches = sorted(path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path))
+    found = [path for path in matches if _is_input(Path(path))]
+    if matches and not found:
+        got = f"the pattern {quote(pattern)}, which matches only hidden files and results of earlier runs"
+        raise ImageError(sentence(got, "at least one other match", "name the files themselves if they are meant"))
     if not found:
         got = f"the pattern {quote(pattern)}, which matches no file here"
         raise ImageError(sentence(got, "at least one match", "check the folder and the spelling"))
     return found
+
+
+def _is_input(path: Path) -> bool:
+    """Whether a file in a folder, or one that a glob matches, may be meant: not hidden, no result of an earlier run.
+
+    macOS writes a hidden file `._photo.jpg`, which is no image, beside every file on disks of other systems.
+    """
+    from wordmask.formats.folder import is_result
+
+    return not path.name.startswith(".") and not is_result(path.name) and not _is_overlay(path)
+
+
+def _is_overlay(path: Path) -> bool:
+    """Whether wordmask drew a file; only those that mention it, at an end, are opened."""
+    from wordmask.formats.overlay import OVERLAY_SUFFIXES, is_overlay
+
+    if path.suffix.lower() not in OVERLAY_SUFFIXES or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            ends = file.read(_ENDS)
+            file.seek(-min(_ENDS, os.fstat(file.fileno()).st_size), os.SEEK_END)
+            ends += file.read(_ENDS)
+    except OSError:
+        return False
+    return b"wordmask" in ends and is_overlay(path)
 
 
 def _is_image_file(path: Path) -> bool:

@@ -28,6 +28,7 @@ from wordmask.data.label_maps import LabelMaps
 from wordmask.data.reading import is_file, is_folder, malformed, read_json, require_choice, require_folder, show
 from wordmask.data.weak_labels import VOCABULARIES, WeakLabels
 from wordmask.errors import DataError, quote, sentence
+from wordmask.formats.coco import image_root
 from wordmask.prompts.phrases import fold_phrase
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def open_files(
         path: The folder drawn above, or a CSV or JSON file.
         split: A key of splits.json, or "all"; None: the usual one for validation, or everything where there are no
             splits.
-        images: Folder that COCO's file names start from; None = `images` beside the file, or the file's folder.
+        images: Folder that COCO's file names start from; None = the one that results of wordmask name, `images` beside
+            the file, or the file's folder.
         exhaustive: Whether names that are not marked in an image are known to be absent; None: as the data say.
 
     Raises:
@@ -156,7 +158,7 @@ def _coco(
     *,
     exhaustive: bool | None,
 ) -> CocoJson:
-    beside = file.parent / "images"
+    beside = image_root(file) or file.parent / "images"
     folder = Path(images) if images is not None else beside if is_folder(beside) else file.parent
     return CocoJson(
         file,

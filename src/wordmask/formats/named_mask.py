@@ -53,10 +53,12 @@ class AnnotatedImage:
         size: `(H, W)`.
         masks: One per prompt, in order.
         name: File name; None when the image came from memory.
+        path: Where the image came from: tells it from others of its name; None when it came from memory.
         pixels: uint8 `(H, W, 3)` RGB, needed for an overlay; None when they were not kept.
     """
 
     size: Size
     masks: tuple[NamedMask, ...]
     name: str | None = None
+    path: str | None = None
     pixels: NDArray[np.uint8] | None = None

@@ -18,6 +18,7 @@ from wordmask.formats.legend import with_legend
 from wordmask.formats.plates import Layout, Tag
 from wordmask.formats.strokes import contours, outline
 from wordmask.formats.style import OverlayStyle, Style
+from wordmask.prompts.phrases import fold_phrase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,8 +116,8 @@ def draw_overlay(image: AnnotatedImage, *, style: OverlayStyle | None = None) ->
 
 
 def _colours(masks: Sequence[NamedMask], style: OverlayStyle) -> list[Colour]:
-    chosen = {name.casefold(): colour for name, colour in style.colours.items()}
-    return [chosen.get(mask.name.casefold(), usual) for mask, usual in zip(masks, palette(len(masks)), strict=True)]
+    chosen = {fold_phrase(name): colour for name, colour in style.colours.items()}
+    return [chosen.get(fold_phrase(mask.name), usual) for mask, usual in zip(masks, palette(len(masks)), strict=True)]
 
 
 def _tags(coloured: Sequence[tuple[NamedMask, Colour]], style: OverlayStyle) -> list[Tag]:

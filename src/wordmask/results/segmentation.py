@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from wordmask.formats.named_mask import AnnotatedImage
+    from wordmask.formats.style import OverlayStyle
     from wordmask.images import ImageInput, RgbImage
     from wordmask.results.found import Found
 
@@ -105,37 +106,53 @@ class Segmentation:
             once.setdefault((place, id(found.heatmap_logits), id(found.regions)), found)
         masks = tuple(found.named_mask() for found in once.values())
         pixels = source.pixels if source else None
-        return AnnotatedImage(self.size, masks, source.name if source else None, pixels)
+        name, path = (source.name, source.path) if source else (None, None)
+        return AnnotatedImage(self.size, masks, name, path, pixels)
 
-    def overlay(self, image: ImageInput | None = None) -> Image.Image:
+    def overlay(self, image: ImageInput | None = None, *, style: OverlayStyle | None = None) -> Image.Image:
         """Return the image with masks, outlines and labels drawn over it: RGB, at input size.
+
+        Args:
+            image: The input image, when the result did not keep it.
+            style: Opacity, colours, size of labels; a legend that is asked for there makes the image higher.
 
         Raises:
             ImageError: If there is no image to draw on, or it has another size.
         """
         from wordmask.formats.overlay import draw_overlay
 
-        return draw_overlay(self.annotated(image))
+        return draw_overlay(self.annotated(image), style=style)
 
-    def save(self, path: str | os.PathLike[str], image: ImageInput | None = None) -> tuple[Path, ...]:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        image: ImageInput | None = None,
+        *,
+        on_existing: str = "append",
+        style: OverlayStyle | None = None,
+    ) -> tuple[Path, ...]:
         """Write the result: an overlay, COCO annotations, or a folder with everything.
 
         Args:
             path: `.png`, `.jpg` or `.webp` for the overlay alone, `.json` for the COCO annotations alone. A path
                 without suffix, or that of an existing folder, for what `wordmask segment` writes into a folder:
-                `NAME.overlay.png`, `NAME.mask-PHRASE.png` for every prompt, and `coco.json` of this one image.
+                `NAME.overlay.png`, `NAME.mask-PHRASE.png` for every prompt, and `coco.json`, to which it is added.
             image: The input image, needed for an overlay when the result did not keep it.
+            on_existing: What a folder or a `.json` file does with results that it has of this image: `append` phrases
+                (those that it has are renewed), `replace` all of them, or `skip`. An overlay's file is replaced.
+            style: How the overlay looks.
 
         Returns:
             The files.
 
         Raises:
             ImageError: If there is no image to draw on, or it has another size.
-            OutputError: If the path is none, its suffix is unknown or a file cannot be written.
+            OutputError: If the path is none, its suffix is unknown, a file cannot be written, or annotations are there
+                that wordmask did not write.
         """
         from wordmask.formats.save import save
 
-        return save(self.annotated(image), path)
+        return save(self.annotated(image), path, on_existing=on_existing, style=style)
 
     def to_coco(self) -> dict[str, Any]:
         """Return a COCO data set of this one image: images, categories, and annotations with lossless RLE.
