@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,6 +20,7 @@ from wordmask.errors import DataError
 CATEGORIES = [{"id": 3, "name": "car"}, {"id": 1, "name": "person"}, {"id": 9, "name": "dog"}]
 SQUARE = [[1, 0, 3, 0, 3, 2, 1, 2]]  # columns 1 and 2, rows 0 and 1
 LEFT_COLUMN = {"size": [4, 6], "counts": [0, 4, 20]}
+HUGE = 10**400
 RIGHT_HALF = np.arange(24).reshape(4, 6) % 6 >= 3
 
 
@@ -164,6 +166,145 @@ def test_an_image_of_another_size_is_named(root: Path) -> None:
     write_image(root / "images" / "a.png", (6, 4))
     with pytest.raises(DataError, match=r"a\.png' with 6 x 4 pixels"):
         opened(root)[0]
+
+
+# --- what does not belong together -----------------------------------------------------------------------------------
+
+
+def changed(root: Path, **parts: list[Any]) -> Path:
+    (root / "instances.json").write_text(json.dumps(content() | parts))
+    return root
+
+
+def image(number: Any, name: Any, **more: Any) -> dict[str, Any]:
+    return {"id": number, "file_name": name, "height": 4, "width": 6, **more}
+
+
+def annotation(number: int, of: Any, category: Any = 3, code: Any = SQUARE, **more: Any) -> dict[str, Any]:
+    return {"id": number, "image_id": of, "category_id": category, "segmentation": code, **more}
+
+
+def test_two_images_of_one_id_are_both_left_out(root: Path) -> None:
+    images = [image(7, "a.png"), image(7, "c.png"), image(8, "sub/b.png")]
+    changed(root, images=images, annotations=[annotation(1, 7), annotation(2, 8)])
+    with pytest.raises(DataError, match=r"two images of the id 7, 'a\.png' and 'c\.png'"):
+        opened(root)
+    dataset = opened(root, skip_bad=True)
+    assert [dataset[place].key for place in range(len(dataset))] == ["b"]
+    assert len(dataset.problems) == 1
+
+
+def test_one_file_twice_becomes_one_image(root: Path) -> None:
+    changed(root, images=[image(7, "a.png"), image(8, "./a.png")], annotations=[annotation(1, 7), annotation(2, 8, 9)])
+    with pytest.raises(DataError, match=r"the same file name 'a\.png'"):
+        opened(root)
+    dataset = opened(root, skip_bad=True)
+    assert [query.label for query in dataset[0].queries] == ["car", "dog"]
+    assert (len(dataset), len(dataset.problems)) == (1, 1)
+
+
+def test_two_categories_of_one_id_are_both_left_out(root: Path) -> None:
+    categories = [{"id": 3, "name": "car"}, {"id": 3, "name": "cat"}, {"id": 9, "name": "dog"}]
+    annotations = [annotation(1, 7, bbox=[1, 0, 2, 2]), annotation(2, 7, 9, LEFT_COLUMN)]
+    changed(root, categories=categories, annotations=annotations)
+    with pytest.raises(DataError, match="two categories of the id 3, 'car' and 'cat'"):
+        opened(root)
+    dataset = opened(root, skip_bad=True, exhaustive=True)
+    sample = dataset[0]
+    assert [query.label for query in sample.queries] == ["dog"]
+    assert sample.absent == ()  # what the other object is called is not known
+    assert sample.ignored is not None
+    assert np.argwhere(sample.ignored.full()).tolist() == [[0, 1], [0, 2], [1, 1], [1, 2]]
+    assert len(dataset.problems) == 1
+
+
+def test_categories_of_one_name_are_one(root: Path) -> None:
+    changed(root, categories=[{"id": 3, "name": "Car"}, {"id": 1, "name": "car "}, {"id": 9, "name": "dog"}])
+    dataset = opened(root, crowds=True, skip_bad=True)
+    assert dataset.names == ("Car", "dog")
+    assert [query.packed.area for query in dataset[0].queries] == [20]
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({"annotations": [annotation(1, 7), annotation(2, 70)]}, "the unknown image 70 in annotation 1"),
+        ({"annotations": [annotation(1, 7), annotation(2, 8, 70)]}, "the unknown category 70 in annotation 1"),
+        ({"annotations": [annotation(1, 7), annotation(2, 8, iscrowd="0")]}, "'0' as 'iscrowd' of annotation 1"),
+        ({"annotations": [annotation(1, 7), annotation(2, "8")]}, "a text as field 'image_id' of annotation 1"),
+        ({"annotations": [annotation(1, 7), None]}, "no field 'image_id' in annotation 1"),
+        ({"annotations": [annotation(1, 7)], "images": [image(7, "a.png"), "b.png"]}, "no field 'id' in image 1"),
+        ({"annotations": [annotation(1, 7)], "images": [image(7, "a.png"), image(8, " ")]}, "a blank file name"),
+        (
+            {"annotations": [annotation(1, 7)], "images": [image(7, "a.png"), image(8, "b.png", height=10**9)]},
+            "'1000000000' x '6' pixels in image 8",
+        ),
+        ({"categories": [*CATEGORIES, "cat"]}, "no field 'id' in category 3"),
+        ({"categories": [*CATEGORIES, None]}, "no field 'id' in category 3"),
+        ({"categories": [*CATEGORIES, {"id": [4], "name": "cat"}]}, "a list as field 'id' of category 3"),
+        ({"categories": [*CATEGORIES, {"id": 4, "name": " "}]}, "a blank name in category 3"),
+        ({"categories": [*CATEGORIES, {"id": 4, "name": "x" * 3000}]}, "a name of category 3 that is no phrase"),
+    ],
+)
+def test_what_does_not_fit_is_refused_or_listed(root: Path, parts: dict[str, Any], problem: str) -> None:
+    changed(root, **{"annotations": [annotation(1, 7)], **parts})
+    with pytest.raises(DataError, match=problem):
+        opened(root)
+    dataset = opened(root, skip_bad=True)
+    assert len(dataset.problems) == 1
+    assert problem in dataset.problems[0]
+    assert [query.label for query in dataset[0].queries] == ["car"]
+
+
+def test_where_nothing_is_left_all_problems_are_said(root: Path) -> None:
+    changed(root, categories=["car"], annotations=[annotation(1, 7)])
+    with pytest.raises(DataError, match=r"data with 2 problems.*\n.*in category 0.*\n.*unknown category 3"):
+        opened(root, skip_bad=True)
+
+
+# --- things without a usable mask ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ([], "a mask|segmentation is empty"),
+        (None, "a box without a mask"),
+        ([[3, 1, 6, 4]], "no pixel of the image in the polygons"),
+        ([[3, 1, 4, 1, 5, 1]], "no pixel of the image in the polygons"),
+        ([[30, 10, 60, 10, 60, 40]], "no pixel of the image in the polygons"),
+        ([[3, 1, 6, 1, 6, 4, 3, 1, 6, 1, 6, 4]], "no pixel of the image in the polygons"),
+        ({"size": [4, 6], "counts": [24]}, "no pixel in the mask"),
+        ([[3, 1, HUGE, 4, 5, 1]], "a number too large for a coordinate"),
+        ([[3, 1, 1e12, 4, 5, 1]], r"the coordinate 1e\+12"),
+    ],
+)
+def test_a_thing_without_a_mask_is_listed_and_its_box_ignored(root: Path, code: Any, problem: str) -> None:
+    annotations = [annotation(1, 7), annotation(2, 7, 9, code, bbox=[3, 1, 3, 3]), annotation(3, 8)]
+    dataset = opened(changed(root, annotations=annotations), skip_bad=True, crowds=True, exhaustive=True)
+    (said,) = dataset.problems
+    assert re.search(rf"{problem}.* annotation '2' \('dog'\)|annotation '2' \('dog'\).*{problem}", said)
+    sample = dataset[0]
+    assert [query.label for query in sample.queries] == ["car"]
+    assert sample.absent == ("person",)
+    assert sample.ignored is not None
+    expected = np.zeros((4, 6), bool)
+    expected[1:, 3:] = True
+    np.testing.assert_array_equal(sample.ignored.full(), expected)
+
+
+def test_a_thing_without_mask_and_box_is_listed(root: Path) -> None:
+    dataset = opened(changed(root, annotations=[annotation(1, 7), annotation(2, 7, 9, [])]), skip_bad=True)
+    assert len(dataset.problems) == 1
+    assert dataset[0].ignored is None
+
+
+@pytest.mark.parametrize("far", [1e6, 1e9])
+def test_polygons_are_cut_at_the_border(root: Path, far: float) -> None:
+    code = [[4, 0, far, 0, far, 4, 4, 4]]
+    dataset = opened(changed(root, annotations=[annotation(1, 7, code=code)]), skip_bad=True)
+    assert dataset.problems == ()
+    assert np.argwhere(dataset[0].queries[0].mask).tolist() == [[row, column] for row in range(4) for column in (4, 5)]
 
 
 # --- segmentations -------------------------------------------------------------------------------------------------

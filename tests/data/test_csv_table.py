@@ -110,3 +110,66 @@ class TestCsvTable(FolderContract):
         write_lines(folder / "pairs.csv", LINES[0], line)
         with pytest.raises(DataError, match=said):
             samples(self.build(folder))
+
+    @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+    def test_any_separator_and_capital_headers(self, folder: Path, separator: str) -> None:
+        lines = [
+            ("Phrase", " IMAGE", "Mask"),
+            ("cup", "photos/a.jpg", "masks/a-cup.png"),
+            ("spoon", "photos/a.jpg", ""),
+        ]
+        write_lines(folder / "pairs.csv", *(separator.join(line) for line in lines))
+        (sample,) = samples(self.build(folder))
+        assert ([query.label for query in sample.queries], sample.absent) == (["cup"], ("spoon",))
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            ("photos/a.jpg,masks/a-cup.png,the cup, which is red,", "line 2 of '.*' 5 cells .* expected 4"),
+            ("photos/a.jpg,the cup", "line 2 of '.*' 2 cells"),
+        ],
+    )
+    def test_lines_of_another_length_are_refused(self, folder: Path, line: str, said: str) -> None:
+        write_lines(folder / "pairs.csv", "image,mask,phrase,note", line.replace("red,", "red,x"), LINES[2], ",,,")
+        with pytest.raises(DataError, match=said):
+            self.build(folder)
+        dataset = self.build(folder, skip_bad=True)
+        assert [row.line for row in dataset.rows] == [3]
+        assert len(dataset.problems) == 1
+
+    def test_columns_are_there_once(self, folder: Path) -> None:
+        for header, said in (("image,mask", "no column 'phrase'"), ("image,mask,phrase,Mask", "2 columns 'mask'")):
+            write_lines(folder / "pairs.csv", header, "photos/a.jpg,masks/a-cup.png,cup")
+            with pytest.raises(DataError, match=said):
+                self.build(folder)
+
+    def test_one_image_and_one_phrase_in_several_spellings(self, folder: Path) -> None:
+        write_lines(
+            folder / "pairs.csv", "image,mask,phrase", "photos/a.jpg,masks/a-cup.png,The red  cup",
+            "./photos/../photos/a.jpg,masks/a-second.png,the red cup",
+        )  # fmt: skip
+        (sample,) = samples(self.build(folder))
+        assert [(query.label, query.packed.area) for query in sample.queries] == [("The red cup", 3)]
+
+    @pytest.mark.parametrize("other", ["photos/a.jpg,,Spoon", "./photos/a.jpg,,spoon", "photos//a.jpg,,SPOON "])
+    def test_a_thing_is_not_both_there_and_not(self, folder: Path, other: str) -> None:
+        write_lines(
+            folder / "pairs.csv", "image,mask,phrase", "photos/a.jpg,masks/a-cup.png,spoon", other,
+            "photos/b.png,masks/b.png,leaf",
+        )  # fmt: skip
+        with pytest.raises(DataError, match=r"line 3 of .* both there \(line 2\) and not there"):
+            samples(self.build(folder))
+        dataset = self.build(folder, skip_bad=True)
+        assert [sample.key for sample in samples(dataset)] == ["photos/b.png"]
+        assert len(dataset.problems) == 1
+
+    def test_a_bad_mask_takes_the_other_lines_of_its_phrase_along(self, folder: Path) -> None:
+        (folder / "masks" / "a-second.png").unlink()
+        dataset = self.build(folder, skip_bad=True)
+        assert [query.label for query in dataset[0].queries] == ["a handle, left"]
+        assert len(dataset.problems) == 1
+
+    def test_an_empty_mask_is_not_to_be_left_out(self, folder: Path) -> None:
+        write_mask(folder / "masks" / "b.png", size=(3, 3))
+        with pytest.raises(DataError, match="draw the object, or take the line out"):
+            self.build(folder)[1]

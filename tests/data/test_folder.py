@@ -8,10 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.data.contract import FolderContract, write_image, write_labels
 from wordmask.contracts import Dataset
 from wordmask.data.folder import open_files
+from wordmask.data.registry import open_data
 from wordmask.errors import DataError
 from wordmask.images import load_image
 
@@ -95,6 +97,84 @@ def test_background_and_other_are_no_names(tmp_path: Path) -> None:
         assert sample.labels.tolist() == [[-1, 0, 1], [1, 1, -1]]
         assert sample.ignored is not None
         assert sample.ignored.area == 1
+
+
+def test_value_0_without_a_name_is_the_background(tmp_path: Path) -> None:
+    sample = open_files(write_set(tmp_path / "pets", {"1": "dog", "2": "grass"}))[0]
+    assert sample.labels is not None
+    assert sample.labels.tolist() == [[-1, 0, 1], [1, 1, -1]]
+    assert sample.ignored is not None
+    assert sample.ignored.area == 1  # the 255, not the 0
+
+
+def test_the_value_255_is_reserved(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"classes\.json' with the name 'cup' for the value 255, which is reserved"):
+        open_files(write_set(tmp_path / "cups", {"0": "background", "255": "cup"}))
+
+
+def test_names_that_differ_in_case_and_blanks_are_one(tmp_path: Path) -> None:
+    dataset = open_files(write_set(tmp_path / "pets", {"0": "Background", "1": "Dog ", "2": "dog"}))
+    assert dataset.names == ("Dog",)
+    assert [query.packed.area for query in dataset[0].queries] == [4]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_upright_as_their_masks(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "images" / "a.png", exif=exif)
+    upright = load_image(tmp_path / "images" / "a.png")
+    bright = upright.pixels[..., 0] > 127
+    write_labels(tmp_path / "labels" / "a.png", bright)
+    write_labels(tmp_path / "m.png", bright)
+    (tmp_path / "classes.json").write_text('{"1": "bright"}')
+    (tmp_path / "pairs.csv").write_text("image,mask,phrase\nimages/a.png,m.png,bright\n")
+    for path in (tmp_path, tmp_path / "pairs.csv"):
+        sample = open_files(path)[0]
+        np.testing.assert_array_equal(load_image(sample.image).pixels, upright.pixels)
+        np.testing.assert_array_equal(sample.queries[0].mask, bright)
+
+
+def test_splits_name_files_with_or_without_ending(tmp_path: Path) -> None:
+    for write in (write_things, lambda root: write_set(root, {"1": "dog", "2": "grass"})):
+        folder = write(tmp_path / write.__name__.strip("<>"))
+        (folder / "splits.json").write_text('{"val": ["b.jpg", "images/a.jpg"]}')
+        dataset = open_files(folder)
+        assert [dataset[place].key for place in (0, 1)] == ["b", "a"]
+
+
+def test_names_in_splits_without_an_image_are_listed(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "pets", {"1": "dog", "2": "grass"})
+    (folder / "splits.json").write_text('{"val": ["a", "z", "a.jpg"]}')
+    dataset = open_files(folder)
+    assert [dataset[place].key for place in range(len(dataset))] == ["a"]
+    missing, twice = dataset.problems
+    assert "no image 'z' in" in missing
+    assert "twice the sample 'a.jpg' in" in twice
+    (folder / "labels" / "b.png").unlink()
+    (folder / "splits.json").write_text('{"val": ["a", "b"]}')
+    assert "b.jpg' with no partner" in open_files(folder).problems[0]
+
+
+def test_hidden_files_are_no_data(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "pets", {"1": "dog", "2": "grass"})
+    for name in ("images/._a.jpg", "labels/._a.png", "._pairs.csv"):
+        (folder / name).write_bytes(b"Mac OS X")
+    assert len(open_files(folder)) == 2
+    assert open_files(folder).problems == ()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 5000, "\x00", "a/" * 3000])
+def test_paths_that_no_system_has(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"^Got no folder or file "):
+        open_data(tmp_path / name)
+    things = {**THINGS, "images": [{**THINGS["images"][0], "file_name": name}]}
+    (tmp_path / "images").mkdir()
+    (tmp_path / "annotations.json").write_text(json.dumps({**things, "annotations": []}))
+    with pytest.raises(DataError, match=r"^Got no file "):
+        open_data(tmp_path)[0]
 
 
 def test_value_0_may_be_a_name(tmp_path: Path) -> None:

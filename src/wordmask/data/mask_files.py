@@ -137,7 +137,7 @@ def _mask_values(image: Image.Image) -> NDArray[Any] | None:
         if not alpha.any():
             return None
     values = np.asarray(image.convert("L"))
-    if image.mode == "P" and not set(np.unique(values).tolist()) <= {0, _OPAQUE}:
+    if image.mode == "P" and set(np.unique(values).tolist()) != {0, _OPAQUE}:
         indices = np.asarray(image)
         if len(used := np.unique(indices)) == _TWO and used[0] == 0:
             return indices > 0

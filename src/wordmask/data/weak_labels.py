@@ -3,7 +3,7 @@
     FOLDER/
       images/ID.jpg
       weak.json      {"ID": {"size": [width, height],
-                             "boxes": [["dog", x0, y0, x1, y1], …],       pixels of the stored image
+                             "boxes": [["dog", x0, y0, x1, y1], …],       pixels of the upright image
                              "exhaustive_boxes_for": "voc20",             or "coco80", a list of names, or null
                              "labels": ["dog", "park"],                   names of the whole image
                              "captions": ["A dog on a lawn."]}}           every field but the size may be missing
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wordmask.data.keys import chosen_keys
 from wordmask.data.reading import (
     fingerprint,
     malformed,
@@ -40,8 +41,10 @@ from wordmask.data.reading import (
 )
 from wordmask.data.sample import UNKNOWN, GroundTruthInstance, Query, Sample
 from wordmask.data.sets.coco20i import CLASSES as COCO80
-from wordmask.errors import DataError, sentence
+from wordmask.errors import quote
+from wordmask.images import MAX_PIXELS
 from wordmask.ops.masks import pack
+from wordmask.ops.polygons import FARTHEST
 from wordmask.prompts import TextPrompt
 
 if TYPE_CHECKING:
@@ -117,12 +120,9 @@ class WeakLabels:
         self._path, self._section = require_file(annotations, _WHAT), section
         self._folder = require_folder(images, f"the images of {name}")
         found = read_weak_annotations(self._path, section=section)
-        chosen = tuple(found) if keys is None else tuple(keys)
-        if missing := [key for key in chosen if key not in found]:
-            got = f"no weak labels for {missing[0]!r} in {show(self._path)}"
-            raise DataError(sentence(got, "an entry for every image asked for", "correct the list of images"))
+        chosen, _ = chosen_keys(found, keys, show(self._path), skip_bad=False)
         wanted = None if vocabulary is None else VOCABULARIES[vocabulary]
-        self._annotations = {key: found[key] for key in chosen if wanted in (None, found[key].vocabulary)}
+        self._annotations = {key: one for key, one in chosen.items() if wanted in (None, one.vocabulary)}
         if not self._annotations:
             raise malformed(self._path, _WHAT, "no image that is asked for")
         self.keys = tuple(self._annotations)
@@ -157,8 +157,8 @@ class WeakLabels:
         key = self.keys[require_index(index, len(self))]
         one = self._annotations[key]
         image = read_image(self._folder / f"{key}.jpg", one.size, f"an image of {self.name}")
-        boxed = dict.fromkeys(name for name, _ in one.boxes)
-        return Sample(key, image, one.size, tuple(_query(one, name) for name in boxed), one.absent)
+        queries = (_query(one, name) for name in dict.fromkeys(name for name, _ in one.boxes))
+        return Sample(key, image, one.size, tuple(query for query in queries if query.packed.area), one.absent)
 
     def annotation(self, index: int) -> WeakAnnotation:
         """Return all that is known about an image, with captions and names that have no box.
@@ -182,7 +182,7 @@ def read_weak_annotations(path: str | os.PathLike[str], *, section: str | None =
     content = read_json(path, _WHAT, dict)
     if section is not None:
         content = require_field(content, section, dict, path, _WHAT)
-    return {key: _annotation(record, path, f"image {key}") for key, record in content.items()}
+    return {key: _annotation(record, path, f"image {quote(key)}") for key, record in content.items()}
 
 
 def confirmed_labels(labels: NDArray[np.int32], names: Sequence[str], annotation: WeakAnnotation) -> NDArray[np.int32]:
@@ -212,10 +212,13 @@ def confirmed_labels(labels: NDArray[np.int32], names: Sequence[str], annotation
 
 def _annotation(record: Any, path: str | os.PathLike[str], of: str) -> WeakAnnotation:
     size = require_field(record, "size", list, path, _WHAT, of=of)
-    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
-        raise malformed(path, _WHAT, f"the size {size} of {of} instead of [width, height]")
+    if len(size) != 2 or not all(isinstance(side, int) and 0 < side <= MAX_PIXELS for side in size):
+        raise malformed(path, _WHAT, f"the size {quote(size)} of {of} instead of [width, height]")
     width, height = size
-    boxes = tuple(_box(box, (height, width), path, of) for box in record.get("boxes") or ())
+    written = record.get("boxes") or []
+    if not isinstance(written, list):
+        raise malformed(path, _WHAT, f"boxes of {of} that are no list")
+    boxes = tuple(_box(box, (height, width), path, of) for box in written)
     names = dict.fromkeys([name for name, _ in boxes]) | dict.fromkeys(_texts(record, "labels", path, of))
     vocabulary = _vocabulary(record.get("exhaustive_boxes_for"), path, of)
     return WeakAnnotation((height, width), boxes, vocabulary, tuple(names), _texts(record, "captions", path, of))
@@ -226,11 +229,11 @@ def _box(
 ) -> tuple[str, tuple[float, float, float, float]]:
     """Return a name and its box, cut at the border of the image."""
     numbers: list[Any] = box[1:] if isinstance(box, list) and len(box) == _BOX and isinstance(box[0], str) else [None]
-    if not all(isinstance(number, int | float) and np.isfinite(number) for number in numbers):
-        raise malformed(path, _WHAT, f"the box {box} of {of} instead of [name, x0, y0, x1, y1]")
+    if not all(isinstance(number, int | float) and abs(number) < FARTHEST for number in numbers):
+        raise malformed(path, _WHAT, f"the box {quote(box)} of {of} instead of [name, x0, y0, x1, y1]")
     (height, width), (x0, y0, x1, y1) = size, numbers
     if x0 > x1 or y0 > y1:
-        raise malformed(path, _WHAT, f"the box {box} of {of}, which ends before it begins")
+        raise malformed(path, _WHAT, f"the box {quote(box)} of {of}, which ends before it begins")
     return box[0], (_within(x0, width), _within(y0, height), _within(x1, width), _within(y1, height))
 
 
@@ -245,7 +248,9 @@ def _vocabulary(value: Any, path: str | os.PathLike[str], of: str) -> tuple[str,
         return VOCABULARIES[value]
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         known = ", ".join(VOCABULARIES)
-        raise malformed(path, _WHAT, f"boxes of {of} exhaustive for {value!r} instead of {known} or a list of names")
+        raise malformed(
+            path, _WHAT, f"boxes of {of} exhaustive for {quote(value)} instead of {known} or a list of names"
+        )
     return tuple(value)
 
 

@@ -245,7 +245,7 @@ def _read_lists(path: Path, labels: Sequence[int]) -> dict[int, list[str]]:
 
 def _derived(folder: Path, labels: Sequence[int]) -> dict[int, list[str]]:
     images: dict[int, list[str]] = {label: [] for label in labels}
-    for file in sorted(require_folder(folder, "label maps", _REMEDY).glob("*.png")):
+    for file in sorted(require_folder(folder, "label maps", _REMEDY).glob("[!.]*.png")):
         values = read_labels(file, "label values from 0 to 80", remedy=_REMEDY)
         counts = np.bincount(values.ravel(), minlength=len(CLASSES) + 1)
         for label in labels:
