@@ -11,7 +11,9 @@ import torch
 
 import wordmask
 from tests.training.inputs import write_table
+from wordmask.errors import DataError
 from wordmask.training.compact.labelled_images import load_labelled_images
+from wordmask.training.compact.training_set import images_in_batch
 from wordmask.training.data import DataChoice
 from wordmask.training.loop import StepReport
 from wordmask.training.recipe import Recipe, with_changes
@@ -90,3 +92,28 @@ def test_a_vocabulary_is_trained_without_the_phrases_beyond_it(tmp_path: Path) -
     assert record["state"] == "finished"
     facts = load_labelled_images([tmp_path / "labelled-images"])
     assert set(facts.spaces[0].labels) == {"circle", "square", "triangle", "star", "ring", "cross"}
+
+
+def test_sets_are_mixed_in_the_proportions_asked_for(table: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    other = write_table(tmp_path / "other", 5, 48)
+    record = train(
+        recipe(steps=2, also=(str(other),), weights=(3.0, 1.0)), DataChoice(table), tmp_path / "run", probe=None
+    )
+    images = load_labelled_images([tmp_path / "run/labelled-images"])
+    assert [int((images.space == place).sum()) for place in (0, 1)] == [11, 5]  # one image in ten is held out
+    assert record["data"]["images"] == 16
+
+
+@pytest.mark.parametrize(
+    ("batch", "weights", "counts"),
+    [(8, (3, 1), [6, 2]), (4, (100, 1), [3, 1]), (5, (1, 1, 1), [2, 2, 1]), (3, (1, 1, 1), [1, 1, 1])],
+)
+def test_images_of_each_set_in_a_batch(batch: int, weights: tuple[float, ...], counts: list[int]) -> None:
+    assert images_in_batch(batch, weights, len(weights)) == counts
+
+
+@pytest.mark.parametrize(("batch", "weights"), [(8, (1.0,)), (8, (1.0, 0.0)), (1, (1.0, 1.0))])
+def test_weights_that_do_not_fit_the_sets(batch: int, weights: tuple[float, ...]) -> None:
+    with pytest.raises(DataError, match="data sets"):
+        images_in_batch(batch, weights, 2)

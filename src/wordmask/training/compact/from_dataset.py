@@ -14,7 +14,7 @@ from wordmask.training.compact.label_space import MOST_LABELS, UNKNOWN, LabelSpa
 from wordmask.training.compact.labelled_images import LabelledImageWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -45,22 +45,22 @@ def space_of(samples: Subset, name: str) -> LabelSpace:
     return LabelSpace(name, tuple(labels), extra=tuple(absent))
 
 
-def write_labelled_images(samples: Subset, space: LabelSpace, folder: Path, *, side: int) -> None:
+def write_labelled_images(sets: Sequence[tuple[Subset, LabelSpace]], folder: Path, *, side: int) -> None:
     """Resize the images once and keep them with their label maps and boxes.
 
     Args:
-        samples: of a data set.
-        space: of its phrases.
+        sets: samples of each data set, with the space of its names.
         folder: for the files.
         side: longer side of the images in pixels, at most.
     """
-    writer = LabelledImageWriter([space], side=side)
-    for sample in _read(samples):
-        pixels = load_image(sample.image).pixels
-        queries = _named(sample, samples.dataset.names)
-        boxes = [(q.label, *instance.box) for q in queries if q.boxes_only for instance in q.instances]
-        absent = dict.fromkeys(sample.absent, 1.0)
-        writer.add(space.name, pixels, _label_map(sample, queries, space), boxes=boxes, absent=absent)
+    writer = LabelledImageWriter([space for _, space in sets], side=side)
+    for samples, space in sets:
+        for sample in _read(samples):
+            pixels = load_image(sample.image).pixels
+            queries = _named(sample, samples.dataset.names)
+            boxes = [(q.label, *instance.box) for q in queries if q.boxes_only for instance in q.instances]
+            absent = dict.fromkeys(sample.absent, 1.0)
+            writer.add(space.name, pixels, _label_map(sample, queries, space), boxes=boxes, absent=absent)
     writer.save(folder)
 
 

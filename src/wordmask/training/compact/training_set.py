@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from wordmask.errors import TrainingError, sentence
+from wordmask.errors import DataError, TrainingError, sentence
 from wordmask.settings import Choices, Ranges, Settings
 from wordmask.training.compact.batches import BatchMaker
 from wordmask.training.compact.from_dataset import space_of, write_labelled_images
@@ -18,17 +21,18 @@ from wordmask.training.opening import open_training_data
 from wordmask.training.order import whole_batches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
     from wordmask.batch import Place
     from wordmask.contracts import Trainable
+    from wordmask.training.compact.label_space import LabelSpace
     from wordmask.training.compact.mixing import CompactBatch
     from wordmask.training.data import DataChoice
+    from wordmask.training.opening import Opened
     from wordmask.training.order import Order
     from wordmask.training.schedule import Schedule
 
-__all__ = ["CompactData", "CompactSet"]
+__all__ = ["CompactData", "CompactSet", "images_in_batch"]
 
 
 class CompactSet:
@@ -73,6 +77,9 @@ class CompactData(Settings):
     """Settings of how a user's data are drawn and augmented for the compact network.
 
     Attributes:
+        also: Further data sets that are mixed in, in any shape that `--data` takes; validation is on the first set.
+        weights: Fractions of a batch that come from each set, the first of which is that of `--data`; they need not add
+            up to 1. () = the same from each.
         prompts: Asked of each image.
         positives: Of them that are there, at most.
         crop: Least extent of a window, as a fraction of the image's longer side.
@@ -84,6 +91,8 @@ class CompactData(Settings):
         valid_limit: Most images that a validation takes.
     """
 
+    also: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
     prompts: int = 6
     positives: int = 4
     crop: float = 0.5
@@ -121,29 +130,73 @@ class CompactData(Settings):
         if not isinstance(model, CompactTrainable):
             got = f"the model {type(model).__name__}"
             raise TrainingError(sentence(got, "the compact network", "use the recipe compact with --model left out"))
-        opened = open_training_data(
-            choice, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
-            seed=schedule.seed, skip_bad=skip_bad,
-        )  # fmt: skip
-        dataset = opened.train.dataset
+        choices = [choice, *(replace(choice, path=Path(path), dataset=None, images=None) for path in self.also)]
+        opened = [
+            open_training_data(
+                one, validate=bool(schedule.valid_every) and not place, holdout=self.holdout, limit=self.valid_limit,
+                seed=schedule.seed, skip_bad=skip_bad,
+            )
+            for place, one in enumerate(choices)
+        ]  # fmt: skip
+        spaces = [space_of(one.train, _name(opened, place)) for place, one in enumerate(opened)]
         folder = scratch.parent / "labelled-images"
-        space = space_of(opened.train, dataset.name)
         if not (folder / "facts.json.z").is_file():
-            write_labelled_images(opened.train, space, folder, side=self.side)
+            sets = [(one.train, space) for one, space in zip(opened, spaces, strict=True)]
+            write_labelled_images(sets, folder, side=self.side)
         images = load_labelled_images([folder]).to(self.device)
         bank = build_bank(images.spaces, model.embed, seed=schedule.seed).to(self.device)
-        mixing = Mixing(
-            counts={space.name: schedule.batch // schedule.accumulate},
-            scales={space.name: (self.crop, 1.1)},
-            prompts=min(max(self.prompts, self.positives), len(space.names)),
-            positives=min(self.positives, len(space.names)),
-            hidden=self.hidden,
-            pasted={space.name: self.pasted},
-            open_names=(space.name,),
+        counts = images_in_batch(
+            schedule.batch // schedule.accumulate, self.weights or (1.0,) * len(spaces), len(spaces)
         )
         model.prepare(len(bank.names))
-        maker = BatchMaker(images, bank, mixing, seed=schedule.seed)
+        maker = BatchMaker(images, bank, self._mixing(images.spaces, counts), seed=schedule.seed)
+        first = opened[0].train.dataset
         train = CompactSet(
-            maker, schedule, name=dataset.name, split=dataset.split, fingerprint=dataset.fingerprint, size=model.size
+            maker, schedule, name="+".join(space.name for space in spaces), split=first.split,
+            fingerprint=_joined([one.train.dataset.fingerprint for one in opened]), size=model.size,
+        )  # fmt: skip
+        left_out = tuple(problem for one in opened for problem in one.left_out)
+        return TrainingData(train, opened[0].train, opened[0].validation, left_out)
+
+    def _mixing(self, spaces: Sequence[LabelSpace], counts: Sequence[int]) -> Mixing:
+        names = [space.name for space in spaces]
+        fewest = min(len(space.names) for space in spaces)
+        return Mixing(
+            counts=dict(zip(names, counts, strict=True)),
+            scales=dict.fromkeys(names, (self.crop, 1.1)),
+            prompts=min(max(self.prompts, self.positives), fewest),
+            positives=min(self.positives, fewest),
+            hidden=self.hidden,
+            pasted=dict.fromkeys(names, self.pasted),
+            open_names=tuple(names),
         )
-        return TrainingData(train, opened.train, opened.validation, opened.left_out)
+
+
+def images_in_batch(batch: int, weights: Sequence[float], sets: int) -> list[int]:
+    """Return how many of a batch's images come from each set: in proportion to the weights, at least one of each.
+
+    Raises:
+        DataError: If there is not one weight above 0 for each set, or a batch has fewer images than there are sets.
+    """
+    if len(weights) != sets or min(weights) <= 0:
+        got = f"weights={','.join(f'{weight:g}' for weight in weights)} for {sets} data sets"
+        raise DataError(sentence(got, "a number above 0 for each, that of --data first", "change weights"))
+    if batch < sets:
+        raise DataError(sentence(f"a batch of {batch} for {sets} data sets", f"at least {sets}", "change batch"))
+    exact = [1 + (batch - sets) * weight / sum(weights) for weight in weights]
+    counts = [math.floor(value) for value in exact]
+    for place in sorted(range(sets), key=lambda i: counts[i] - exact[i])[: batch - sum(counts)]:
+        counts[place] += 1
+    return counts
+
+
+def _name(opened: Sequence[Opened], place: int) -> str:
+    """Return a set's name; with its place where two are called the same."""
+    names = [one.train.dataset.name for one in opened]
+    return names[place] if names.count(names[place]) == 1 else f"{names[place]} {place + 1}"
+
+
+def _joined(fingerprints: Sequence[str]) -> str:
+    if len(fingerprints) == 1:
+        return fingerprints[0]
+    return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()[:16]
