@@ -86,6 +86,7 @@ def test_bad_data_stop_it_before_it_starts_and_can_be_skipped(words: list[str | 
         (["nothing"], "the recipe 'nothing'"),
         (["finetune"], "no --data"),
         (["finetune", "--data", "my"], "no --out"),
+        (["finetune", "--data", "your", "--out", "run"], "no folder or file 'your'"),
         (["finetune", "--change", "steps"], "--change 'steps'"),
         (["finetune", "--change", "step=3"], "the value 'step' of finetune"),
         (["finetune", "--data", "my", "--out", "run", "--tracker", "none"], "the tracker 'none'"),
@@ -97,6 +98,7 @@ def test_bad_words_are_one_sentence(
     changed: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("my").mkdir()
     done = run(*changed)
     assert done.exit_code == 2
     assert said in done.stderr
