@@ -15,6 +15,7 @@ from PIL import Image
 from tests.images import as_file, png, scene
 from wordmask.errors import ImageError
 from wordmask.images import load_image
+from wordmask.images.decoding import quiet_libraries
 
 
 @pytest.mark.parametrize("size", [(30_000, 30_000), (2**31 - 1, 2**31 - 1), (14_143, 14_143)])
@@ -177,3 +178,43 @@ def test_permission_denied_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("builtins.open", denied)
     with pytest.raises(ImageError, match=r"may not be read.*change its permissions"):
         load_image(path)
+
+
+@pytest.mark.parametrize("value", [np.zeros((9, 12, 3), np.uint8), torch.zeros(3, 9, 12), Image.new("L", (12, 9))])
+def test_arrays_have_the_limit_of_files(value: Any) -> None:
+    with pytest.raises(ImageError, match=r"of 12 x 9 pixels, expected at most 0.0001 million"):
+        load_image(value, max_pixels=100)
+    assert load_image(value, max_pixels=108).size == (9, 12)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "ICO"])  # in WebP, newer versions of Pillow alone have a limit
+def test_pillows_own_limit_is_no_damage(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    content = as_file(Image.fromarray(np.zeros((64, 64, 3), np.uint8)), kind)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(ImageError, match=r"too large for the decoder of its format.*(scale it down|save it as)"):
+        load_image(content)
+
+
+class _Endless(io.RawIOBase):
+    """A stream that never ends."""
+
+    name = "<stdin>"
+
+    def read(self, size: int = -1) -> bytes:
+        assert size > 0, "read to its end"
+        return bytes(size)
+
+
+def test_an_endless_stream_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wordmask.images.files.MAX_BYTES", 10_000_000)
+    with pytest.raises(ImageError, match="more than 10 MB from standard input, expected the bytes of one image"):
+        load_image(_Endless())  # type: ignore[arg-type]
+
+
+def test_commands_keep_libtiffs_lines_to_themselves(capfd: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    content = as_file(Image.fromarray(noise), "TIFF", compression="tiff_lzw")
+    damaged = content[:200] + bytes(range(200)) + content[400:]
+    with quiet_libraries(), pytest.raises(ImageError, match="damaged or cut short"):
+        load_image(damaged)
+    assert capfd.readouterr().err == ""

@@ -24,12 +24,15 @@ Debug: TypeAlias = Annotated[bool, typer.Option("--debug", help="Show the traceb
 def errors_as_sentences(debug: bool) -> Iterator[None]:
     """Turn a `WordmaskError` into its sentence on standard error and exit code 2, unless `debug`.
 
-    Other exceptions are bugs of wordmask and keep their traceback. Pillow's warnings about damaged images are not
-    shown. A `WordmaskWarning` is shown as its sentence.
+    Other exceptions are bugs of wordmask and keep their traceback. Warnings of Pillow and torch and libtiff's lines
+    about damaged images are not shown, unless `debug`. A `WordmaskWarning` is shown as its sentence.
     """
+    from wordmask.images.decoding import quiet_libraries
+
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"PIL\b")
+        with warnings.catch_warnings(), contextlib.nullcontext() if debug else quiet_libraries():
+            if not debug:
+                warnings.filterwarnings("ignore", module=r"(PIL|torch|transformers|safetensors)\b")
             warnings.showwarning = _shown_by(warnings.showwarning)
             yield
     except WordmaskError as error:

@@ -111,7 +111,9 @@ def _expand_one(word: str) -> Sequence[Source]:
 
 
 def _standard_input() -> StandardInput:
-    data = sys.stdin.buffer.read() if sys.stdin else b""  # None when the shell closed it
+    from wordmask.images import read_all
+
+    data = read_all(sys.stdin.buffer, "standard input") if sys.stdin else b""  # None when the shell closed it
     if not data:
         remedy = "pipe a file in: wordmask segment - hair < photo.jpg"
         raise ImageError(sentence("nothing on standard input", "the bytes of an image", remedy))

@@ -18,6 +18,8 @@ _FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+LARGE = 2**24
+"""Pixels from which an image is resized in strips, in bounded memory."""
 
 
 def resize(pixels: NDArray[np.uint8], size: Size, *, resample: Filter = "bilinear") -> NDArray[np.uint8]:
@@ -33,6 +35,22 @@ def resize(pixels: NDArray[np.uint8], size: Size, *, resample: Filter = "bilinea
     """
     if pixels.shape[:2] == tuple(size):
         return pixels
+    if resample != "nearest" and pixels.shape[0] * pixels.shape[1] > LARGE:
+        pixels = _narrowed(pixels, size[1], resample)
+    return _resized(pixels, size, resample)
+
+
+def _narrowed(pixels: NDArray[np.uint8], width: int, resample: Filter) -> NDArray[np.uint8]:
+    """Scale the width alone, some rows at a time, since Pillow's own copy of an image takes 4 bytes a pixel.
+
+    Pillow scales rows first, then columns, and rounds between the two, so the result is the same bit for bit.
+    """
+    rows = max(1, LARGE // (8 * pixels.shape[1]))
+    strips = (pixels[top : top + rows] for top in range(0, len(pixels), rows))
+    return np.concatenate([_resized(strip, (len(strip), width), resample) for strip in strips])
+
+
+def _resized(pixels: NDArray[np.uint8], size: Size, resample: Filter) -> NDArray[np.uint8]:
     image = Image.fromarray(np.ascontiguousarray(pixels))
     return np.asarray(image.resize((size[1], size[0]), _FILTERS[resample]))
 
