@@ -173,6 +173,30 @@ def test_nothing_left_is_an_error_even_when_skipping(tmp_path: Path) -> None:
         opened(table, skip_bad=True)
 
 
+def test_the_box_of_a_thing_without_a_mask_is_no_background(tmp_path: Path) -> None:
+    file = write_coco(tmp_path / "my")
+    content = json.loads(file.read_text())
+    first = content["annotations"][0]
+    content["annotations"].append({**first, "id": 99, "segmentation": [], "bbox": [1, 2, 3, 4]})
+    file.write_text(json.dumps(content))
+    with pytest.raises(DataError, match="no mask in annotation '99'"):
+        opened(file)
+    read = opened(file, skip_bad=True)
+    assert len(read.left_out) == 1
+    ignored = read.sample.dataset[0].ignored
+    assert ignored is not None
+    assert ignored.window == (1, 2, 4, 6)
+
+
+def test_data_without_any_mask_have_a_sentence_of_their_own(tmp_path: Path) -> None:
+    folder = write_labels(tmp_path / "my")
+    for path in (folder / "labels").iterdir():
+        Image.fromarray(np.full_like(np.asarray(Image.open(path)), 255)).save(path)
+    for skip_bad in (False, True):
+        with pytest.raises(DataError, match=r"no mask in any image of .*my'.* 255 means ignore"):
+            opened(folder, skip_bad=skip_bad)
+
+
 @pytest.mark.parametrize("name", ["none", "empty"])
 def test_data_of_no_known_shape(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

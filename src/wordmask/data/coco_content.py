@@ -106,7 +106,7 @@ class _Reader:
         self.problems: list[str] = []
         self.content = CocoContent()
         self.ambiguous_categories: set[int] = set()
-        self.ambiguous_images: set[int] = set()
+        self.lost_images: set[int] = set()  # their annotations are left out with them
         self.same: dict[int, int] = {}  # image id -> id under which its file came first
         self.records: dict[int, ImageRecord] = {}
         self.sizes: dict[int, Size | None] = {}
@@ -174,6 +174,8 @@ class _Reader:
                 image = self._image(record, f"image {place}")
             except DataError as error:
                 self.say(error)
+                if isinstance(record, dict) and isinstance(number := record.get("id"), int):
+                    self.lost_images.add(number)
                 continue
             before = by_id.get(image.id)
             if before is None:
@@ -183,10 +185,10 @@ class _Reader:
             else:
                 names = f"{quote(before.file_name)} and {quote(image.file_name)}"
                 self.say(f"two images of the id {image.id}, {names}, so that nobody knows whose annotations are whose")
-                self.ambiguous_images.add(image.id)
+                self.lost_images.add(image.id)
         by_file: dict[str, ImageRecord] = {}
         for image in by_id.values():
-            if image.id in self.ambiguous_images:
+            if image.id in self.lost_images:
                 continue
             first = by_file.setdefault(image.file_name, image)
             if first is not image:
@@ -229,7 +231,7 @@ class _Reader:
         except DataError as error:
             self.say(error)
             return
-        if image in self.ambiguous_images:
+        if image in self.lost_images:
             return  # said already
         if image not in self.same:
             self.say(f"the unknown image {image} in {of}")

@@ -14,6 +14,7 @@ as `annotations/instances_val2017.json` and `val2017/`. Licence and size of othe
 
 from __future__ import annotations
 
+import itertools
 import math
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +24,21 @@ import numpy as np
 
 from wordmask.data.coco_content import read_content
 from wordmask.data.keys import chosen_keys
-from wordmask.data.reading import fingerprint, read_image, read_size, require_file, require_folder, require_index, show
+from wordmask.data.problems import require_sound
+from wordmask.data.reading import (
+    fingerprint,
+    is_file,
+    malformed,
+    read_image,
+    read_size,
+    require_file,
+    require_folder,
+    require_index,
+    show,
+)
 from wordmask.data.sample import GroundTruthInstance, Query, Sample
 from wordmask.data.segmentations import COCO, decode_segmentation
+from wordmask.errors import quote
 from wordmask.ops.masks import PackedMask, empty, pack, union
 from wordmask.prompts import TextPrompt
 
@@ -85,8 +98,12 @@ class CocoJson:
         self.exhaustive = self._content.exhaustive if exhaustive is None else exhaustive
         self.names = tuple(dict.fromkeys(self._content.names.values()))
         chosen, missing = chosen_keys(_by_key(self._content.images), keys, show(self._path), skip_bad=skip_bad)
-        self._images = tuple(chosen.items())
-        self.problems = (*self._content.problems, *missing)
+        there = [not skip_bad or is_file(self._folder / one.file_name) for one in chosen.values()]
+        gone = [self._gone(one.file_name) for one, is_there in zip(chosen.values(), there, strict=True) if not is_there]
+        self._images = tuple(itertools.compress(chosen.items(), there))
+        self.problems = (*self._content.problems, *missing, *gone)
+        if not self._images:
+            require_sound(self.problems)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -127,6 +144,10 @@ class CocoJson:
         known = self.exhaustive or (self._said is None and record.exhaustive)
         absent = tuple(name for name in self.names if name not in present) if known and None not in present else ()
         return Sample(key, image, size, queries, absent, self._ignored(found, gaps, size))
+
+    def _gone(self, file_name: str) -> str:
+        problem = f"the image {quote(file_name)}, of which there is no file in {show(self._folder)}"
+        return str(malformed(self._path, COCO, problem, "add it, or name the folder of the images with --images"))
 
     # --- one image -----------------------------------------------------------------------------------------------
 

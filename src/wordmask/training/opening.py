@@ -76,7 +76,11 @@ def open_training_data(
         require_sound(left_out, "correct what is listed here: without it, nothing is left to train on")
         name = choice.dataset if choice.path is None else show(choice.path)
         got = f"no mask in any image of {name}, and no name that is known to be absent"
-        raise DataError(sentence(got, "at least one image with a mask and a phrase", "annotate some"))
+        raise DataError(
+            sentence(
+                got, "at least one image with a mask and a phrase", "annotate some; in label maps, 255 means ignore"
+            )
+        )
     if validation is None and validate and holdout and len(usable) >= FEWEST_HELD_OUT:
         usable, held_out = _held_out(usable, holdout, seed)
         validation = Subset(narrowed(dataset), spread(held_out, limit))
