@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wordmask.cli.addresses import is_address, read_image
 from wordmask.cli.downloads import announce_download
 from wordmask.cli.failures import SOME_FAILED, Debug, errors_as_sentences, print_error
 from wordmask.cli.interruption import INTERRUPTED, TERMINATED, Terminated, termination_raises, uninterrupted
@@ -39,6 +40,7 @@ _ON_EXISTING = (
     "that is there about the image, or skip the image where every phrase is there."
 )
 _LEGEND = "Labels below the image in overlays, or on it. Default: below where they would hide what they name."
+_URLS = "Read images from http and https addresses: at most 50 MB and 30 seconds each, never from private networks."
 _COLOUR = "Colour of a phrase in overlays: hair=#ff8800. Can be repeated."
 
 
@@ -70,6 +72,7 @@ def segment(
     ] = 1.0,
     colour: Annotated[list[str] | None, typer.Option("--colour", "--color", help=_COLOUR, show_default=False)] = None,
     hide_missing: Annotated[bool, typer.Option("--hide-missing", help="No label for what was not found.")] = False,
+    allow_urls: Annotated[bool, typer.Option("--allow-urls", help=_URLS)] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per image, nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     debug: Debug = False,
@@ -87,7 +90,7 @@ def segment(
     with errors_as_sentences(debug):
         images, phrases = split_words([image, *(words or [])], prompt or [])
         prompts, _ = distinct_prompts(as_prompts(phrases))
-        sources, errors = expand(images)
+        sources, errors = expand(images, allow_urls=allow_urls)
         from wordmask.cli.output import Destination
         from wordmask.cli.overlay_options import overlay_style
 
@@ -168,8 +171,9 @@ class _Run:
             if not (self.as_json or self.quiet):
                 typer.echo(f"{escaped(label(source))}: skipped, its results are there")
             return
+        image = read_image(source) if isinstance(source, str) and is_address(source) else source
         result = self.segmenter.segment(
-            source, self.prompts, threshold=self.threshold, presence_threshold=self.presence_threshold
+            image, self.prompts, threshold=self.threshold, presence_threshold=self.presence_threshold
         )
         files = self.destination.write(result, label(source))
         self.done += 1

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from wordmask.cli.addresses import is_address
 from wordmask.cli.failures import print_error
 from wordmask.errors import ImageError, PromptError, quote, sentence
 
@@ -47,10 +48,10 @@ def split_words(words: list[str], phrases: list[str]) -> tuple[list[str], list[s
     return images, phrases
 
 
-def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
+def expand(words: list[str], *, allow_urls: bool = False) -> tuple[list[Source], list[ImageError]]:
     """Return the images that the arguments name, in order, and the errors of those that name none.
 
-    The images are as `load_image` accepts them.
+    The images are as `load_image` accepts them, and addresses where they are allowed.
 
     Raises:
         ImageError: no image is left; every word is a folder or a glob that holds no image or may not be read, or
@@ -60,7 +61,7 @@ def expand(words: list[str]) -> tuple[list[Source], list[ImageError]]:
     errors: list[ImageError] = []
     for word in words:
         try:
-            sources += _expand_one(word)
+            sources += _expand_one(word, allow_urls)
         except ImageError as error:
             errors.append(error)
     if sources and not errors:
@@ -79,7 +80,7 @@ def _missing(sources: list[Source]) -> list[ImageError]:
 
     errors: list[ImageError] = []
     for source in sources:
-        if isinstance(source, StandardInput) or source.startswith("sample:"):
+        if isinstance(source, StandardInput) or source.startswith("sample:") or is_address(source):
             return []
         try:
             check_path(source)
@@ -95,9 +96,14 @@ def label(source: Source) -> str:
     return "standard input" if isinstance(source, StandardInput) else os.fsencode(source).decode("utf-8", "replace")
 
 
-def _expand_one(word: str) -> Sequence[Source]:
+def _expand_one(word: str, allow_urls: bool) -> Sequence[Source]:
     if word == "-":
         return [_standard_input()]
+    if is_address(word):
+        if not allow_urls:
+            got, remedy = f"the address {quote(word)}", "add --allow-urls, or download it first"
+            raise ImageError(sentence(got, "a file on this machine", remedy))
+        return [word]
     if word.startswith("sample:") or os.path.isfile(word):  # a file whose name looks like a glob is a file
         return [word]
     if os.path.isdir(word):
@@ -106,7 +112,7 @@ def _expand_one(word: str) -> Sequence[Source]:
         return _matches(word)
     home = os.path.expanduser(word) if word.startswith("~/") else word  # quoted, the shell leaves it to us
     if home != word:
-        return _expand_one(home)
+        return _expand_one(home, allow_urls)
     return [word]  # load_image says what is wrong with it
 
 
