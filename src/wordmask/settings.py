@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
+import re
 import typing
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -52,6 +54,14 @@ class Settings:
     def kinds(cls) -> dict[str, str]:
         """Return the type of each value, as it is written in the class."""
         return {field.name: str(field.type) for field in dataclasses.fields(typing.cast("Any", cls))}
+
+    @classmethod
+    def meanings(cls) -> dict[str, str]:
+        """Return what each value means, from the section `Attributes` of the docstrings of the class and its bases."""
+        found: dict[str, str] = {}
+        for base in reversed(cls.__mro__):
+            found |= _attributes(base.__doc__ or "")
+        return {name: found[name] for name in cls.kinds() if name in found}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
@@ -147,3 +157,14 @@ def _read(name: str, text: str, kind: str) -> Any:
         return _READERS[kind](text)
     except (ValueError, KeyError) as error:
         raise DataError(sentence(f"{name}={quote(text)}", f"a value of type {kind}", "change it")) from error
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """Return the texts of a Google docstring's section `Attributes` by name; several names may share one."""
+    _, _, section = inspect.cleandoc(docstring).partition("Attributes:\n")
+    texts: dict[str, str] = {}
+    for entry in re.split(r"\n(?= {4}\S)", "\n" + section.split("\n\n")[0]):
+        names, colon, text = entry.strip().partition(": ")
+        if colon:
+            texts |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+    return texts

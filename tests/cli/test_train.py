@@ -110,6 +110,11 @@ def test_a_recipes_values_are_listed() -> None:
     assert done.exit_code == 0
     assert "extract_layers    3,7,9" in done.stdout
     assert "steps             20000" in done.stdout
+    lines = done.stdout.splitlines()
+    assert lines[lines.index("  ema               0.0") + 1].startswith("      Decay of the exponential moving average")
+    values = [place for place, line in enumerate(lines) if line[:2] == "  " and line[2] != " "]
+    assert len(values) > 30
+    assert [lines[place] for place in values if not lines[place + 1].startswith(" " * 6)] == []
 
 
 def test_the_clock() -> None:

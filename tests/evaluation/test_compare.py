@@ -20,7 +20,7 @@ from tests.fakes import BrightnessSegmenter
 from wordmask.data.registry import open_data
 from wordmask.errors import DataError
 from wordmask.evaluation.benchmarks import BENCHMARKS, TASKS
-from wordmask.evaluation.compare import compare
+from wordmask.evaluation.compare import _labels, compare
 from wordmask.evaluation.disagreements import find_disagreements
 from wordmask.evaluation.report.page import html_page
 from wordmask.evaluation.runner import Evaluation
@@ -189,3 +189,14 @@ def browse(action: str, page: Path, folder: Path) -> str:
         f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000", action, page.as_uri(),
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
+
+
+def test_models_are_called_what_the_user_called_them() -> None:
+    def result(asked: str, name: str) -> dict[str, Any]:
+        return {"model": {"asked": asked, "name": name}}
+
+    assert _labels([result("compact", "compact-1a2b"), result("./mine/best", "compact-3c4d")]) == [
+        "compact",
+        "./mine/best",
+    ]
+    assert _labels([result("fake", "one"), result("fake", "two")]) == ["fake (one)", "fake (two)"]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wordmask.cli.downloads import announce_download
 from wordmask.cli.evaluate import (
     BenchmarkName,
     Data,
@@ -67,6 +68,8 @@ def compare(
         from wordmask.evaluation.models import EvaluatedModel
         from wordmask.evaluation.provenance import command_line
 
+        for model in models:
+            announce_download(model)
         named = options | {"device": device, "dtype": dtype}
         content = compare_models(
             evaluation,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wordmask.cli.downloads import announce_download
 from wordmask.cli.failures import Debug, errors_as_sentences
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def evaluate(
         from wordmask.evaluation.provenance import command_line
         from wordmask.evaluation.runner import run
 
+        announce_download(model)
         evaluated = EvaluatedModel.load(model, revision=revision, device=device, dtype=dtype)
         folder = out or Path("evaluated") / _stem(evaluation, evaluated.name)
         more = {"model": model, "revision": revision, "out": out, "device": device, "dtype": dtype}
@@ -151,6 +153,8 @@ def summary(result: Mapping[str, Any], folder: Path) -> str:
     scores = result["presence"] | result["scores"]
     lines += [f"  {name:<18}{interval_text(scores[name], name=name)}" for name in names]
     lines.append(f"In percent, with 95 % intervals. Written to {folder / 'result.json'} and result.md")
+    if data["name"] == "shapes":
+        lines.append("shapes are drawings for trying the commands: they say nothing about a model for photographs")
     return "\n".join(escaped(line) for line in lines)
 
 

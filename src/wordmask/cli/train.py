@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wordmask.cli.downloads import announce_download
 from wordmask.cli.failures import Debug, errors_as_sentences
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def train(
         from wordmask.training.run import train as run
 
         choice = DataChoice(data, dataset, split, valid, valid_split, images, exhaustive)
+        announce_download(model)
         with progress(hidden=quiet) as watch:
             record = run(
                 chosen, choice, folder, model=model, skip_bad=skip_bad, device=None if device == "auto" else device,
@@ -235,12 +238,20 @@ def summary(record: dict[str, Any], folder: Path) -> str:
 
 
 def listing(recipe: Recipe) -> str:
-    """Return a recipe's values, one a line, by group."""
+    """Return a recipe's values by group, one a line, and below each what it means."""
+    from wordmask.training.recipe import GROUPS
+
     lines = [f"{'name':<20}{recipe.name}"]
-    for group, values in recipe.to_json().items():
-        if isinstance(values, dict):
-            lines += ["", f"{group}:", *(f"  {name:<18}{_plain(value)}" for name, value in values.items())]
-    return "\n".join(lines)
+    for group in GROUPS:
+        settings = getattr(recipe, group)
+        meanings = settings.meanings()
+        lines += ["", f"{group}:"]
+        for name, value in settings.to_json().items():
+            lines.append(f"  {name:<18}{_plain(value)}".rstrip())
+            lines += textwrap.wrap(
+                meanings.get(name, "").replace("`", ""), 100, initial_indent=" " * 6, subsequent_indent=" " * 6
+            )
+    return "\n".join([*lines, "", "Change a value with --change NAME=VALUE."])
 
 
 def _plain(value: Any) -> str:

@@ -93,11 +93,11 @@ def _folders(models: Sequence[EvaluatedModel], folder: Path) -> list[Path]:
 
 
 def _labels(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the models' names; where names are equal, with what the user asked for."""
-    names = [result["model"]["name"] for result in results]
+    """Return what the user called the models; where those are equal, with the names that the models have."""
+    asked = [result["model"]["asked"] for result in results]
     return [
-        name if names.count(name) == 1 else f"{name} ({result['model']['asked']})"
-        for name, result in zip(names, results, strict=True)
+        called if asked.count(called) == 1 else f"{called} ({result['model']['name']})"
+        for called, result in zip(asked, results, strict=True)
     ]
 
 

@@ -45,6 +45,10 @@ class MethodSettings(Protocol):
         """Return the plain values."""
         ...
 
+    def meanings(self) -> dict[str, str]:
+        """Return what each value means."""
+        ...
+
 
 @dataclass(frozen=True)
 class Recipe:
