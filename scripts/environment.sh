@@ -28,6 +28,6 @@ sys.exit(not (here and all(importlib.util.find_spec(tool) for tool in ("xdist", 
 }
 
 if ! installed_here; then
-  echo "Installing wordmask and what it needs into $VIRTUAL_ENV (about 1.2 GB, a minute or two) ..." >&2
+  echo "Installing wordmask and what it needs into $VIRTUAL_ENV (about 1.8 GB, a minute or two) ..." >&2
   install_wordmask
 fi

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +55,15 @@ def test_the_docstring_shows_the_command(script: Path) -> None:
     image, *phrases = shlex.split(command[2])
     assert image.startswith("sample:")
     assert phrases
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_without_arguments_the_usage_is_printed(script: Path) -> None:
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert f"Usage: python examples/{script.name}" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_segment_one(half_bright: Path, capsys: pytest.CaptureFixture[str]) -> None:

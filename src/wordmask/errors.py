@@ -35,6 +35,7 @@ __all__ = [
     "UnsupportedPromptError",
     "WordmaskError",
     "WordmaskWarning",
+    "installing",
     "quote",
     "sentence",
 ]
@@ -95,6 +96,11 @@ class MissingExtraError(WordmaskError):
 def sentence(got: str, expected: str, remedy: str) -> str:
     """Return an error message that states what was got, what was expected and what to do."""
     return f"Got {got}, expected {expected}: {remedy}."
+
+
+def installing(extra: str) -> str:
+    """Return how to install optional packages, for messages; wordmask is not on the package index."""
+    return f"run `pip install -e '.[{extra}]'` in the folder of wordmask's repository"
 
 
 def quote(value: object, *, limit: int = 80) -> str:

@@ -165,5 +165,5 @@ def test_true_instances_are_those_of_the_data_or_connected_parts() -> None:
 
 def test_without_pycocotools_it_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycocotools", None)
-    with pytest.raises(MissingExtraError, match=r"pip install wordmask\[evaluate\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[evaluate\]'"):
         run(Evaluation(TASKS["instances"], Blocks(1)), evaluated(Proposing()), tmp_path)

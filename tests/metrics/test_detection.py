@@ -184,5 +184,5 @@ def test_what_does_not_fit_is_one_sentence() -> None:
 
 def test_without_pycocotools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycocotools", None)
-    with pytest.raises(MissingExtraError, match=r"pip install wordmask\[evaluate\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e '\.\[evaluate\]'"):
         mask_ious([np.ones((2, 2), bool)], [], [])

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from wordmask.errors import DataError, MissingExtraError, quote, sentence
+from wordmask.errors import DataError, MissingExtraError, installing, quote, sentence
 from wordmask.metrics.boundary import band, width
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ def _cocotools() -> Any:
     try:
         from pycocotools import mask
     except ImportError as error:
-        remedy = "run `pip install wordmask[evaluate]`"
+        remedy = installing("evaluate")
         raise MissingExtraError(sentence("COCO average precision to compute", "pycocotools", remedy)) from error
     return mask
 

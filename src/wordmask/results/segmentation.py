@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wordmask.errors import ImageError, MissingExtraError, PromptError, quote, sentence
+from wordmask.errors import ImageError, MissingExtraError, PromptError, installing, quote, sentence
 from wordmask.prompts import distinct_prompts, fold_phrase
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ class Segmentation:
         try:
             import supervision
         except ImportError as error:
-            remedy = "run `pip install wordmask[supervision]`"
+            remedy = installing("supervision")
             raise MissingExtraError(sentence("no supervision package", "supervision", remedy)) from error
         rows = [(index, instance) for index, found in enumerate(self.founds) for instance in found.instances]
         if not rows:

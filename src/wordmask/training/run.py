@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordmask.api import find_model
-from wordmask.errors import MissingExtraError, TrainingError, WordmaskError, quote, sentence
+from wordmask.errors import MissingExtraError, TrainingError, WordmaskError, installing, quote, sentence
 from wordmask.formats.files import write
 from wordmask.training.data import DataChoice
 from wordmask.training.folder import MEASURED, claim, describe, read_json, text
@@ -219,7 +219,7 @@ def _accelerator(schedule: Schedule, device: str | None, trackers: tuple[str, ..
         from accelerate import Accelerator
         from accelerate.utils import DataLoaderConfiguration, DistributedDataParallelKwargs, set_seed
     except ImportError as error:
-        remedy = "run `pip install wordmask[train]`"
+        remedy = installing("train")
         raise MissingExtraError(sentence("a training", "the package accelerate", remedy)) from error
     _check_trackers(trackers)
     try:

@@ -3,7 +3,7 @@
 Both follow CLIPSeg (arXiv 2112.10003, section 4, and its published training code). A phrase names a class if it holds
 a word of WordNet for the class or for anything that is a kind of it: with "dog" held out, so is "white poodle".
 
-WordNet 3.0 is read from a folder that the user names, by NLTK (`pip install wordmask[wordnet]`); nothing is
+WordNet 3.0 is read from a folder that the user names, by NLTK (the extra `wordnet`); nothing is
 downloaded. It is had in any of these ways, on a machine with a network, and copied from there:
 
 - NLTK's data package "wordnet" (`python -m nltk.downloader wordnet`): unpack `corpora/wordnet.zip`, give `wordnet/`;
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from wordmask.data.reading import require_file, require_folder, show
 from wordmask.data.sets.pascal_splits import CLASSES, PASCAL_5I
-from wordmask.errors import DataError, MissingExtraError, quote, sentence
+from wordmask.errors import DataError, MissingExtraError, installing, quote, sentence
 
 if TYPE_CHECKING:
     import os
@@ -181,7 +181,7 @@ def _reader(root: Path) -> Any:
             WordNetError,
         )
     except ImportError as error:
-        remedy = "run `pip install wordmask[wordnet]`, or pass a Lexicon of your own"
+        remedy = f"{installing('wordnet')}, or pass a Lexicon of your own"
         raise MissingExtraError(sentence("classes to avoid", "NLTK to read WordNet with", remedy)) from error
 
     class Reader(WordNetCorpusReader):  # type: ignore[misc]
