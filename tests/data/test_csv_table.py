@@ -122,6 +122,12 @@ class TestCsvTable(FolderContract):
         (sample,) = samples(self.build(folder))
         assert ([query.label for query in sample.queries], sample.absent) == (["cup"], ("spoon",))
 
+    def test_unicode_text_as_excel_saves_it(self, folder: Path) -> None:
+        text = "image\tmask\tphrase\r\nphotos/a.jpg\tmasks/a-cup.png\tTürgriff\r\n"
+        (folder / "pairs.csv").write_bytes(text.encode("utf-16"))
+        (sample,) = samples(self.build(folder))
+        assert [query.label for query in sample.queries] == ["Türgriff"]
+
     @pytest.mark.parametrize(
         ("line", "said"),
         [

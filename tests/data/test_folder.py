@@ -112,6 +112,21 @@ def test_the_value_255_is_reserved(tmp_path: Path) -> None:
         open_files(write_set(tmp_path / "cups", {"0": "background", "255": "cup"}))
 
 
+def test_values_called_void_are_ignored(tmp_path: Path) -> None:
+    dataset = open_files(write_set(tmp_path / "pets", {"0": "Void", "1": "dog", "2": "grass"}))
+    assert dataset.names == ("dog", "grass")
+    ignored = dataset[0].ignored
+    assert ignored is not None
+    assert ignored.area == 2
+
+
+def test_a_value_is_named_once(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "pets", {"1": "dog"})
+    (folder / "classes.json").write_text('{"1": "dog", "2": "cat", "1": "grass"}')
+    with pytest.raises(DataError, match=r"classes\.json' with damaged JSON .*the key '1' twice"):
+        open_files(folder)
+
+
 def test_names_that_differ_in_case_and_blanks_are_one(tmp_path: Path) -> None:
     dataset = open_files(write_set(tmp_path / "pets", {"0": "Background", "1": "Dog ", "2": "dog"}))
     assert dataset.names == ("Dog",)

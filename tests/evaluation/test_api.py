@@ -10,7 +10,7 @@ import pytest
 import wordmask
 from tests.evaluation.halves import Halves, Shrunk, evaluated, write_halves
 from tests.fakes import BrightnessSegmenter
-from wordmask.errors import DataError
+from wordmask.errors import DataError, WordmaskWarning
 from wordmask.evaluation.api import Score
 from wordmask.evaluation.models import EvaluatedModel
 
@@ -51,3 +51,10 @@ def test_a_folder_and_a_run_that_can_be_repeated(tmp_path: Path, monkeypatch: py
     assert wordmask.evaluate("mine", data, split="val", exhaustive=True, folder=tmp_path / "run").content == (
         result.content
     )
+
+
+def test_what_is_left_out_is_said(tmp_path: Path) -> None:
+    data = write_halves(tmp_path / "halves")
+    (data / "labels" / "p000.png").unlink()
+    with pytest.warns(WordmaskWarning, match=r"^Left out: Got the file '.*p000\.png' with no partner"):
+        wordmask.evaluate(BrightnessSegmenter(), data, split="all")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wordmask.data.names import path_key
-from wordmask.data.problems import require_sound
+from wordmask.data.problems import NOTHING_LEFT, require_sound
 from wordmask.data.reading import malformed, read_json, read_size, require_field
 from wordmask.data.segmentations import COCO, require_pixels, usable_box
 from wordmask.errors import DataError, PromptError, quote
@@ -124,7 +124,7 @@ class _Reader:
         for place, record in enumerate(parts[2]):
             self._annotation(place, record)
         if self.problems and (not self.content.images or not any(self.content.annotations.values())):
-            require_sound(tuple(self.problems))
+            require_sound(tuple(self.problems), NOTHING_LEFT)
         self.content.problems = tuple(self.problems)
         return self.content
 

@@ -24,7 +24,7 @@ import numpy as np
 
 from wordmask.data.coco_content import read_content
 from wordmask.data.keys import chosen_keys
-from wordmask.data.problems import require_sound
+from wordmask.data.problems import NOTHING_LEFT, require_sound
 from wordmask.data.reading import (
     fingerprint,
     is_file,
@@ -103,7 +103,7 @@ class CocoJson:
         self._images = tuple(itertools.compress(chosen.items(), there))
         self.problems = (*self._content.problems, *missing, *gone)
         if not self._images:
-            require_sound(self.problems)
+            require_sound(self.problems, NOTHING_LEFT)
 
     @cached_property
     def fingerprint(self) -> str:

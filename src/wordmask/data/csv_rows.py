@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import os
@@ -59,7 +60,9 @@ def read_rows(path: Path, *, skip_bad: bool) -> tuple[list[CsvRow], tuple[str, .
         DataError: If the file is no table, or lacks a column.
     """
     try:
-        text = read_bytes(path, WHAT).decode("utf-8-sig")
+        content = read_bytes(path, WHAT)
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
+        text = content.decode("utf-16" if wide else "utf-8-sig")
         lines = _lines(text, path)
         columns = next(lines, (0, []))[1]
         places = [_place(columns, column, path) for column in COLUMNS]

@@ -21,7 +21,7 @@ from wordmask.data.csv_rows import WHAT, CsvRow, in_line, read_rows
 from wordmask.data.keys import chosen_keys
 from wordmask.data.mask_files import read_mask
 from wordmask.data.names import path_key
-from wordmask.data.problems import require_sound
+from wordmask.data.problems import NOTHING_LEFT, require_sound
 from wordmask.data.reading import fingerprint, malformed, read_image, read_size, require_file, require_index, show
 from wordmask.data.sample import Query, Sample
 from wordmask.errors import DataError, WordmaskError, quote, sentence
@@ -79,7 +79,7 @@ class CsvTable:
         if skip_bad:
             self._leave_out()
         if not self.rows:
-            require_sound(self.problems)
+            require_sound(self.problems, NOTHING_LEFT)
             raise malformed(self.path, WHAT, "no line that is left", "add a line for every mask")
         self._images = tuple(_by_image(self.rows).items())
 
@@ -166,7 +166,7 @@ class CsvTable:
         self.rows = tuple(row for row in self.rows if row.about not in bad)
         self.problems = (*self.problems, *problems)
         if not self.rows:
-            require_sound(self.problems)
+            require_sound(self.problems, NOTHING_LEFT)
 
     def _size(self, row: CsvRow) -> Size:
         try:

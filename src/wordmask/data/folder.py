@@ -39,7 +39,7 @@ __all__ = ["ALL", "COCO_FILES", "open_files", "read_splits"]
 
 NAMELESS = frozenset({"background", "other"})
 IGNORE = 255
-_IGNORED = frozenset({"ignore", "ignored", "ignore index", "void", "unknown", "unlabeled", "unlabelled", "nothing"})
+_IGNORED = frozenset({"ignore", "ignored", "ignore index", "void", "unlabeled", "unlabelled"})
 ALL = "all"
 """The split that is everything, where splits.json calls no part so."""
 USUAL_SPLITS = ("val", "valid", "validation", "dev", "test")
@@ -118,7 +118,7 @@ def _part(folder: Path, split: str | None) -> tuple[str, tuple[str, ...] | None]
             got = f"the split {split!r} of {show(folder)}"
             raise DataError(sentence(got, "no split, since it has no splits.json", "leave the split out, or add one"))
         return ALL, None
-    splits = read_json(file, _SPLITS, dict)
+    splits = read_json(file, _SPLITS, dict, unique=True)
     if split is None:
         split = next((usual for usual in USUAL_SPLITS if usual in splits), next(iter(splits), None))
     if split == ALL and ALL not in splits:
@@ -190,8 +190,8 @@ def _label_maps(folder: Path, split: str, keys: tuple[str, ...] | None, *, exhau
     return LabelMaps(
         require_folder(folder / "images", "images"),
         require_folder(folder / "labels", "label maps"),
-        {value: word for value, word in names.items() if word not in NAMELESS},
-        ignore=IGNORE,
+        {value: word for value, word in names.items() if word not in NAMELESS | _IGNORED},
+        ignore=[IGNORE, *(value for value, word in names.items() if word in _IGNORED)],
         other=[value for value in {0: "", **names} if names.get(value, "background") in NAMELESS],
         exhaustive=said if exhaustive is None else exhaustive,
         keys=keys,
@@ -207,7 +207,7 @@ def _name(folder: Path) -> str:
 
 def _classes(file: Path) -> tuple[dict[int, str], bool]:
     """Return the names by label value, without 255, and whether the labels are exhaustive."""
-    content = read_json(file, _CLASSES, dict)
+    content = read_json(file, _CLASSES, dict, unique=True)
     exhaustive = content.pop(_EXHAUSTIVE, False)
     if not isinstance(exhaustive, bool):
         raise malformed(file, _CLASSES, f"{exhaustive!r} as {_EXHAUSTIVE!r} instead of true or false", _CORRECT)
@@ -220,9 +220,9 @@ def _classes(file: Path) -> tuple[dict[int, str], bool]:
             problem = f"the name {quote(word)} for the value {IGNORE}, which is reserved for pixels to ignore"
             raise malformed(file, _CLASSES, problem, "give the name another value, in the label maps too")
         key = fold_phrase(word)
-        names[int(value)] = key if key in NAMELESS else spelling.setdefault(key, word.strip())
+        names[int(value)] = key if key in NAMELESS | _IGNORED else spelling.setdefault(key, word.strip())
     names.pop(IGNORE, None)
-    if not set(names.values()) - NAMELESS:
+    if not set(names.values()) - NAMELESS - _IGNORED:
         raise malformed(file, _CLASSES, "no name", _CORRECT)
     return names, exhaustive
 

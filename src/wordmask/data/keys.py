@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
 from wordmask.data.names import path_key
-from wordmask.data.problems import require_sound
+from wordmask.data.problems import NOTHING_LEFT, require_sound
 from wordmask.errors import DataError, quote, sentence
 from wordmask.images import IMAGE_SUFFIXES
 
@@ -54,7 +54,7 @@ def chosen_keys(
         if not skip_bad:
             raise DataError(problems[-1])
     if not found:
-        require_sound(tuple(problems))
+        require_sound(tuple(problems), NOTHING_LEFT)
     return found, tuple(problems)
 
 

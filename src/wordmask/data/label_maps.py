@@ -19,7 +19,7 @@ import numpy as np
 
 from wordmask.data.keys import chosen_keys
 from wordmask.data.mask_files import read_labels
-from wordmask.data.problems import require_sound
+from wordmask.data.problems import NOTHING_LEFT, require_sound
 from wordmask.data.reading import (
     fingerprint,
     malformed,
@@ -274,7 +274,7 @@ def _pairs(
         problems += _alone(chosen, image_files, label_files)
         chosen = tuple(key for key in chosen if key in image_files and key in label_files)
     if problems and not chosen:
-        require_sound(problems)
+        require_sound(problems, NOTHING_LEFT)
     for key in chosen:
         _require(key, label_files, labels, "the label map of this image", endings)
         _require(key, image_files, images, "the image of this label map", IMAGE_SUFFIXES)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from wordmask.errors import DataError, sentence
 
-__all__ = ["SHOWN", "problems_of", "require_sound"]
+__all__ = ["NOTHING_LEFT", "SHOWN", "problems_of", "require_sound"]
 
 SHOWN = 10
 """Problems that an error lists."""
 
+NOTHING_LEFT = "correct what is listed here: without it, nothing is left"
+"""Remedy where everything is wrong."""
 _REMEDY = "correct what is listed here, or leave it out with --skip-bad"
 
 

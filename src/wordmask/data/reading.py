@@ -166,7 +166,9 @@ def read_lines(path: str | os.PathLike[str], what: str, remedy: str = REMEDY) ->
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
-def read_json(path: str | os.PathLike[str], what: str, kind: type[_Value], remedy: str = REMEDY) -> _Value:
+def read_json(
+    path: str | os.PathLike[str], what: str, kind: type[_Value], remedy: str = REMEDY, *, unique: bool = False
+) -> _Value:
     """Return what a JSON file holds.
 
     Args:
@@ -174,17 +176,26 @@ def read_json(path: str | os.PathLike[str], what: str, kind: type[_Value], remed
         what: What it should hold.
         kind: `dict` or `list`: what the outermost value must be.
         remedy: What to do when it is missing or malformed.
+        unique: Whether a key that an object has twice is an error; otherwise its last value counts.
 
     Raises:
         DataError: If it is missing, is not JSON or holds another kind of value.
     """
     try:
-        value = json.loads(read_bytes(path, what, remedy))
+        value = json.loads(read_bytes(path, what, remedy), object_pairs_hook=_unique if unique else None)
     except (ValueError, RecursionError) as error:
         raise malformed(path, what, f"damaged JSON ({quote(error, limit=100)})", remedy) from error
     if not isinstance(value, kind):
         raise malformed(path, what, f"{_kind(type(value))} outermost instead of {_kind(kind)}", remedy)
     return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+    return values
 
 
 def require_field(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wordmask.data.problems import SHOWN, problems_of
 from wordmask.data.registry import open_data
-from wordmask.errors import DataError, quote, sentence
+from wordmask.errors import DataError, WordmaskWarning, quote, sentence
 from wordmask.evaluation.benchmarks import find_benchmark, find_task
 from wordmask.evaluation.models import EvaluatedModel
 from wordmask.evaluation.provenance import command_line
@@ -17,7 +19,7 @@ from wordmask.evaluation.report.markdown import interval_text, result_markdown
 from wordmask.evaluation.runner import Evaluation, run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from wordmask.contracts import Dataset, Segmenter
     from wordmask.evaluation.runner import Watch
@@ -126,6 +128,7 @@ def evaluate(
         data, task=task, benchmark=benchmark, dataset=dataset, split=split, images=images, exhaustive=exhaustive,
         preset=preset, limit=limit, seed=seed, threshold=threshold, mirror=mirror,
     )  # fmt: skip
+    _warn_of(problems_of(evaluation.data))
     named = (model is None or isinstance(model, (str, os.PathLike))) and not _is_dataset(data)
     options = {
         "data": data, "dataset": dataset, "split": split, "images": images, "exhaustive": exhaustive,
@@ -174,6 +177,13 @@ def open_evaluation(
         name = chosen.dataset or dataset
         opened = open_data(data, dataset=name, split=split, images=images, exhaustive=exhaustive, seed=seed)  # type: ignore[arg-type]
     return Evaluation(chosen, opened, split, preset, limit, seed, threshold, mirror)
+
+
+def _warn_of(problems: Sequence[str]) -> None:
+    for problem in problems[:SHOWN]:
+        warnings.warn(f"Left out: {problem}", WordmaskWarning, stacklevel=3)
+    if len(problems) > SHOWN:
+        warnings.warn(f"Left out: {len(problems) - SHOWN} more", WordmaskWarning, stacklevel=3)
 
 
 def _is_dataset(data: object) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from wordmask.data.problems import problems_of, require_sound
+from wordmask.data.problems import NOTHING_LEFT, problems_of, require_sound
 from wordmask.data.reading import show
 from wordmask.data.registry import open_data, splits_of
 from wordmask.errors import DataError, sentence
@@ -73,7 +73,7 @@ def open_training_data(
     if not skip_bad:
         require_sound(left_out)
     if not usable:
-        require_sound(left_out, "correct what is listed here: without it, nothing is left to train on")
+        require_sound(left_out, NOTHING_LEFT)
         name = choice.dataset if choice.path is None else show(choice.path)
         got = f"no mask in any image of {name}, and no name that is known to be absent"
         raise DataError(
