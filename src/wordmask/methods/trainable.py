@@ -27,6 +27,10 @@ PHRASES_KEPT = 50_000
 """Phrases whose embedding is kept while the text encoder is frozen (100 MB at 512 channels)."""
 
 
+LARGEST_SIZE = 2048
+"""Longest side of images in training, in pixels."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainedParts(Settings):
     """Settings of training some parts of a network with dense masks.
@@ -55,7 +59,7 @@ class TrainedParts(Settings):
 
     ranges: ClassVar[Ranges] = {
         "dropout": (0, 0.9),
-        "size": (0, 10**5),
+        "size": (0, LARGEST_SIZE),
         **dict.fromkeys(("bce", "balanced_bce", "dice", "presence"), (0, 10**4)),
     }
     choices: ClassVar[Choices] = {"norms": ("frozen", "trained"), "fit": ("model", "squash", "square")}

@@ -13,6 +13,7 @@ __all__ = ["clean_phrase", "fold_phrase", "strip_phrase", "warn_of_truncation"]
 _PLAIN = {ord(mark): "'" for mark in "‘’ʼ‛`´"} | {ord(mark): "-" for mark in "‐‑‒–—―"}
 _EVERYWHERE = re.compile(r"[\"“”„‟«»‹›()\[\]{}<>|\\^~*#=_?!¿¡]+")
 """Marks that are no part of a phrase wherever they stand: quotes, brackets, marks of Markdown, question marks."""
+_BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 _INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 
 
@@ -26,15 +27,17 @@ def clean_phrase(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKC", text).translate(_PLAIN)
     words = " ".join("".join(map(_read_as, _EVERYWHERE.sub(" ", plain))).split())
+    words = unicodedata.normalize("NFKC", words)  # again: what was removed stood between letters and their accents
     core = _without_ends(words)
     if not any(character.isalnum() for character in core):
-        return strip_phrase(text)
+        return strip_phrase(" ".join(_BLANK.sub(" ", text).split()))
     return f"{core}." if words.endswith(f"{core}.") else core
 
 
 def fold_phrase(text: str) -> str:
     """Return the same string for phrases that ask the same: cleaned, case folded, without a full stop at the end."""
-    return clean_phrase(text).rstrip(" .").casefold() or text.casefold()
+    clean = clean_phrase(text).casefold()
+    return clean.rstrip(" .") or clean
 
 
 def strip_phrase(text: str) -> str:

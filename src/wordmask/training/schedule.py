@@ -6,11 +6,17 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from wordmask.errors import DataError, sentence
+from wordmask.errors import DataError, quote, sentence
 from wordmask.settings import Choices, Ranges, Settings
 
 __all__ = ["Schedule", "lr_scale", "size_at"]
 
+LARGEST_BATCH = 4096
+"""Images of one update."""
+LARGEST_SIZE = 2048
+"""Longest side of training images, in pixels."""
+MOST_WORKERS = 256
+"""Processes that prepare batches."""
 _MOST = 10**9
 
 
@@ -68,8 +74,10 @@ class Schedule(Settings):
     workers: int = 0
 
     ranges: ClassVar[Ranges] = {
-        **dict.fromkeys(("steps", "batch", "accumulate", "save_every"), (1, _MOST)),
-        **dict.fromkeys(("warm_up", "decay_from", "seed", "valid_every", "workers"), (0, _MOST)),
+        **dict.fromkeys(("steps", "save_every"), (1, _MOST)),
+        **dict.fromkeys(("batch", "accumulate"), (1, LARGEST_BATCH)),
+        **dict.fromkeys(("warm_up", "decay_from", "seed", "valid_every"), (0, _MOST)),
+        "workers": (0, MOST_WORKERS),
         **dict.fromkeys(("gradient_clipping", "weight_decay"), (0, _MOST)),
         **dict.fromkeys(("lr", "final_lr", "muon_lr"), (0, 10.0**4)),
         "ema": (0, 0.999999),
@@ -88,6 +96,9 @@ class Schedule(Settings):
             DataError: If they do not.
         """
         super().__post_init__()
+        if not all(0 <= start <= _MOST and 1 <= size <= LARGEST_SIZE for start, size in self.sizes):
+            got, expected = f"sizes={quote(self.sizes)}", f"steps and sides from 1 to {LARGEST_SIZE} pixels"
+            raise DataError(sentence(got, expected, "change sizes"))
         if self.batch % self.accumulate:
             got = f"a batch of {self.batch} in {self.accumulate} parts"
             raise DataError(sentence(got, "parts of equal size", "change batch or accumulate"))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from wordmask.checkpoints import brief
 from wordmask.checkpoints.building import no_weights
-from wordmask.errors import CheckpointError, sentence
+from wordmask.errors import CheckpointError, quote, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +34,11 @@ TOWER_SETTINGS = (
     "vocab_size",
 )
 """Settings of a tower that shape the network; older files hold dozens of others."""
+LIMITS = {
+    "hidden_size": 65536, "image_size": 8192, "intermediate_size": 2**20, "max_position_embeddings": 65536,
+    "num_attention_heads": 1024, "num_hidden_layers": 256, "patch_size": 8192, "vocab_size": 2**22,
+}  # fmt: skip
+"""Largest sizes of a tower."""
 
 
 def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection_dim: int) -> nn.Module:
@@ -49,6 +55,8 @@ def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection
     from huggingface_hub.errors import StrictDataclassError
     from transformers import CLIPConfig, CLIPModel
 
+    for settings in (vision, text):
+        _check_sizes(settings)
     try:
         config = CLIPConfig(
             vision_config=_relevant(vision) | {"projection_dim": projection_dim},
@@ -57,9 +65,9 @@ def build_clip(vision: Mapping[str, Any], text: Mapping[str, Any], *, projection
         )
         with no_weights():
             model: nn.Module = CLIPModel(config).eval()
-    except (StrictDataclassError, ValueError, TypeError, ZeroDivisionError) as error:
+    except (StrictDataclassError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         remedy = "use a checkpoint whose config.json transformers can read"
-        got = f"impossible CLIP settings ({' '.join(str(error).split())})"
+        got = f"impossible CLIP settings ({brief(error)})"
         raise CheckpointError(sentence(got, "sizes that fit", remedy)) from error
     return model.requires_grad_(False)
 
@@ -93,6 +101,15 @@ def random_vision(vision: Mapping[str, Any], *, projection_dim: int, seed: int) 
         torch.manual_seed(seed)
         weights = CLIPVisionModelWithProjection(config).state_dict()
     return {name: tensor for name, tensor in weights.items() if "position_ids" not in name}
+
+
+def _check_sizes(settings: Mapping[str, Any]) -> None:
+    """Check that a tower is not so large that building it would not end."""
+    for key, limit in LIMITS.items():
+        value = settings.get(key)
+        if isinstance(value, int) and not 0 < value <= limit:
+            got = f"a tower with {key} {quote(value)}"
+            raise CheckpointError(sentence(got, f"1 to {limit}", "correct the checkpoint's config.json"))
 
 
 def _relevant(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wordmask.backbones.clip.block import take_blocks
-from wordmask.errors import CheckpointError, sentence
+from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.prompts.phrases import warn_of_truncation
 
 if TYPE_CHECKING:
@@ -86,7 +86,10 @@ class ClipTextEncoder(nn.Module):
         text, config = clip.text_model, clip.text_model.config
         self.tokenizer = tokenizer
         self.context = int(config.max_position_embeddings)
-        self.end = int(config.eos_token_id)
+        self.end = config.eos_token_id
+        if not isinstance(self.end, int):
+            got = f"an eos_token_id {quote(self.end)} in config.json"
+            raise CheckpointError(sentence(got, "a token id", "fetch or save the checkpoint again"))
         self.tokens, self.positions = text.embeddings.token_embedding, text.embeddings.position_embedding
         self.blocks = take_blocks(text.encoder.layers, config.num_attention_heads, config.hidden_act)
         self.norm = text.final_layer_norm

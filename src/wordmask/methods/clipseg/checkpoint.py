@@ -23,6 +23,8 @@ Statistics = tuple[Triple, Triple, tuple[int, int]]
 
 TRAINED_WITH: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), (352, 352))
 """What the published CLIPSeg weights were trained with: ImageNet's statistics (not CLIP's own) at 352 px."""
+LARGEST_CANVAS = 8192
+"""Longest side of a canvas, in pixels."""
 TOWERS_PREFIX = "towers."
 """Beginning of the towers' names in a folder that transformers cannot read."""
 
@@ -63,8 +65,8 @@ def read_statistics(folder: Path) -> Statistics:
         expected = "size, image_mean and image_std as transformers writes them"
         remedy = "fetch or save the checkpoint again"
         raise CheckpointError(sentence(f"a damaged {named(path)} ({brief(error)})", expected, remedy)) from error
-    if min(*std, height, width) <= 0:
-        expected = "positive deviations and a positive size"
+    if min(*std, height, width) <= 0 or max(height, width) > LARGEST_CANVAS:
+        expected = f"positive deviations and a size from 1 to {LARGEST_CANVAS}"
         raise CheckpointError(sentence(f"a damaged {named(path)}", expected, "fetch or save the checkpoint again"))
     return mean, std, (height, width)
 

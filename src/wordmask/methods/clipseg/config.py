@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MODEL_TYPE = "wordmask-clipseg"
 """`model_type` in the config.json of variants that transformers cannot read: another decoder, or another encoder."""
+LARGEST = 65536
+"""Highest number of channels or heads."""
 DECODERS = ("attention", "deconv")
 ENCODERS = ("clip", "vit")
 VISION_DEFAULTS: Mapping[str, Any] = {"hidden_size": 768, "num_hidden_layers": 12, "patch_size": 32, "image_size": 224}
@@ -56,6 +58,13 @@ class ClipSegConfig:
             if getattr(self, name) not in choices:
                 got, expected = f"the {name} {quote(getattr(self, name))}", f"one of {', '.join(choices)}"
                 raise CheckpointError(sentence(got, expected, "correct the checkpoint's config.json"))
+        for name in ("projection_dim", "reduce_dim", "heads", "feedforward"):
+            if not 1 <= getattr(self, name) <= LARGEST:
+                got = f"{name} {quote(getattr(self, name))}"
+                raise CheckpointError(sentence(got, f"1 to {LARGEST}", "correct the checkpoint's config.json"))
+        if self.reduce_dim % self.heads:
+            got = f"a decoder of {self.reduce_dim} channels with {self.heads} attention heads"
+            raise CheckpointError(sentence(got, "a multiple", "correct the checkpoint's config.json"))
         blocks = int(self.of_vision("num_hidden_layers"))
         if not self.extract_layers or not all(0 <= layer < blocks for layer in self.extract_layers):
             got, expected = f"extract_layers {list(self.extract_layers)}", f"block numbers from 0 to {blocks - 1}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wordmask.backbones.clip.weights import clip_weights
 from wordmask.backbones.hub import fetch_checkpoint
 from wordmask.backbones.packed_linear import can_pack_linears, pack_linears
-from wordmask.checkpoints import read_json
+from wordmask.checkpoints import brief, read_json
 from wordmask.checkpoints.building import no_weights
 from wordmask.checkpoints.reading import find_weights, read_weights, under_prefix
 from wordmask.checkpoints.strict import load_exactly
@@ -157,8 +157,12 @@ def assemble(checkpoint: Checkpoint, *, size: int | None, fit: Fit) -> ClipSeg:
     """
     folder, config, _, _, (mean, std, saved) = checkpoint
     vision, text = build_towers(checkpoint)
-    with no_weights():
-        decoder = build_decoder(config)
+    try:
+        with no_weights():
+            decoder = build_decoder(config)
+    except (ArithmeticError, AssertionError, RuntimeError, TypeError, ValueError) as error:
+        got = f"impossible sizes of a decoder in {quote(folder)} ({brief(error)})"
+        raise CheckpointError(sentence(got, "sizes that fit", "fetch or save the checkpoint again")) from error
     load_exactly(decoder, checkpoint.decoder, source=f"{folder.name} (decoder)", unused=UNUSED)
     canvas = saved if size is None else (size, size)
     if min(canvas) < config.patch or any(side % config.patch for side in canvas):

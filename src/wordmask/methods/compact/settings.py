@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,6 +12,8 @@ __all__ = ["STRIDE", "CompactSettings"]
 STRIDE = 32
 """Canvases are multiples of the coarsest stride, in pixels."""
 LONGEST_SIDE = 8192
+LARGEST = 1e6
+"""Largest number of any setting."""
 SHARPEST = 1000
 """At this sharpness nearly all weight goes to the most similar cell."""
 
@@ -54,8 +55,8 @@ class CompactSettings:
             whole = name == "long_side"
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
                 raise TypeError(f"{name} is {quote(value)}, not a{' whole' if whole else ''} number")
-            if not math.isfinite(value):
-                raise ValueError(f"{name} is {value}, not a finite number")
+            if not whole and not -LARGEST <= value <= LARGEST:
+                raise ValueError(f"{name} is {quote(value)}, not a finite number of usual size")
             if name.endswith("threshold") and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}, not in [0, 1]")
             if name.endswith("scale") and value <= 0:
