@@ -7,7 +7,7 @@
     python scripts/embedded/make_embedded.py calibrate --data ../shared/data --out runs/embedded
 
 `text` trains a new text encoder; without it that of the embedded weights is kept. `teachers` needs `ai-edge-litert`.
-`--steps`, `--batch` and `--small` make a short trial on a CPU.
+`--steps`, `--batch` and `--small` make a short trial on a CPU. `presence` follows `garments`, with its options.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import cv2
 import torch
+from presence import add_presence
 from report import measure, write_card
 from sets import FACTS, EmbeddedData, write_images
 
@@ -260,7 +261,7 @@ def calibrate(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("images", "teachers", "text", "train", "garments", "calibrate"))
+    parser.add_argument("stage", choices=("images", "teachers", "text", "train", "garments", "presence", "calibrate"))
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--teachers", type=Path, default=Path("../shared/teachers"))
     parser.add_argument("--out", type=Path, required=True)
@@ -276,7 +277,7 @@ def main() -> None:
     args = parser.parse_args()
     cv2.setNumThreads(1)
     stages = {"text": make_text, "teachers": make_teachers, "train": make_weights, "calibrate": calibrate}
-    stages["garments"] = raise_garments
+    stages |= {"garments": raise_garments, "presence": add_presence}
     if args.stage == "images":
         write_images(args.data, args.out / "images", quality=args.quality)
     else:

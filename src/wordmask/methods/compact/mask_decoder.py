@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wordmask.backbones.compact.image import ConvNorm
+from wordmask.methods.compact.pooled_presence import PooledPresence, pool_inputs
 
 __all__ = ["ImageFeatures", "MaskDecoder", "Neck"]
 
@@ -81,6 +82,7 @@ class MaskDecoder(nn.Module):
         width: Channels of the FiLM path at stride 8.
         narrow: Channels of the FiLM path at stride 4.
         scene_product: Whether presence also reads the product of the scene vector and the condition.
+        pooled_presence: Further presence heads (`PooledPresence`), whose mean is added; 0: none.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class MaskDecoder(nn.Module):
         width: int = 48,
         narrow: int = 16,
         scene_product: bool = False,
+        pooled_presence: int = 0,
     ) -> None:
         super().__init__()
         self.scene_product = scene_product
@@ -110,6 +113,11 @@ class MaskDecoder(nn.Module):
         self.words = nn.Linear(condition, 64)
         pooled = 2 * width + 2 + 64 + 64 + (64 if scene_product else 0)
         self.presence = nn.Sequential(nn.Linear(pooled, 96), nn.GELU(), nn.Linear(96, 1))
+        self.pooled: PooledPresence | None = None
+        if pooled_presence:
+            self.pooled = PooledPresence(
+                condition=condition, scene=scene, pixel=pixel, width=width, members=pooled_presence
+            )
 
     def dot(self, pixel: Tensor, conditions: Tensor) -> Tensor:
         """Return the logits (B, K, h, w) of the dot path.
@@ -132,16 +140,33 @@ class MaskDecoder(nn.Module):
         Returns:
             Mask logits (B, K, h, w) at stride 4 and presence logits (B, K).
         """
+        activations, dot, logits = self.masks(features, conditions)
+        presence = self.own_presence(features, conditions, activations, logits)
+        if self.pooled is None:
+            return logits, presence
+        pooled = pool_inputs(features.pixel, activations, dot, logits).flatten(0, 1)  # (B * K, P)
+        scene = features.scene.unsqueeze(1).expand(-1, conditions.shape[1], -1).flatten(0, 1)
+        added = self.pooled(pooled, scene, conditions.expand(len(features.scene), -1, -1).flatten(0, 1))
+        return logits, presence + added.view_as(presence)
+
+    def masks(self, features: ImageFeatures, conditions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the FiLM path at stride 8, (B, K, width, h / 2, w / 2), and logits (B, K, h, w): dot path, both.
+
+        Args:
+            features: Of B images.
+            conditions: float (B, K, condition).
+        """
         b, k = conditions.shape[:2]
         scale, shift, scale_fine, shift_fine = self.film(self.gain * conditions).split(self.sizes, -1)
         coarse = _film(self.reduce(features.coarse), scale, shift)  # (B * K, width, h / 2, w / 2)
         coarse = coarse + F.relu(self.look(coarse))
         upsampled = _upsample(self.narrow(coarse), features.fine)  # (B * K, narrow, h, w)
         fine = _film(self.reduce_fine(features.fine), scale_fine, shift_fine, upsampled)
-        logits = self.dot(features.pixel, conditions) + self.out(fine).view(b, k, *fine.shape[-2:])
-        return logits, self._presence(features, conditions, coarse.view(b, k, *coarse.shape[1:]), logits)
+        dot = self.dot(features.pixel, conditions)
+        logits = dot + self.out(fine).view(b, k, *fine.shape[-2:])
+        return coarse.view(b, k, *coarse.shape[1:]), dot, logits
 
-    def _presence(self, features: ImageFeatures, conditions: Tensor, coarse: Tensor, logits: Tensor) -> Tensor:
+    def own_presence(self, features: ImageFeatures, conditions: Tensor, coarse: Tensor, logits: Tensor) -> Tensor:
         flat = logits.detach().flatten(2)
         mask = torch.stack([flat.amax(2) / 5, flat.sigmoid().mean(2) * 5], 2)  # (B, K, 2): peak and area
         scene = self.scene(features.scene).unsqueeze(1).expand(-1, conditions.shape[1], -1)  # (B, K, 64)

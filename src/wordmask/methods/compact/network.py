@@ -39,6 +39,7 @@ class CompactConfig:
         text_width: Channels of the text encoder.
         text_depth: Transformer blocks of the text encoder.
         scene_product: Whether presence also reads the product of the scene vector and the condition.
+        pooled_presence: Presence heads beside the decoder's own (`methods.compact.pooled_presence`); 0: none.
 
     Raises:
         TypeError: a size is not a whole number, or `scene_product` not a bool.
@@ -57,12 +58,13 @@ class CompactConfig:
     text_width: int = 192
     text_depth: int = 3
     scene_product: bool = False
+    pooled_presence: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.scene_product, bool):
             raise TypeError(f"scene_product is {quote(self.scene_product)}, not true or false")
         for name, value in asdict(self).items():
-            if name == "scene_product":
+            if name == "scene_product" or (name == "pooled_presence" and value == 0 and not isinstance(value, bool)):
                 continue
             _check_size(name, value, len(STRIDES) if name in ("widths", "depths") else None)
         deepest = self.widths[-1]
@@ -89,7 +91,7 @@ def _check_size(name: str, value: Any, count: int | None) -> None:
     sizes = (value,) if count is None else value
     if count is not None and len(sizes) != count:
         raise ValueError(f"{name} are {len(sizes)} numbers, not {count}")
-    limit = DEEPEST if name in ("depths", "attention", "text_depth") else LARGEST
+    limit = DEEPEST if name in ("depths", "attention", "text_depth", "pooled_presence") else LARGEST
     for size in sizes:
         if isinstance(size, bool) or not isinstance(size, int):
             raise TypeError(f"{name} is {quote(value)}, not whole")
@@ -146,7 +148,7 @@ def build_compact(config: CompactConfig) -> CompactNetwork:
         CompactTextEncoder(c.tokens, width=c.text_width, depth=c.text_depth, channels=c.condition),
         MaskDecoder(
             c.condition, channels=c.channels, fine=c.fine, pixel=c.pixel, scene=c.widths[-1], width=c.decoder,
-            scene_product=c.scene_product,
+            scene_product=c.scene_product, pooled_presence=c.pooled_presence,
         ),
         nn.Sequential(nn.Linear(c.pixel + c.channels + 1, 256), nn.GELU(), nn.Linear(256, c.condition)),
     )  # fmt: skip
