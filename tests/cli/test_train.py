@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from typer.testing import CliRunner, Result
 import wordmask
 from tests.training.inputs import write_small_compact, write_table
 from wordmask.cli.train import clock, recipe_of, train
+from wordmask.training.recipes import RECIPES
 
 
 def run(*words: str | Path) -> Result:
@@ -119,3 +122,86 @@ def test_a_recipes_values_are_listed() -> None:
 
 def test_the_clock() -> None:
     assert [clock(seconds) for seconds in (0, 61.4, 3600 * 30 + 59)] == ["0:00:00", "0:01:01", "30:00:59"]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_value_is_listed_with_its_meaning(recipe: str) -> None:
+    found = re.findall(r"^  (\w+)\b.*\n      (.*)$", run(recipe, "--list").stdout + "\n", re.MULTILINE)
+    meanings = dict(found)
+
+    assert set(meanings) == set(RECIPES[recipe]().flat())
+    assert [name for name, meaning in meanings.items() if len(meaning) < 10] == []
+    assert meanings["steps"] == "Updates of the weights."
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--device", "gpu"], "device 'gpu'"),
+        (["--device", "meta"], "device 'meta'"),
+        (["--split", "x"], "the part 'x' of "),
+        (["--valid-split", "x"], "the part 'x' of "),
+        (["--probe", "DATA", "--probe-split", "x"], "the part 'x' of "),
+    ],
+)
+def test_an_option_that_cannot_be_followed_is_refused(
+    words: list[str | Path], option: list[str], said: str, tmp_path: Path
+) -> None:
+    kept = [word for word in words if word not in ("--no-probe", "--device", "cpu")]
+    done = run(*kept, *(word.replace("DATA", str(tmp_path / "my" / "pairs.csv")) for word in option))
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Error: Got {said}"), done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.filterwarnings("default::wordmask.errors.WordmaskWarning")
+def test_validation_on_what_is_trained_is_said(words: list[str | Path], tmp_path: Path) -> None:
+    copied = write_table(tmp_path / "copy", 14)  # the first twelve images are those of the other table
+    done = run(*words, "--valid", copied)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("Warning: Got 12 of 14 validation images that are trained on, too, ")
+
+
+@pytest.mark.filterwarnings("default::wordmask.errors.WordmaskWarning")
+def test_a_phrase_for_the_background_is_said(words: list[str | Path], tmp_path: Path) -> None:
+    table = tmp_path / "my" / "pairs.csv"
+    table.write_text(table.read_text().replace("red square", "Background"))
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.startswith("Warning: Got the phrase 'Background', which is trained like any other, ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit for the size of files there")
+@pytest.mark.parametrize("limit", [200, 5_000, 60_000, 200_000])
+def test_a_disk_that_takes_no_more_is_one_sentence(words: list[str | Path], tmp_path: Path, limit: int) -> None:
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        done = run(*words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert done.stderr.count("\n") == 1
+    assert "File too large" in done.stderr or "torch could not write" in done.stderr
+    assert str(tmp_path / "run") in done.stderr
+    assert not (tmp_path / "run" / ".lock").exists()
+
+    assert run(*words).exit_code == 0
+
+
+def test_a_damaged_checkpoint_is_one_sentence(words: list[str | Path], tmp_path: Path) -> None:
+    assert run(*words).exit_code == 0
+    record = tmp_path / "run" / "run.json"
+    record.write_text(record.read_text().replace('"state": "finished"', '"state": "training"'))
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").iterdir()
+    for name in ("model.safetensors", "optimizer.bin"):
+        whole = (checkpoint / name).read_bytes()
+        (checkpoint / name).write_bytes(whole[: len(whole) // 2])
+        done = run(*words)
+        assert done.exit_code == 2, done.output
+        assert done.stderr.startswith("Error: Got a damaged checkpoint ")
+        assert done.stderr.count("\n") == 1
+        (checkpoint / name).write_bytes(whole)

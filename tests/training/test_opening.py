@@ -78,7 +78,7 @@ def test_some_images_are_held_out_where_there_are_no_others(tmp_path: Path) -> N
 
 
 def test_other_data_for_validation(tmp_path: Path) -> None:
-    read = opened(write_table(tmp_path / "my", 20), valid=write_labels(tmp_path / "other", 3))
+    read = opened(write_table(tmp_path / "my", 20, seed=1), valid=write_labels(tmp_path / "other", 3))
     assert (len(usable(read)), validated(read)) == (20, (0, 1, 2))
 
 

@@ -64,7 +64,7 @@ def train(
     feature_cache: Annotated[Path | None, typer.Option(help=CACHE_HELP, show_default=False)] = None,
     feature_cache_gb: Annotated[float, typer.Option(help="The most that it may hold, in GB.")] = 20.0,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help=SKIP_HELP)] = False,
-    device: Annotated[str, typer.Option(help="cpu, or auto: what accelerate chooses.")] = "auto",
+    device: Annotated[str, typer.Option(help="cpu, or auto: a GPU where there is one.")] = "auto",
     tracker: Annotated[list[str] | None, typer.Option(help=TRACKER_HELP, show_default=False)] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="Show the recipe's values and what they mean.")] = False,

@@ -38,12 +38,15 @@ class TrainedParts(Settings):
     Attributes:
         parts: Parts of the model that are trained; () = the method's own choice.
         norms: Whether batch norms keep their statistics (`"frozen"`) or follow the batches (`"trained"`).
-        dropout: In the trained parts.
+        dropout: Dropout in the trained parts.
         cache_phrases: Whether a frozen text encoder embeds each phrase once only: for vocabularies, not for sentences.
         size: Side of the square training images in pixels; 0 = the model's.
         fit: How an image fills it: `"squash"`, `"square"` (a window with the image's proportions), or `"model"`: as the
             model does it.
-        bce, balanced_bce, dice, presence: Weights of the losses.
+        bce: Weight of the binary cross-entropy of masks.
+        balanced_bce: Weight of that cross-entropy with both sides of a mask counting the same.
+        dice: Weight of the Dice loss.
+        presence: Weight of the loss of the presence head.
     """
 
     parts: tuple[str, ...] = ()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError
+
+from wordmask.errors import TrainingError, quote, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,8 +84,17 @@ def save(accelerator: Accelerator, folder: Path, step: int) -> None:
 
 
 def load(accelerator: Accelerator, checkpoint: Path) -> None:
-    """Bring everything back to where the checkpoint was written."""
-    accelerator.load_state(str(checkpoint))
+    """Bring everything back to where the checkpoint was written.
+
+    Raises:
+        TrainingError: If a file in it is damaged.
+    """
+    try:
+        accelerator.load_state(str(checkpoint))
+    except (SafetensorError, pickle.UnpicklingError, EOFError, OSError, RuntimeError) as error:
+        got = f"a damaged checkpoint {quote(checkpoint)} ({str(error).splitlines()[0] if str(error) else 'cut short'})"
+        remedy = "delete its folder to start the run anew, or choose another --out"
+        raise TrainingError(sentence(got, "the files that the run wrote", remedy)) from error
 
 
 def replace_folder(target: Path, fill: Callable[[Path], None]) -> None:

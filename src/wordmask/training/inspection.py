@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wordmask.data.sampling.phrase_samples import PhraseList
 from wordmask.errors import DataError, TrainingError, WordmaskError, quote, sentence
@@ -27,11 +30,13 @@ class Inspected:
         usable: Indices of the samples that can be trained on.
         problems: Sentences, each about one sample that cannot.
         phrases: Phrases of the usable samples, by index: nobody has to read them again for that.
+        digests: A hash of the pixels of each of their images, by index.
     """
 
     usable: tuple[int, ...]
     problems: tuple[str, ...]
     phrases: dict[int, PhraseList] = field(default_factory=dict)
+    digests: dict[int, str] = field(default_factory=dict)
 
 
 def inspect(dataset: Dataset, indices: Iterable[int] | None = None) -> Inspected:
@@ -39,17 +44,17 @@ def inspect(dataset: Dataset, indices: Iterable[int] | None = None) -> Inspected
 
     Samples without queries and names that are known to be absent are left out silently: nothing is learned from them.
     """
-    problems, phrases = [], {}
+    problems, phrases, digests = [], {}, {}
     for index in range(len(dataset)) if indices is None else indices:
         try:
             sample = dataset[index]
-            _check(sample)
+            digest = _check(sample)
         except WordmaskError as error:
             problems.append(str(error))
             continue
         if sample.queries or sample.absent:
-            phrases[index] = PhraseList.of(sample)
-    return Inspected(tuple(phrases), tuple(problems), phrases)
+            phrases[index], digests[index] = PhraseList.of(sample), digest
+    return Inspected(tuple(phrases), tuple(problems), phrases, digests)
 
 
 def phrase_of(prompt: Any) -> str | None:
@@ -59,7 +64,8 @@ def phrase_of(prompt: Any) -> str | None:
     return prompt.text if isinstance(prompt, TextPrompt) else None
 
 
-def _check(sample: Sample) -> None:
+def _check(sample: Sample) -> str:
+    """Check a sample, and return a hash of its image's pixels."""
     image = load_image(sample.image)
     if image.size != sample.size:
         got = f"an image of {image.size[0]} x {image.size[1]} px for {quote(sample.key)}"
@@ -75,3 +81,4 @@ def _check(sample: Sample) -> None:
         if phrase_of(query.prompt) is None:
             got = f"an example without words in {quote(sample.key)}"
             raise TrainingError(sentence(got, "phrases", "choose a data set that asks by words"))
+    return hashlib.blake2b(np.ascontiguousarray(image.pixels).data, digest_size=16).hexdigest()

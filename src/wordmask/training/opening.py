@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from wordmask.data.folder import ALL
 from wordmask.data.problems import NOTHING_LEFT, problems_of, require_sound
 from wordmask.data.reading import show
 from wordmask.data.registry import open_data, splits_of
-from wordmask.errors import DataError, sentence
-from wordmask.training.data import Subset
+from wordmask.errors import DataError, WordmaskWarning, quote, sentence
+from wordmask.prompts.phrases import fold_phrase
+from wordmask.training.data import DataChoice, Subset
 from wordmask.training.inspection import inspect
 
 if TYPE_CHECKING:
@@ -20,11 +23,15 @@ if TYPE_CHECKING:
 
     from wordmask.contracts import Dataset
     from wordmask.data.sampling.phrase_samples import PhraseList
-    from wordmask.training.data import DataChoice
+    from wordmask.training.inspection import Inspected
 
 __all__ = ["Opened", "open_split", "open_training_data", "open_validation", "spread"]
 
 T = TypeVar("T")
+
+BACKGROUND = frozenset({"background", "bg", "unlabeled", "unlabelled", "void"})
+"""Names that tools give to what has no name."""
+_USUAL = {DataChoice.split, DataChoice.valid_split, ALL}
 
 FEWEST_HELD_OUT = 10
 """Images from which on some are held out for validation."""
@@ -68,7 +75,7 @@ def open_training_data(
     dataset = open_split(choice, choice.path, choice.split)
     found = inspect(dataset)
     usable = found.usable
-    validation, problems = open_validation(choice, limit=limit, narrowed=narrowed) if validate else (None, ())
+    validation, checked, problems = _validation(choice, limit, narrowed) if validate else (None, None, ())
     left_out = (*problems_of(dataset), *found.problems, *problems)
     if not skip_bad:
         require_sound(left_out)
@@ -84,6 +91,7 @@ def open_training_data(
     if validation is None and validate and holdout and len(usable) >= FEWEST_HELD_OUT:
         usable, held_out = _held_out(usable, holdout, seed)
         validation = Subset(narrowed(dataset), spread(held_out, limit))
+    _warn(found, checked)
     return Opened(Subset(dataset, usable), validation, found.phrases, left_out)
 
 
@@ -95,17 +103,51 @@ def open_validation(
     Returns:
         The samples, and what was wrong and is left out.
     """
+    validation, _, problems = _validation(choice, limit, narrowed)
+    return validation, problems
+
+
+def _validation(
+    choice: DataChoice, limit: int, narrowed: Callable[[Dataset], Dataset]
+) -> tuple[Subset | None, Inspected | None, tuple[str, ...]]:
     path, split = choice.valid or choice.path, choice.valid_split
-    if choice.valid is None and choice.dataset is None and split not in splits_of(path):
-        return None, ()
+    if choice.valid is None and choice.dataset is None and split in _USUAL and split not in splits_of(path):
+        return None, None, ()
     dataset = narrowed(open_split(choice, path, split))
     found = inspect(dataset, spread(tuple(range(len(dataset))), limit))
-    return Subset(dataset, found.usable), (*problems_of(dataset), *found.problems)
+    return Subset(dataset, found.usable), found, (*problems_of(dataset), *found.problems)
+
+
+def _warn(found: Inspected, checked: Inspected | None) -> None:
+    """Warn of phrases that name no thing, and of validation images that are trained on.
+
+    Args:
+        found: What is trained on.
+        checked: What is validated on; None where it is held out, or nothing.
+    """
+    phrases = {phrase for listed in found.phrases.values() for _, phrase in listed.present}
+    for name in sorted(p for p in phrases if fold_phrase(p) in BACKGROUND):
+        remedy = "leave it out: pixels without a name need none"
+        said = sentence(f"the phrase {quote(name)}, which is trained like any other", "names of things", remedy)
+        warnings.warn(said, WordmaskWarning, stacklevel=4)
+    trained = set(found.digests.values())
+    common = sum(digest in trained for digest in checked.digests.values()) if checked else 0
+    if checked and common:
+        got = f"{common} of {len(checked.digests)} validation images that are trained on, too"
+        remedy = "name others with --valid, or leave it out: some are then held out"
+        warnings.warn(sentence(got, "images that are not trained on", remedy), WordmaskWarning, stacklevel=4)
 
 
 def open_split(choice: DataChoice, path: Path | None, split: str) -> Dataset:
-    """Open a part of some data; without parts, all of them."""
+    """Open a part of some data; without parts, all of them.
+
+    Raises:
+        DataError: If a part is named that the data do not have.
+    """
     known = choice.dataset is not None or bool(splits_of(path))
+    if not known and split not in _USUAL:
+        got = f"the part {quote(split)} of {show(path) if path else 'data'}, which have no parts"
+        raise DataError(sentence(got, "data with splits.json", "leave out the option, or write a splits.json"))
     return open_data(
         path, dataset=choice.dataset, split=split if known else None, images=choice.images,
         exhaustive=choice.exhaustive or None,

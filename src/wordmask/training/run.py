@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordmask.api import find_model
-from wordmask.errors import MissingExtraError, TrainingError, WordmaskError, installing, quote, sentence
+from wordmask.device import choose_device
+from wordmask.errors import (
+    DeviceError,
+    MissingExtraError,
+    TrainingError,
+    WordmaskError,
+    installing,
+    quote,
+    sentence,
+)
 from wordmask.formats.files import write
 from wordmask.training.data import DataChoice
+from wordmask.training.disk import full_disk_as_sentence
 from wordmask.training.folder import MEASURED, claim, describe, read_json, text
 from wordmask.training.forgetting.probe import PROBE, open_probe
 from wordmask.training.forgetting.report import sentences
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    import torch
     from accelerate import Accelerator
 
     from wordmask.contracts import Trainable
@@ -79,7 +90,7 @@ def train(
         out: The run's folder. If it holds a run of the same recipe, data and model, that one is continued.
         model: What it starts from, as for `wordmask.load`; with a fresh decoder, where the towers come from.
         skip_bad: Whether samples that are wrong are left out; otherwise they are an error.
-        device: `"cpu"`, or None for what accelerate chooses.
+        device: `"cpu"`, the device that accelerate chooses, such as `"cuda"`, or None / `"auto"` for that.
         trackers: Names of trackers that accelerate knows, such as "tensorboard".
         command: The command line, for run.json.
         watch: Called after every step.
@@ -93,8 +104,8 @@ def train(
         What is in run.json.
 
     Raises:
-        WordmaskError: If data, model or recipe are wrong, the folder holds another run or is in use, or a loss is not
-            finite.
+        WordmaskError: If data, model, device or recipe are wrong, the folder holds another run or is in use, the disk
+            is full, or a loss is not finite.
     """
     job = _Job(
         find_recipe(recipe) if isinstance(recipe, str) else recipe,
@@ -123,7 +134,8 @@ def _alone(accelerator: Accelerator, job: _Job) -> dict[str, Any]:
         refusal = broadcast_object_list(refused)[0]
         if refusal is not None:
             raise refusal
-        return _train(accelerator, job)
+        with full_disk_as_sentence(job.folder):
+            return _train(accelerator, job)
 
 
 def _train(accelerator: Accelerator, job: _Job) -> dict[str, Any]:
@@ -222,9 +234,10 @@ def _accelerator(schedule: Schedule, device: str | None, trackers: tuple[str, ..
         remedy = installing("train")
         raise MissingExtraError(sentence("a training", "the package accelerate", remedy)) from error
     _check_trackers(trackers)
+    wanted = None if device in (None, "auto") else choose_device(device)
     try:
         accelerator = Accelerator(
-            cpu=device == "cpu",
+            cpu=wanted is not None and wanted.type == "cpu",
             mixed_precision=schedule.precision,
             gradient_accumulation_steps=schedule.accumulate,
             dataloader_config=DataLoaderConfiguration(split_batches=True),
@@ -235,8 +248,25 @@ def _accelerator(schedule: Schedule, device: str | None, trackers: tuple[str, ..
     except ValueError as error:
         got = f"precision={schedule.precision} on this machine ({error})"
         raise TrainingError(sentence(got, "one that it computes", "write precision=no or bf16")) from error
+    _check_device(wanted, accelerator)
     set_seed(schedule.seed, device_specific=True)
     return accelerator
+
+
+def _check_device(wanted: torch.device | None, accelerator: Accelerator) -> None:
+    """Refuse a device other than that on which accelerate runs.
+
+    Raises:
+        DeviceError: If it is another one.
+    """
+    runs_on = accelerator.device
+    if wanted is None or (wanted.type == runs_on.type and wanted.index in (None, runs_on.index or 0)):
+        return
+    _reset(accelerator)
+    remedy = "leave out --device; CUDA_VISIBLE_DEVICES chooses among several GPUs"
+    raise DeviceError(
+        sentence(f"device {quote(str(wanted))} for a training", f"{quote(str(runs_on))} or 'cpu'", remedy)
+    )
 
 
 def _reset(accelerator: Accelerator) -> None:

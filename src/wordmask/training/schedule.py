@@ -28,23 +28,24 @@ class Schedule(Settings):
         steps: Updates of the weights.
         batch: Images of one update, over all processes and parts.
         accumulate: Parts that a batch is computed in.
-        lr, final_lr: Learning rate at its highest and at the end.
+        lr: Highest learning rate.
+        final_lr: Learning rate at the end.
         warm_up: Steps in which the learning rate rises from 0.
-        lr_schedule: `"cosine"`, `"constant"` or `"linear"`, see `lr_scale`.
+        lr_schedule: How the learning rate falls after the warm-up: `"cosine"`, `"constant"` (not at all) or `"linear"`.
         decay_from: Step from which a `"linear"` learning rate falls.
-        weight_decay: Of AdamW and Muon.
+        weight_decay: Weight decay of AdamW and Muon.
         decay_biases: Whether biases, norms and other vectors decay, too.
-        betas: Of AdamW.
+        betas: Decay rates of AdamW's two averages of gradients.
         muon_lr: Highest learning rate of Muon, which then updates matrices and convolutions; 0 = AdamW alone.
         gradient_clipping: Greatest norm of the gradient over all weights; 0 = no clipping.
         nonfinite: What happens at a loss or gradient that is not finite: `"stop"` with an error, or `"skip"` the step.
         ema: Decay of the exponential moving average of the weights that is validated and written, such as 0.998; 0 =
             the weights themselves.
         start_weight: Weight, 0 to 0.95, of the weights that training started from in every model that is validated and
-            written: see `averaging.StartAverage`.
+            written (WiSE-FT).
         sizes: Pairs of a step and the side, in pixels, of the images from that step on; () = the model's size.
-        precision: `"no"` (float32), `"bf16"` or `"fp16"`.
-        seed: Of every random draw.
+        precision: Floating-point type of the training: `"no"` (float32), `"bf16"` or `"fp16"`.
+        seed: Seed of every random draw.
         valid_every: Steps between validations; 0 = none.
         save_every: Steps between checkpoints.
         workers: Processes that read and augment images.

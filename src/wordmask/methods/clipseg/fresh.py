@@ -36,7 +36,8 @@ class FreshDecoder(TrainedParts):
     Attributes:
         decoder: CLIPSeg's with attention (`"attention"`) or CLIP-Deconv's without (`"deconv"`), which reads the last of
             `extract_layers`.
-        channels, feedforward: Width D of the decoder, and hidden width of its blocks.
+        channels: Width D of the decoder.
+        feedforward: Hidden width of its blocks.
         refined: Whether its head is the refined one.
         extract_layers: Blocks of the vision tower whose outputs it reads.
         towers: The vision tower as it is `"given"`, or of `"random"` weights that depend on the seed alone ("no CLIP

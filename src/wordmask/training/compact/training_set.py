@@ -80,8 +80,8 @@ class CompactData(Settings):
         also: Further data sets that are mixed in, in any shape that `--data` takes; validation is on the first set.
         weights: Fractions of a batch that come from each set, the first of which is that of `--data`; they need not add
             up to 1. () = the same from each.
-        prompts: Asked of each image.
-        positives: Of them that are there, at most.
+        prompts: Phrases asked of each image.
+        positives: Most of them that are there.
         crop: Least extent of a window, as a fraction of the image's longer side.
         pasted: How often an object of another image is pasted.
         hidden: How often a rectangle of an image is hidden.

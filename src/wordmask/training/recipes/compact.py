@@ -48,10 +48,20 @@ class CompactMethod(Settings):
     """Settings of the network and of its losses.
 
     Attributes:
-        widths, depths: Channels and residual blocks of the image encoder's stages; of a fresh network.
+        widths: Channels of the image encoder's stages, of a fresh network.
+        depths: Residual blocks of the image encoder's stages, of a fresh network.
         attention: Transformer blocks after the last stage.
-        channels, pixel: Channels of the neck and of pixel embeddings.
-        mask, classes, presence, example, box, affinity, taught, labels, features: Weights of the losses.
+        channels: Channels of the neck.
+        pixel: Channels of pixel embeddings.
+        mask: Weight of the loss of masks.
+        classes: Weight of the loss of the name of each pixel.
+        presence: Weight of the loss of the presence head.
+        example: Weight of the loss of masks asked for by an example.
+        box: Weight of the loss between the extents of masks and of boxes.
+        affinity: Weight of the loss of neighbouring pixels of like colour, inside boxes.
+        taught: Weight of the loss of soft masks from teachers.
+        labels: Weight of the loss of soft labels from teachers.
+        features: Weight of the loss of features from teachers.
     """
 
     widths: tuple[int, ...] = (40, 96, 192, 288)
