@@ -56,7 +56,7 @@ class CompactSettings:
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
                 raise TypeError(f"{name} is {quote(value)}, not a{' whole' if whole else ''} number")
             if not whole and not -LARGEST <= value <= LARGEST:
-                raise ValueError(f"{name} is {quote(value)}, not a finite number of usual size")
+                raise ValueError(f"{name} is {str(value)[:20]}, not a finite number of usual size")
             if name.endswith("threshold") and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}, not in [0, 1]")
             if name.endswith("scale") and value <= 0:
