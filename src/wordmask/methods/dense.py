@@ -12,6 +12,7 @@ from torch import Tensor
 from wordmask.components.negatives import LOWEST_THRESHOLD, negatives_of, suppress
 from wordmask.components.presence import peak_presence
 from wordmask.components.thresholds import own_threshold
+from wordmask.components.weak_parts import without_weak_parts
 from wordmask.methods.prompt_cache import PromptCache
 from wordmask.methods.runner import MethodRunner, map_tensors
 from wordmask.prompts import Prompt, TextPrompt
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from wordmask.components.thresholds import Thresholds
     from wordmask.contracts import DenseModel, Encoded
+    from wordmask.ops.geometry import Placement
 
 
 @runtime_checkable
@@ -33,6 +35,18 @@ class EmbedsTexts(Protocol):
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Return the embeddings `(P, C)` of phrases."""
         ...
+
+
+@runtime_checkable
+class RemovesWeakParts(Protocol):
+    """A dense model whose masks lose weak parts where they have a threshold of their own (`components.weak_parts`).
+
+    Attributes:
+        weak_part_ratio: Fraction of the strongest part's probability that a part must reach; None: all parts stay.
+    """
+
+    @property
+    def weak_part_ratio(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +91,7 @@ class DenseSegmenter(MethodRunner[DensePlan]):
         super().__init__(model, device=device, dtype=dtype)
         self.model = model
         self.prompt_cache = PromptCache(self._embed_texts, model.embed_prompt)
+        self.weak_part_ratio = model.weak_part_ratio if isinstance(model, RemovesWeakParts) else None
 
     def prepare(self, prompts: tuple[Prompt, ...]) -> DensePlan:
         """Embed the prompts and their negatives, each different one once."""
@@ -98,7 +113,7 @@ class DenseSegmenter(MethodRunner[DensePlan]):
         for prompt, own, negatives in zip(plan.prompts, plan.own, plan.negatives, strict=True):
             presence = None if presences is None else float(presences[own])
             strongest = np.maximum.reduce([logits[row] for row in negatives]) if negatives else None
-            founds.append(_found(prompt, logits[own], strongest, presence, encoded, thresholds))
+            founds.append(self._found(prompt, logits[own], strongest, presence, encoded, thresholds))
         return Segmentation(encoded.size, tuple(founds), encoded.image, self.name)
 
     def _embed_texts(self, texts: list[str]) -> Sequence[Tensor]:
@@ -121,30 +136,33 @@ class DenseSegmenter(MethodRunner[DensePlan]):
         assert logits is not None
         return logits, torch.cat(presences).numpy() if presences else None
 
+    def _found(
+        self, prompt: Prompt, logits: NDArray[np.float32], negative: NDArray[np.float32] | None,
+        presence: float | None, encoded: Encoded, thresholds: Thresholds,
+    ) -> Found:  # fmt: skip
+        """The result of one prompt from its logits (h, w) and those of its strongest negative (h, w)."""
+        placement, threshold = encoded.placement, thresholds.mask
+        if threshold is None:
+            logits, threshold = self._own_threshold(logits, placement, negative)
+        if negative is not None:
+            threshold = max(threshold, LOWEST_THRESHOLD)
+            logits = suppress(logits, negative, threshold=threshold)
+        return Found(
+            prompt,
+            peak_presence(logits, placement) if presence is None else presence,
+            threshold=threshold,
+            presence_threshold=thresholds.presence,
+            size=encoded.size,
+            heatmap_logits=MaskLogits(logits, placement),
+        )
 
-def _found(
-    prompt: Prompt,
-    logits: NDArray[np.float32],
-    negative: NDArray[np.float32] | None,
-    presence: float | None,
-    encoded: Encoded,
-    thresholds: Thresholds,
-) -> Found:
-    """The result of one prompt from its logits (h, w) and those of its strongest negative (h, w)."""
-    placement, threshold = encoded.placement, thresholds.mask
-    if threshold is None:
-        threshold = own_threshold(logits, placement, negative=negative)
-    if negative is not None:
-        threshold = max(threshold, LOWEST_THRESHOLD)
-        logits = suppress(logits, negative, threshold=threshold)
-    return Found(
-        prompt,
-        peak_presence(logits, placement) if presence is None else presence,
-        threshold=threshold,
-        presence_threshold=thresholds.presence,
-        size=encoded.size,
-        heatmap_logits=MaskLogits(logits, placement),
-    )
+    def _own_threshold(
+        self, logits: NDArray[np.float32], placement: Placement, negative: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], float]:
+        """Logits (h, w), without weak parts where the model removes them, and the mask's own threshold."""
+        if self.weak_part_ratio is None:
+            return logits, own_threshold(logits, placement, negative=negative)
+        return without_weak_parts(logits, placement, self.weak_part_ratio, negative=negative)
 
 
 def _source(prompt: Prompt) -> str | Prompt:

@@ -76,6 +76,7 @@ class CompactModel:
         self.settings = settings or CompactSettings()
         self.threshold = self.settings.threshold
         self.presence_threshold = self.settings.presence_threshold
+        self.weak_part_ratio = self.settings.weak_part_ratio
 
     @property
     def image_encoder(self) -> ImageEncoder:

@@ -28,6 +28,8 @@ class CompactSettings:
             refinement.
         threshold: Probability from which a pixel belongs to the mask; None: for each mask, the one with the highest
             expected IoU.
+        weak_part_ratio: Without a `threshold`, connected parts of a mask stay only if their highest probability
+            reaches this fraction of the strongest part's (`components.weak_parts`); None: all stay.
         mask_scale: Factor of mask logits, fitted on validation images (Platt scaling).
         mask_shift: Added after the factor.
         presence_scale: Factor of presence logits, fitted on validation images (Platt scaling).
@@ -42,6 +44,7 @@ class CompactSettings:
     long_side: int = 352
     affinity_sharpness: float | None = None
     threshold: float | None = 0.5
+    weak_part_ratio: float | None = None
     mask_scale: float = 1.0
     mask_shift: float = 0.0
     presence_scale: float = 1.0
@@ -50,14 +53,14 @@ class CompactSettings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value is None and name in ("threshold", "affinity_sharpness"):
+            if value is None and name in ("threshold", "affinity_sharpness", "weak_part_ratio"):
                 continue
             whole = name == "long_side"
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
                 raise TypeError(f"{name} is {quote(value)}, not a{' whole' if whole else ''} number")
             if not whole and not -LARGEST <= value <= LARGEST:
                 raise ValueError(f"{name} is {str(value)[:20]}, not a finite number of usual size")
-            if name.endswith("threshold") and not 0 <= value <= 1:
+            if name.endswith(("threshold", "ratio")) and not 0 <= value <= 1:
                 raise ValueError(f"{name} is {value}, not in [0, 1]")
             if name.endswith("scale") and value <= 0:
                 raise ValueError(f"{name} is {value}, not above 0")
