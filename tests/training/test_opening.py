@@ -232,6 +232,7 @@ def test_images_are_decoded_once_before_the_first_step(tmp_path: Path, monkeypat
     assert (len(read), samples) == (6, [])  # phrases are known from the inspection
 
 
+@pytest.mark.filterwarnings("ignore::wordmask.errors.WordmaskWarning")  # it is validated on what it is trained on
 def test_a_generated_data_set_needs_no_folder() -> None:
     chosen = with_changes(finetune(), {"valid_limit": 3})
     chosen_data = DataChoice(None, dataset="shapes", split="val", valid_split="val")
