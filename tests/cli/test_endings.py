@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -173,6 +174,24 @@ def test_words_that_all_name_no_image_are_all_reported() -> None:
     first, second = done.stderr.splitlines()
     assert "matches no file" in first
     assert "at least one image in it" in second
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_pipe_that_nobody_reads_can_be_left(half_bright: Path) -> None:
+    os.mkfifo("all.json")
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, "segment", "half.png", "bright", "--out", "all.json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])},
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.readline()
+    time.sleep(0.2)  # it is about to open the pipe
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+
+    assert process.returncode != 0
 
 
 class TestDashes:

@@ -182,6 +182,19 @@ class TestOthersFiles:
                 result("a.jpg", cat=LEFT).save(path)
         assert (files(), Path("out/coco.json").read_text()) == ({"coco.json"}, text)
 
+    @pytest.mark.parametrize(
+        "changed", [{"presence": {"cat": None}}, {"masks": [1]}, {"id": "1"}, {"file_name": ["a"]}]
+    )
+    def test_records_that_are_none_of_ours_are_refused(self, changed: dict[str, Any]) -> None:
+        result("a.jpg", cat=LEFT).save("out")
+        damaged = content()
+        damaged["images"][0] |= changed
+        Path("out/coco.json").write_text(json.dumps(damaged))
+
+        with pytest.raises(OutputError, match="which wordmask did not write"):
+            result("a.jpg", dog=LEFT).save("out")
+        assert content() == damaged
+
     def test_files_of_our_names_stay(self) -> None:
         Path("out").mkdir()
         for name in ("a.overlay.png", "b.mask-cat.png"):

@@ -111,6 +111,11 @@ class Destination:
             return [self.coco.path]
         return []
 
+    @property
+    def may_block(self) -> bool:
+        """Whether the annotations go to a pipe, whose reader may never come."""
+        return self.coco is not None and os.path.exists(self.coco.path) and not self.coco.path.is_file()
+
     def finish(self) -> None:
         """Write the annotations of all images, if there were any."""
         if self.folder:

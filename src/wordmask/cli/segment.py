@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,13 +140,15 @@ class _Run:
             with termination_raises():
                 self.segment_all(sources)
         except (KeyboardInterrupt, Terminated) as end:
-            with uninterrupted():
-                self.destination.finish()
+            self._finish()
             typer.echo(f"Interrupted after {self.done} of {len(sources)} images; their results are complete", err=True)
             raise typer.Exit(INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED) from None
         finally:
-            with uninterrupted():
-                self.destination.finish()
+            self._finish()
+
+    def _finish(self) -> None:
+        with contextlib.nullcontext() if self.destination.may_block else uninterrupted():
+            self.destination.finish()
 
     def segment_all(self, sources: Sequence[Source]) -> None:
         """Segment, write and print image by image.

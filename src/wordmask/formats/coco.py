@@ -117,8 +117,9 @@ class CocoAnnotations:
         root = content["info"].get("image_root")
         read.image_root = root if isinstance(root, str) else None
         for record in content["images"]:
-            if not (isinstance(record["id"], int) and isinstance(record["presence"], dict)):
+            if not (isinstance(record["id"], int) and isinstance(record.get("masks", {}), dict)):
                 raise TypeError
+            record["presence"] = {phrase: float(value) for phrase, value in record["presence"].items()}
             read._images[record["file_name"]] = record
             read._annotations[record["id"]] = []
             read._last_image = max(read._last_image, record["id"])
