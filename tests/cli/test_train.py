@@ -173,7 +173,7 @@ def test_a_phrase_for_the_background_is_said(words: list[str | Path], tmp_path: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit for the size of files there")
-@pytest.mark.parametrize("limit", [200, 5_000, 60_000, 200_000])
+@pytest.mark.parametrize("limit", [5_000, 200_000])
 def test_a_disk_that_takes_no_more_is_one_sentence(words: list[str | Path], tmp_path: Path, limit: int) -> None:
     import resource
 
