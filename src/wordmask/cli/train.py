@@ -33,7 +33,7 @@ CHANGE_HELP = "Another value of the recipe, such as --change lr=1e-4. Can be rep
 MIRROR_HELP = "Never mirror images. Default: half of them, with left and right swapped in their phrases."
 TRACKER_HELP = "Also log to a tracker that accelerate knows, such as tensorboard. Can be repeated."
 PROBE_HELP = "Labelled images of things that are not trained, in one of the shapes of --data: are they still found?"
-NO_PROBE_HELP = "Do not probe for forgetting before and after."
+NO_PROBE_HELP = "Do not probe for forgetting before and after. --no-guard and --guard are the former names."
 CACHE_HELP = "Keep the features of the frozen image encoder in this folder, and read them from there."
 SAID = 6
 """Lines of a summary about forgetting."""
@@ -51,9 +51,9 @@ def train(
     valid_split: Annotated[str, typer.Option(help="Part to validate on.")] = "val",
     images: Annotated[Path | None, typer.Option(help=IMAGES_HELP, show_default=False)] = None,
     exhaustive: Annotated[bool, typer.Option("--exhaustive", help=EXHAUSTIVE_HELP)] = False,
-    probe: Annotated[Path | None, typer.Option(help=PROBE_HELP, show_default=False)] = None,
+    probe: Annotated[Path | None, typer.Option("--probe", "--guard", help=PROBE_HELP, show_default=False)] = None,
     probe_split: Annotated[str, typer.Option(help="Part of it, of sets that have parts.")] = "val",
-    no_probe: Annotated[bool, typer.Option("--no-probe", help=NO_PROBE_HELP)] = False,
+    no_probe: Annotated[bool, typer.Option("--no-probe", "--no-guard", help=NO_PROBE_HELP)] = False,
     steps: Annotated[int | None, typer.Option(help="Updates of the weights.", show_default=False)] = None,
     batch: Annotated[int | None, typer.Option(help="Images of one update.", show_default=False)] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.", show_default=False)] = None,
