@@ -5,9 +5,11 @@
     python scripts/embedded/make_embedded.py train --data ../shared/data --out runs/embedded --device cuda
     python scripts/embedded/make_embedded.py garments --data ../shared/data --out runs/embedded
     python scripts/embedded/make_embedded.py calibrate --data ../shared/data --out runs/embedded
+    python scripts/embedded/make_embedded.py presence --data ../shared/data --out runs/embedded
+    python scripts/embedded/make_embedded.py card --out runs/embedded
 
 `text` trains a new text encoder; without it that of the embedded weights is kept. `teachers` needs `ai-edge-litert`.
-`--steps`, `--batch` and `--small` make a short trial on a CPU. `presence` follows `garments`, with its options.
+`--steps`, `--batch` and `--small` make a short trial on a CPU. `card` reads what `wordmask evaluate` measured.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import cv2
 import torch
 from presence import add_presence
-from report import measure, write_card
+from report import calibration, write_card
 from sets import FACTS, EmbeddedData, write_images
 
 from wordmask.data.registry import open_data
@@ -59,6 +61,7 @@ TAPS = {"deeplab": (180, 182), "mnv2": (168,)}
 FILES = {"deeplab": "deeplabv3_mnv2_pascal_quant.tflite", "mnv2": "mobilenet_v2_1.0_224_quant.tflite"}
 GARMENT_LOGIT = 4.5
 """Presence logit that garments on fashion photographs are brought towards."""
+STAGES = ("images", "teachers", "text", "train", "garments", "calibrate", "presence", "card")
 STEPS = 4061
 """Steps of the weights that ship: 558 s on one H100, 909,664 images."""
 
@@ -250,18 +253,22 @@ def read_presence(model: Any, args: argparse.Namespace) -> PresenceRows:
 
 
 def calibrate(args: argparse.Namespace) -> None:
-    """Fit probabilities on the val parts, choose the gate, measure, and write config.json, card.json and README.md."""
+    """Fit probabilities of masks and presence on the val parts, and write them and the gate into config.json."""
     folder = args.model or args.out / "run/last"
     config = json.loads((folder / "config.json").read_text())
-    results = measure(folder, EmbeddedData(args.data, "val"), gate=args.gate, limit=args.limit)
-    config["settings"] |= results["calibration"] | {"presence_threshold": args.gate, "threshold": None}
+    fitted = calibration(folder, EmbeddedData(args.data, "val"), limit=args.limit)
+    config["settings"] |= fitted | {"presence_threshold": args.gate, "threshold": None, "weak_part_ratio": 0.5}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    write_card(folder, config, results)
+
+
+def make_card(args: argparse.Namespace) -> None:
+    """Write README.md and card.json from the results of `wordmask evaluate`."""
+    write_card(args.model or args.out / "run/last", args.results)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("stage", choices=("images", "teachers", "text", "train", "garments", "presence", "calibrate"))
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--teachers", type=Path, default=Path("../shared/teachers"))
     parser.add_argument("--out", type=Path, required=True)
@@ -272,12 +279,13 @@ def main() -> None:
     parser.add_argument("--quality", type=int, default=90, help="WebP quality of the stored images")
     parser.add_argument("--batches", type=int, default=48, help="batches that the stage garments reads")
     parser.add_argument("--gate", type=float, default=0.5, help="presence below which a mask is empty")
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/ledger"), help="for the card")
     parser.add_argument("--limit", type=int, help="images of each set that calibration reads")
     parser.add_argument("--small", action="store_true", help="a trial with few small images")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     stages = {"text": make_text, "teachers": make_teachers, "train": make_weights, "calibrate": calibrate}
-    stages |= {"garments": raise_garments, "presence": add_presence}
+    stages |= {"garments": raise_garments, "presence": add_presence, "card": make_card}
     if args.stage == "images":
         write_images(args.data, args.out / "images", quality=args.quality)
     else:
