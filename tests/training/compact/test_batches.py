@@ -152,8 +152,12 @@ def test_too_many_phrases_are_refused() -> None:
     from wordmask.training.compact.from_dataset import space_of
 
     queries = [SimpleNamespace(prompt=TextPrompt(f"n{i}"), label=f"n{i}") for i in range(300)]
-    samples = SimpleNamespace(dataset=[SimpleNamespace(queries=queries, absent=())], indices=(0,))
-    with pytest.raises(DataError, match="300 different phrases"):
+
+    class Many(list[SimpleNamespace]):
+        names = ()
+
+    samples = SimpleNamespace(dataset=Many([SimpleNamespace(queries=queries, absent=())]), indices=(0,))
+    with pytest.raises(DataError, match="300 different names"):
         space_of(samples, "many")  # type: ignore[arg-type]
 
 
