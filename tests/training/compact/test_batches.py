@@ -151,7 +151,8 @@ def test_too_many_phrases_are_refused() -> None:
     from wordmask.prompts import TextPrompt
     from wordmask.training.compact.from_dataset import space_of
 
-    queries = [SimpleNamespace(prompt=TextPrompt(f"n{i}"), label=f"n{i}") for i in range(300)]
+    found = SimpleNamespace(area=1)
+    queries = [SimpleNamespace(prompt=TextPrompt(f"n{i}"), label=f"n{i}", packed=found) for i in range(300)]
 
     class Many(list[SimpleNamespace]):
         names = ()
