@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+from functools import lru_cache
 
 from wordmask.errors import WordmaskWarning, quote, sentence
 
@@ -17,6 +18,7 @@ _BLANK = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 _INVISIBLE = {"Cc", "Cf", "Zs", "Zl", "Zp"}
 
 
+@lru_cache(maxsize=4096)
 def clean_phrase(text: str) -> str:
     """Return what a text encoder reads of a phrase; ordinary phrases come back unchanged.
 
