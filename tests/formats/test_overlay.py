@@ -353,3 +353,16 @@ def test_pillow_without_freetype(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("PIL.ImageFont.load_default", missing)
     with pytest.raises(MissingExtraError, match=r"without FreeType"):
         lettered("left eye", 4321)  # a size that is not cached
+
+
+def test_a_very_large_image_is_drawn_smaller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = segmentation(_found("box", (10, 10, 40, 30)), _found("none"), size=SIZE)
+    full = np.asarray(result.overlay())
+    monkeypatch.setattr("wordmask.formats.overlay.LARGEST_OVERLAY", SIZE[0] * SIZE[1] // 3)
+    result.save(tmp_path / "small.png", style=OverlayStyle(legend=False))
+    with Image.open(tmp_path / "small.png") as image:
+        small = np.asarray(image)
+    assert small.shape == (SIZE[0] // 2, SIZE[1] // 2, 3)
+    inside, outside = (150, 200), (380, 580)
+    for y, x in (inside, outside):
+        np.testing.assert_allclose(small[y // 2, x // 2], full[y, x], atol=2)

@@ -104,3 +104,17 @@ def test_empty_masks() -> None:
     assert masks.iou(nothing, something) == 0.0
     assert masks.union([nothing, nothing]).area == 0
     np.testing.assert_array_equal(masks.union([nothing, something]).full(), np.eye(4))
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_every_nth_pixel(step: int) -> None:
+    mask = np.random.default_rng(step).random((23, 31)) < 0.3
+    np.testing.assert_array_equal(masks.subsample(masks.pack(mask), step).full(), mask[::step, ::step])
+
+
+def test_a_mask_between_the_pixels_keeps_one() -> None:
+    mask = np.zeros((20, 20), np.bool_)
+    mask[7, 9] = True
+    small = masks.subsample(masks.pack(mask), 4)
+    assert (small.size, small.window, small.area) == ((5, 5), (2, 1, 3, 2), 1)
+    assert masks.subsample(masks.empty((20, 20)), 4).area == 0

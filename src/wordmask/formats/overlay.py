@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ from wordmask.formats.legend import with_legend
 from wordmask.formats.plates import Layout, Tag
 from wordmask.formats.strokes import contours, outline
 from wordmask.formats.style import OverlayStyle, Style
+from wordmask.ops.masks import subsample
+from wordmask.ops.resize import resize
 from wordmask.prompts.phrases import fold_phrase
 
 if TYPE_CHECKING:
@@ -39,6 +42,10 @@ _SAVE_OPTIONS = {
     ".webp": ("WEBP", {"quality": 90}),
 }
 
+LARGEST_OVERLAY = 50_000_000
+"""Pixels of an image above which a saved overlay is drawn at a fraction of its size: at full size, drawing would take
+several copies of the image in memory."""
+
 OVERLAY_SUFFIXES = tuple(_SAVE_OPTIONS)
 """Endings of the files that an overlay can be."""
 
@@ -47,7 +54,7 @@ def save_overlay(image: AnnotatedImage, path: str | os.PathLike[str], *, style: 
     """Draw an overlay and write it: `.png`, `.jpg` or `.webp` by the suffix, PNG without one.
 
     The file's metadata name wordmask as the software that made it. Where labels would hide what they name, they stand
-    below the image, unless the style says otherwise.
+    below the image, unless the style says otherwise. Images of more than `LARGEST_OVERLAY` pixels are drawn smaller.
 
     Raises:
         ImageError: If the pixels are missing.
@@ -61,7 +68,7 @@ def save_overlay(image: AnnotatedImage, path: str | os.PathLike[str], *, style: 
             sentence(f"the overlay path {quote(path)}", f"one that ends in {', '.join(_SAVE_OPTIONS)}", remedy)
         )
     kind, options = _SAVE_OPTIONS.get(suffix, _SAVE_OPTIONS[".png"])
-    overlay, buffer = draw_overlay(image, style=style or OverlayStyle()), io.BytesIO()
+    overlay, buffer = draw_overlay(_reduced(image), style=style or OverlayStyle()), io.BytesIO()
     made_by = Image.Exif()
     made_by[_SOFTWARE] = "wordmask"
     try:
@@ -113,6 +120,23 @@ def draw_overlay(image: AnnotatedImage, *, style: OverlayStyle | None = None) ->
     if chosen.legend or (chosen.legend is None and not layout.is_good()):
         return with_legend(Image.fromarray(canvas), tags, sizes)
     return layout.draw(canvas, sizes)
+
+
+def _reduced(image: AnnotatedImage) -> AnnotatedImage:
+    """Return the image at a whole fraction of its sides where it has more than `LARGEST_OVERLAY` pixels."""
+    step = math.ceil(math.sqrt(image.size[0] * image.size[1] / LARGEST_OVERLAY))
+    if step == 1 or image.pixels is None:
+        return image
+    size = (-(-image.size[0] // step), -(-image.size[1] // step))
+    masks = tuple(
+        replace(
+            named,
+            mask=subsample(named.mask, step),
+            instances=tuple(replace(one, mask=subsample(one.mask, step)) for one in named.instances),
+        )
+        for named in image.masks
+    )
+    return replace(image, size=size, masks=masks, pixels=resize(image.pixels, size))
 
 
 def _colours(masks: Sequence[NamedMask], style: OverlayStyle) -> list[Colour]:

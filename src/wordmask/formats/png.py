@@ -44,5 +44,5 @@ def encode_png(mask: NDArray[np.bool_]) -> bytes:
     """Return a mask `(H, W)` as the bytes of an 8-bit greyscale PNG."""
     buffer = io.BytesIO()
     # Masks are long runs: the fastest compression already makes them a few kilobytes.
-    Image.fromarray(mask.view(np.uint8) * np.uint8(255)).save(buffer, "PNG", compress_level=1)
+    Image.fromarray(np.negative(mask.view(np.uint8))).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

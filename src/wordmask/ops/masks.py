@@ -70,6 +70,22 @@ def pack(mask: NDArray[np.bool_], *, size: Size | None = None, offset: tuple[int
     return PackedMask(size, window, np.packbits(tight, axis=1), int(np.count_nonzero(tight)))
 
 
+def subsample(mask: PackedMask, step: int) -> PackedMask:
+    """Return every `step`-th pixel of every `step`-th row, `(ceil(H / step), ceil(W / step))`.
+
+    A mask that lies between these pixels keeps one, so that nothing vanishes.
+    """
+    size = (-(-mask.size[0] // step), -(-mask.size[1] // step))
+    if not mask.area:
+        return empty(size)
+    x0, y0 = mask.window[:2]
+    left, top = -(-x0 // step), -(-y0 // step)
+    part = mask.crop()[top * step - y0 :: step, left * step - x0 :: step]
+    if not part.any():
+        part, left, top = np.ones((1, 1), np.bool_), x0 // step, y0 // step
+    return pack(part, size=size, offset=(left, top))
+
+
 def empty(size: Size) -> PackedMask:
     """Return a mask of that size with nothing set."""
     return PackedMask(size, (0, 0, 0, 0), np.zeros((0, 0), np.uint8), 0)
