@@ -263,7 +263,7 @@ def test_label_map_of_equals_and_of_many() -> None:
 
 def test_supervision_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "supervision", None)
-    with pytest.raises(MissingExtraError, match=r"wordmask\[supervision\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install -e .\.\[supervision\]"):
         segmentation(found("x", logits())).to_supervision()
 
 
