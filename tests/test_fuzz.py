@@ -8,6 +8,7 @@ A failure names the kind and the seed.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -228,7 +229,7 @@ def change_value(content: Any, random: Random) -> None:
         if random.random() < 0.25:
             del content[key]
         else:
-            content[key] = pick(random, VALUES)
+            content[key] = copy.deepcopy(pick(random, VALUES))  # VALUES stays as it is
         return
 
 
