@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["Part", "has_parts", "open_parts", "read_parts"]
+__all__ = ["Part", "open_parts", "read_parts"]
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,6 @@ class Part:
     path: Path | None = None
     bytes: int | None = None
     licence: str | None = None
-
-
-def has_parts(folder: Path) -> bool:
-    """Whether a folder's config.json names parts."""
-    return "parts" in read_json(folder / "config.json")
 
 
 def read_parts(folder: Path) -> tuple[Part, ...]:
