@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["has_side", "swap_left_right"]
+__all__ = ["swap_left_right"]
 
 _COMPOUND = r"(?:[ -]?most|[ -]?hand(?:ed|er|ers)?|[ -]?foot(?:ed)?|[ -]?wards?|side)"
 _SIDE = re.compile(rf"(?<![A-Za-z])(left|right)(?={_COMPOUND}?(?![A-Za-z]))", re.IGNORECASE)
@@ -46,11 +46,6 @@ def swap_left_right(phrase: str) -> str:
     Swapping twice gives the phrase back, but for verbs that were taken for sides.
     """
     return _SIDE.sub(_swapped, phrase)
-
-
-def has_side(phrase: str) -> bool:
-    """Return whether a phrase changes when its image is mirrored."""
-    return swap_left_right(phrase) != phrase
 
 
 def _swapped(found: re.Match[str]) -> str:
