@@ -12,12 +12,9 @@ import pytest
 from tests.data.contract import FolderContract, write_image
 from wordmask.contracts import Dataset
 from wordmask.data.registry import open_data, splits_of
-from wordmask.data.sample import UNKNOWN
 from wordmask.data.weak_labels import (
     VOCABULARIES,
-    WeakAnnotation,
     WeakLabels,
-    confirmed_labels,
     read_weak_annotations,
 )
 from wordmask.errors import DataError
@@ -138,15 +135,6 @@ def test_several_sets_in_one_file(tmp_path: Path) -> None:
         read_weak_annotations(tmp_path / "pack.json", section="toys")
     with pytest.raises(DataError, match="no image 'z' in"):
         WeakLabels(tmp_path / "pack.json", tmp_path / "images", section="pets", keys=["z"])
-
-
-def test_a_teachers_labels_are_kept_where_boxes_agree() -> None:
-    names = ("dog", "cat", "tree")
-    labels = np.array([[0, 0, 1], [2, 0, UNKNOWN]], np.int32)
-    one = WeakAnnotation((2, 3), (("dog", (0.0, 0.0, 1.0, 1.0)),), vocabulary=("dog", "cat"), names=("dog",))
-    confirmed = confirmed_labels(labels, names, one)
-    assert confirmed.tolist() == [[0, UNKNOWN, UNKNOWN], [2, UNKNOWN, UNKNOWN]]
-    assert labels[0, 1] == 0  # the input is left as it was
 
 
 @pytest.mark.skipif(not (DATA / "everyday").is_dir(), reason="the data folder is not beside the repository")

@@ -12,8 +12,7 @@
 One query for every name that has a box: its instances have boxes and no masks, and its mask is the union of the boxes
 (`Query.boxes_only`), which tells what fraction of a prediction lies inside them and is no ground truth for an IoU.
 Where the boxes are exhaustive for a vocabulary, its other names are absent. Names of the whole image and captions are
-not in a sample: `WeakLabels.annotation` returns them. `confirmed_labels` keeps of a teacher's label map what boxes
-agree with.
+not in a sample: `WeakLabels.annotation` returns them.
 
 The boxes of PASCAL VOC leave out objects that its annotators called difficult, so that a few of its absent names are in
 the image after all. Licence, size and origin are those of the data.
@@ -39,7 +38,7 @@ from wordmask.data.reading import (
     require_index,
     show,
 )
-from wordmask.data.sample import UNKNOWN, GroundTruthInstance, Query, Sample
+from wordmask.data.sample import GroundTruthInstance, Query, Sample
 from wordmask.data.sets.coco20i import CLASSES as COCO80
 from wordmask.errors import quote
 from wordmask.images import MAX_PIXELS
@@ -49,11 +48,11 @@ from wordmask.prompts import TextPrompt
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-__all__ = ["VOCABULARIES", "WeakAnnotation", "WeakLabels", "confirmed_labels", "read_weak_annotations"]
+__all__ = ["VOCABULARIES", "WeakAnnotation", "WeakLabels", "read_weak_annotations"]
 
 VOC20 = tuple(
     "airplane,bicycle,bird,boat,bottle,bus,car,cat,chair,cow,dining table,dog,horse,motorcycle,person,potted plant,"
@@ -183,28 +182,6 @@ def read_weak_annotations(path: str | os.PathLike[str], *, section: str | None =
     if section is not None:
         content = require_field(content, section, dict, path, _WHAT)
     return {key: _annotation(record, path, f"image {quote(key)}") for key, record in content.items()}
-
-
-def confirmed_labels(labels: NDArray[np.int32], names: Sequence[str], annotation: WeakAnnotation) -> NDArray[np.int32]:
-    """Return a teacher's label map without what the boxes of the image contradict.
-
-    A pixel keeps its name where a box of that name covers it. Only names of the annotation's vocabulary are checked;
-    others are kept.
-
-    Args:
-        labels: int32 `(H, W)`, positions among `names`; `UNKNOWN` where the teacher is not sure.
-        names: The teacher's vocabulary.
-        annotation: Boxes of the same image, and the names for which they are exhaustive.
-
-    Returns:
-        int32 `(H, W)`: `UNKNOWN` where the teacher names something that no box of that name covers.
-    """
-    confirmed = labels.copy()
-    for position, name in enumerate(names):
-        if name in annotation.vocabulary:
-            inside = _inside([box for boxed, box in annotation.boxes if boxed == name], annotation.size)
-            confirmed[(labels == position) & ~inside] = UNKNOWN
-    return confirmed
 
 
 # --- one image -----------------------------------------------------------------------------------------------------
