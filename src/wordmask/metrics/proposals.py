@@ -1,4 +1,4 @@
-"""Recall of mask proposals: is a wanted mask among those proposed?
+"""IoU of mask proposals with the ground truth, for the recall of two-stage methods.
 
 Two-stage methods fail in two ways: the mask is missing, or it is there and not chosen. The IoU of the best proposal
 measures the first, its difference from the chosen mask's IoU (the oracle gap) the second (PMP, Li et al.,
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wordmask.errors import DataError, sentence
-from wordmask.metrics.means import mean
 from wordmask.metrics.overlap import intersection_and_union, ious
 
 if TYPE_CHECKING:
@@ -47,13 +46,3 @@ def _require(proposal: Any, ground_truth: NDArray[np.bool_]) -> NDArray[np.bool_
         got = f"a proposal {array.dtype} {array.shape}"
         raise DataError(sentence(got, f"bool {ground_truth.shape}", "resize and threshold it to the ground truth"))
     return array
-
-
-def recall_at(best: NDArray[np.float64], threshold: float) -> float:
-    """Compute the fraction of targets whose best IoU, float64 `(N,)`, is at least `threshold` (as COCO counts)."""
-    return mean(best >= threshold)
-
-
-def average_recall(best: NDArray[np.float64]) -> float:
-    """Compute `recall_at` averaged over COCO's ten thresholds."""
-    return mean(recall_at(best, threshold) for threshold in IOU_THRESHOLDS)
