@@ -60,7 +60,7 @@ TAPS = {"deeplab": (180, 182), "mnv2": (168,)}
 """Tensors of the teachers' files: features and logits of names; features."""
 FILES = {"deeplab": "deeplabv3_mnv2_pascal_quant.tflite", "mnv2": "mobilenet_v2_1.0_224_quant.tflite"}
 GARMENT_LOGIT = 4.5
-"""Presence logit that garments on fashion photographs are brought towards."""
+"""Target of the presence logit of garments on fashion photographs."""
 STAGES = ("images", "teachers", "text", "train", "garments", "calibrate", "presence", "card")
 STEPS = 4061
 """Steps of the weights that ship: 558 s on one H100, 909,664 images."""
@@ -196,10 +196,10 @@ def make_weights(args: argparse.Namespace) -> None:
 
 
 def raise_garments(args: argparse.Namespace) -> None:
-    """Teach the presence head to let garments pass on fashion photographs, and to answer all else as before.
+    """Fine-tune the presence head to raise the logits of garments on fashion photographs and keep all others.
 
-    Their labels are not exhaustive, so what is absent there is unsure, and presence of what is there stays low: a
-    threshold that fits everyday images would empty a fifth of the masks.
+    Their labels are not exhaustive, so absent names are uncertain and the presence of garments in the image stays low:
+    a threshold chosen on everyday images would empty a fifth of the masks.
     """
     import torch.nn.functional as F
     from safetensors.torch import load_file, save_file
@@ -229,7 +229,7 @@ def raise_garments(args: argparse.Namespace) -> None:
 
 
 class PresenceRows(NamedTuple):
-    """What the presence head reads of N images with K prompts, and what it answers."""
+    """Inputs and logits of the presence head for N images with K prompts."""
 
     pooled: torch.Tensor  # (N, K, channels)
     answers: torch.Tensor  # (N, K)
@@ -238,7 +238,7 @@ class PresenceRows(NamedTuple):
 
 
 def read_presence(model: Any, args: argparse.Namespace) -> PresenceRows:
-    """Run the network over training batches and keep what the presence head reads."""
+    """Run the network over training batches and keep inputs and logits of the presence head."""
     data = EmbeddedImages(data=str(args.data), prepared=str(args.out), small=args.small)
     maker = data.maker(model.embed_texts, {k: max(1, n // 8) for k, n in COUNTS.items()}, prompts=14, hidden=0.0)
     head, read, rest = model.network.decoder.presence, [], []

@@ -1,4 +1,7 @@
-"""Stage `presence`: whole training images are asked for whole vocabularies (`training.compact.presence_stage`)."""
+"""Stage `presence`: train presence heads on whole images, each with a whole vocabulary as prompts.
+
+The training is `training.compact.presence_stage`.
+"""
 
 import json
 from pathlib import Path

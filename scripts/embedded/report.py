@@ -16,9 +16,9 @@ from wordmask.methods.compact import load_compact
 from wordmask.training.compact.label_space import UNKNOWN
 
 CELLS = 100
-"""Cells that are drawn from each mask for the calibration of masks."""
+"""Cells sampled from each mask for the calibration of masks."""
 EXHAUSTIVE = ("celebamask", "camvid", "coco", "pascal")
-"""Sets with images of which it is known what they do not hold."""
+"""Sets with names that are known to be absent from images."""
 SOURCES = json.loads(Path(__file__).with_name("sources.json").read_text())
 """Name, what it is, terms: of every set and teacher."""
 

@@ -36,13 +36,13 @@ SURE = {
     "clothing": 0.5,
     "windows": 0.15,
 }
-"""How sure a set's name is absent from an image that has no label of it."""
+"""Probability, by set, that a name is absent from an image that has no label of it."""
 RELIABLE = frozenset("person horse sheep cow motorcycle airplane car bicycle boat dog cat bus train".split())
-"""Names that the teacher seldom invents or misses where boxes can tell."""
+"""Names for which the teacher has few false positives and false negatives, as far as boxes can tell."""
 EXPLAINED = 0.25
-"""A box is explained when the teacher gives so much of it the name of the box: its other pixels are background."""
+"""Least fraction of a box that the teacher must label with the box's name for its other pixels to be background."""
 ELSEWHERE = ("elephant", "bear", "zebra", "giraffe")
-"""Animals that PASCAL VOC's images do not show (0.7: nobody checked each)."""
+"""Animals that PASCAL VOC's images do not show (weight 0.7: not checked one by one)."""
 AMBIGUOUS = frozenset("top front back light right left watch ring group fan drop hat plate crop".split()) - {
     "hat",
     "plate",

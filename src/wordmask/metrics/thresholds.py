@@ -29,7 +29,7 @@ _AT_ONCE = 1 << 18
 
 def threshold_bins(probability: NDArray[np.float32]) -> NDArray[np.intp]:
     """Count for every pixel the thresholds strictly below it: `(49 thresholds < p).sum()`."""
-    # The guess by multiplication is right or one too high; comparing with the threshold itself settles which.
+    # The guess by multiplication is right or one too high; comparing with the threshold itself decides.
     steps = (probability * np.float32(50)).astype(np.intp)
     steps -= probability <= _EDGES[steps]
     return steps

@@ -272,7 +272,7 @@ class BatchMaker:
         whole: Tensor,
         generator: torch.Generator,
     ) -> CompactBatch:
-        """Choose prompts and what each cell tells about them."""
+        """Choose prompts and make the targets of each cell for them."""
         count, names, asked = len(pixels), self.most_names, self.mixing.prompts
         flat = labels.flatten(1).long()
         areas = torch.zeros(count, 256, device=self.device)
@@ -386,7 +386,7 @@ class BatchMaker:
         )
 
     def _classes(self, labels: Tensor, flat: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
-        """Label values (B, h, w) at the masks' stride, -1 = unknown, and which are told from each other (B, V + 1)."""
+        """Label values (B, h, w) at the masks' stride, -1 = unknown, and which compete (B, V + 1)."""
         count = len(labels)
         classes = labels[:, 1::2, 1::2].long()
         drop = (classes == UNKNOWN) | ((classes == 0) & ~(self.real_ground | self.joint)[:, None, None])

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 BOXED = 8
 """Names of an image that have boxes, at most: one bit each. Further ones are left out of its prompts."""
 NOT_KNOWN, BY_PIXELS, BY_BOXES, BY_TAG = 0, 1, 2, 3
-"""How it is known that a name is in an image."""
+"""Source of the knowledge that a name is in an image."""
 
 
 @dataclass
@@ -107,8 +107,8 @@ class LabelledImageWriter:
             labels: (H, W) label values.
             group: number of its data set.
             boxes: name, left, top, right, bottom in pixels.
-            tags: names that are there, nobody says where.
-            absent: name -> how sure it is that it is not there.
+            tags: names that are in the image at unknown places.
+            absent: name -> probability that it is not in the image.
         """
         scale = min(1.0, self.side / max(labels.shape))
         height, width = (max(2, round(n * scale)) for n in labels.shape)

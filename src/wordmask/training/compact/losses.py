@@ -102,7 +102,7 @@ def class_logits(pixel: Tensor, queries: Tensor, cells: Tensor, allowed: Tensor)
         pixel: float (B, D, h, w) pixel vectors.
         queries: float (B, V, D + 1), a vector and a bias for each name.
         cells: int64 (B, n) numbers of cells.
-        allowed: bool (B, V + 1), names that are told from each other, 'none of them' first.
+        allowed: bool (B, V + 1), names that compete, 'none of them' first.
 
     Returns:
         Float (B, n, V + 1), 'none of them' first with logit 0.

@@ -67,7 +67,7 @@ class CompactBatch(NamedTuple):
         presence_weights: float (B, K).
         names: int64 (B, K) rows of the phrase bank.
         classes: int64 (B, h, w) label value, 0 = none of the names, -1 = unknown.
-        allowed: bool (B, V + 1) label values that are told from each other on an image.
+        allowed: bool (B, V + 1) label values that compete on an image.
         space: int64 (B,) label space.
         absent: float (B, P) how sure the names of the space are absent.
         cells: int64 (B, n) cells on which names compete.

@@ -45,7 +45,7 @@ ADJECTIVES = (
 
 
 def vary(phrase: str, rng: random.Random) -> str:
-    """Write a phrase as people do: in a sentence, with a colour or size that no label tells, with a letter missing."""
+    """Vary a phrase at random: put it in a sentence, add a colour or size that is not labelled, drop a letter."""
     if rng.random() < 0.15:
         phrase = f"{rng.choice(ADJECTIVES)} {phrase}"
     if rng.random() < 0.45:

@@ -1,7 +1,7 @@
-"""Presence loss: there and absent in balance on each image and for each name.
+"""Presence loss, balanced between present and absent names on each image and for each name.
 
-Without balance, labels teach how often a data set's images are asked for a name, not what the object looks like. So on
-each image present and absent names weigh the same, and so they do for each name over the run.
+Unbalanced, the loss fits how often a name is a prompt in a data set, not the appearance of the object. Present and
+absent names therefore weigh the same on each image, and the two sides of each name weigh the same over the run.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 MEMORY = 0.998
-"""What is kept, each batch, of how often a name was there and absent."""
+"""Decay per batch of the running counts of how often a name was present and absent."""
 MOST = 4.0
-"""A rare side of a name weighs at most so much more."""
+"""Highest weight of the rarer of present and absent, for a name."""
 ONE_SIDED = 0.2
 """Weight of an image on which only absent (or only present) names were asked for."""
 

@@ -1,8 +1,8 @@
-"""Presence after the masks: further presence heads, trained on whole images asked for whole vocabularies.
+"""Train further presence heads after the masks, on whole images with whole vocabularies as prompts.
 
-The network stays as it is, so what the heads read is computed once for each image and phrase; the heads then train on
-those rows. Their mean is added to the logit of the decoder's own head, which has seen every training image many times:
-added, not read by the heads, since on images that were trained on it is far more often right than on others.
+The network is frozen, so the heads' inputs are computed once for each image and phrase; the heads are trained on those
+rows. Their mean is added to the logit of the decoder's own head. That logit is no input of the heads, because it is
+overfitted: far more accurate on training images than on others.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class PresenceStage:
 
 
 class PresenceLimits(NamedTuple):
-    """What a gate should reach on a group: at most so many absent names drawn, at least so many present ones found."""
+    """Limits of a group at the presence threshold: most absent names and least present names above it (fractions)."""
 
     absent: float
     found: float

@@ -1,4 +1,4 @@
-"""Networks whose answers another learns from, beside the labels (Hinton et al., arXiv 1503.02531)."""
+"""Knowledge distillation from other networks, beside the labels (Hinton et al., arXiv 1503.02531)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Seen(NamedTuple):
-    """What the network that learns made of a batch.
+    """Outputs of the trained network for a batch.
 
     Attributes:
         maps: of the image encoder, at strides 4, 8, 16 and 32.
