@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from sets import SETS, EmbeddedData
 from sklearn.linear_model import LogisticRegression
 
@@ -169,6 +170,7 @@ def write_card(folder: Path, ledger: Path) -> None:
     """
     settings = json.loads((folder / "config.json").read_text())["settings"]
     size = (folder / "model.safetensors").stat().st_size / 1e6
+    parameters = sum(tensor.numel() for tensor in load_file(folder / "model.safetensors").values()) / 1e6
     rows, quality = [], {}
     for name in (row[0] for row in SOURCES if (ledger / f"{row[0]}.json").is_file()):
         result = json.loads((ledger / f"{name}.json").read_text())
@@ -181,7 +183,7 @@ def write_card(folder: Path, ledger: Path) -> None:
         )
     sources = "\n".join(f"| {a} | {b} | {c} |" for a, b, c in SOURCES)
     facts = {"gate": settings["presence_threshold"], "side": settings["long_side"], "rows": "\n".join(rows)}
-    text = HEAD.format(parameters=size / 2, size=size, sources=sources, **facts)
+    text = HEAD.format(parameters=parameters, size=size, sources=sources, **facts)
     (folder / "README.md").write_text(text, encoding="utf-8")
     card = {
         "trained_on": [f"{what} ({terms})" for _, what, terms in SOURCES],
