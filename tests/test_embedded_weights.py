@@ -19,7 +19,7 @@ from wordmask.images import load_image
 FOLDER = METHODS["compact"].embedded
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SETS = ("coco", "pascal", "people", "celebamask", "clothing", "carparts", "camvid", "facade", "windows", "objects")
-needs_pictures = pytest.mark.skipif(not (DATA / "celebamask").is_dir(), reason="the training data are not here")
+needs_images = pytest.mark.skipif(not (DATA / "celebamask").is_dir(), reason="the training data are not here")
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +60,8 @@ def test_left_is_not_right(segmenter: Segmenter) -> None:
     assert vectors[0] @ vectors[1] < 0.8
 
 
-def pictures(source: str, count: int) -> list[tuple[np.ndarray, np.ndarray, dict[str, int]]]:
-    """Pixels, label map and name -> value of the first validation pictures of a set of label maps."""
+def images(source: str, count: int) -> list[tuple[np.ndarray, np.ndarray, dict[str, int]]]:
+    """Pixels, label map and name -> value of the first validation images of a set of label maps."""
     folder = DATA / source
     keys = json.loads((folder / "splits.json").read_text())["val"][:count]
     values = {name: int(value) for value, name in json.loads((folder / "classes.json").read_text()).items()}
@@ -81,9 +81,9 @@ def mean_iou(rows: dict[str, list[tuple[int, int]]]) -> float:
 
 
 def asked(segmenter: Segmenter, source: str, count: int, words: dict[str, str]) -> float:
-    """Mean IoU over names, each asked for by its word, in the pictures that hold it."""
+    """Mean IoU over names, each asked for by its word, in the images that hold it."""
     rows: dict[str, list[tuple[int, int]]] = {}
-    for pixels, labels, values in pictures(source, count):
+    for pixels, labels, values in images(source, count):
         there = [name for name in words if (labels == values[name]).any()]
         for name, found in zip(there, segmenter.segment(pixels, [words[n] for n in there]), strict=True):
             rows.setdefault(name, []).append(overlap(found.mask, labels == values[name]))
@@ -91,19 +91,19 @@ def asked(segmenter: Segmenter, source: str, count: int, words: dict[str, str]) 
     return mean_iou(rows)
 
 
-@needs_pictures
+@needs_images
 def test_hair_is_found_on_faces_it_never_saw(segmenter: Segmenter) -> None:
     assert asked(segmenter, "celebamask", 8, {"hair": "hair"}) > 0.7
 
 
-@needs_pictures
+@needs_images
 def test_an_elephant_on_a_face_comes_back_empty(segmenter: Segmenter) -> None:
     absent = ["an elephant", "a giraffe", "an airplane", "a bus"]
-    found = [f for pixels, *_ in pictures("celebamask", 8) for f in segmenter.segment(pixels, absent)]
+    found = [f for pixels, *_ in images("celebamask", 8) for f in segmenter.segment(pixels, absent)]
     assert sum(f.mask.any() for f in found) <= len(found) // 20
 
 
-@needs_pictures
+@needs_images
 @pytest.mark.parametrize(
     ("source", "words"),
     [
@@ -120,7 +120,7 @@ def test_other_words_find_the_same(segmenter: Segmenter, source: str, words: dic
 def mirrored_mean_iou(
     segmenter: Segmenter, seen: list[tuple[np.ndarray, dict[str, np.ndarray]]]
 ) -> tuple[float, float]:
-    """Mean IoU of names with a side: of the picture, and of its mirror image with left and right swapped."""
+    """Mean IoU of names with a side: of the image, and of its mirror image with left and right swapped."""
     plain: dict[str, list[tuple[int, int]]] = {}
     mirrored: dict[str, list[tuple[int, int]]] = {}
     for pixels, truths in seen:
@@ -133,10 +133,10 @@ def mirrored_mean_iou(
     return mean_iou(plain), mean_iou(mirrored)
 
 
-@needs_pictures
+@needs_images
 def test_left_and_right_change_places_in_the_mirror_on_faces(segmenter: Segmenter) -> None:
     seen = []
-    for pixels, labels, values in pictures("celebamask", 16):
+    for pixels, labels, values in images("celebamask", 16):
         names = [n for n, v in values.items() if n.startswith(("left ", "right ")) and (labels == v).any()]
         seen.append((pixels, {n: labels == values[n] for n in names}))
     plain, mirrored = mirrored_mean_iou(segmenter, [row for row in seen if row[1]])
@@ -144,7 +144,7 @@ def test_left_and_right_change_places_in_the_mirror_on_faces(segmenter: Segmente
     assert mirrored >= 0.8 * plain
 
 
-@needs_pictures
+@needs_images
 def test_left_and_right_change_places_in_the_mirror_on_cars(segmenter: Segmenter) -> None:
     data = open_data(DATA / "carparts", split="val")
     seen = []

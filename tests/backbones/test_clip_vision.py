@@ -54,8 +54,8 @@ def tower(**changes: Any) -> VisionTower:
     return clip_vision_tower(clip(**changes), extract_layers=(1, 3)).eval()
 
 
-def pixels(height: int = 64, width: int = 64, *, pictures: int = 2) -> Tensor:
-    return torch.randn(pictures, 3, height, width, generator=torch.Generator().manual_seed(3))
+def pixels(height: int = 64, width: int = 64, *, images: int = 2) -> Tensor:
+    return torch.randn(images, 3, height, width, generator=torch.Generator().manual_seed(3))
 
 
 def test_golden_position_table() -> None:
@@ -131,7 +131,7 @@ def test_position_tables_are_made_once_per_grid_and_not_without_bound() -> None:
 @pytest.mark.parametrize("kind", ["cls_token", "all"])
 @pytest.mark.parametrize("layers", [None, (4,)], ids=["all layers", "last layer"])
 def test_token_masks_in_batches_equal_one_by_one(kind: Any, layers: tuple[int, ...] | None) -> None:
-    network, images = tower(), pixels(64, 96, pictures=3)
+    network, images = tower(), pixels(64, 96, images=3)
     masks = torch.zeros(3, 64, 96)
     masks[0, :32, :32], masks[1, 16:, 48:], masks[2, :, 80:] = 1, 1, 1
     together = network.pooled(images, TokenMask(masks, kind, layers))

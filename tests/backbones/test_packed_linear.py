@@ -43,9 +43,9 @@ def logits_of(folder: Path, dtype: str) -> np.ndarray:
     parts = segmenter.model.modules()  # type: ignore[attr-defined]
     is_packed = any(isinstance(part, PackedLinear) for part in parts)
     assert is_packed == (loader.can_pack_linears(CPU, segmenter.dtype))
-    picture = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
     return np.stack(
-        [found.heatmap_logits.values for found in segmenter.segment(picture, ["hair", "a photo of a left eye"])]
+        [found.heatmap_logits.values for found in segmenter.segment(image, ["hair", "a photo of a left eye"])]
     )
 
 

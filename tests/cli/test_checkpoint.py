@@ -1,4 +1,4 @@
-"""The command line over a real network: a random CLIPSeg checkpoint in a folder, from picture to files."""
+"""The command line over a real network: a random CLIPSeg checkpoint in a folder, from image to files."""
 
 from __future__ import annotations
 

@@ -135,9 +135,9 @@ def test_a_block_is_torchs_default_transformer_layer() -> None:
         torch.testing.assert_close(block(tokens).float(), theirs(tokens).float(), atol=0.1, rtol=0)
 
 
-def tokens(*, pictures: int = 1, grid: tuple[int, int] = (3, 5), depth: int = 3) -> list[Tensor]:
+def tokens(*, images: int = 1, grid: tuple[int, int] = (3, 5), depth: int = 3) -> list[Tensor]:
     torch.manual_seed(1)
-    return [torch.randn(pictures, 1 + grid[0] * grid[1], 24) for _ in range(depth)]
+    return [torch.randn(images, 1 + grid[0] * grid[1], 24) for _ in range(depth)]
 
 
 def test_one_image_and_many_prompts_equal_the_image_repeated() -> None:

@@ -85,7 +85,7 @@ def test_other_data_for_validation(tmp_path: Path) -> None:
 def test_bad_lines_of_a_table(tmp_path: Path) -> None:
     table = write_table(tmp_path / "my", 3)  # 9 lines and the header
     Image.fromarray(np.full((60, 60), 255, np.uint8)).save(table.parent / "masks" / "large.png")
-    (table.parent / "photos" / "bad.png").write_bytes(b"no picture")
+    (table.parent / "photos" / "bad.png").write_bytes(b"no image")
     photo, mask = "photos/0.png", "masks/large.png"
     add_line(table, photo, mask, "thing")
     add_line(table, photo, "", " ")
@@ -168,7 +168,7 @@ def test_a_long_list_of_problems_is_cut(tmp_path: Path) -> None:
 def test_nothing_left_is_an_error_even_when_skipping(tmp_path: Path) -> None:
     table = write_table(tmp_path / "my", 2)
     for photo in (table.parent / "photos").iterdir():
-        photo.write_bytes(b"no picture")
+        photo.write_bytes(b"no image")
     with pytest.raises(DataError, match=r"photos/0\.png"):
         opened(table, skip_bad=True)
 

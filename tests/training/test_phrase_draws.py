@@ -89,7 +89,7 @@ def test_images_that_are_held_out_are_not_drawn(tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_left_out_of_the_draws(tmp_path: Path) -> None:
     table = write_table(tmp_path / "my", 3)
-    (table.parent / "photos" / "1.png").write_bytes(b"no picture")
+    (table.parent / "photos" / "1.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"photos/1\.png"):
         opened(table.parent)
     read = opened(table.parent, skip_bad=True)
