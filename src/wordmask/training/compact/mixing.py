@@ -60,7 +60,7 @@ class CompactBatch(NamedTuple):
         pixels: float (B, 3, S, S), normalised.
         vectors: float (B, K, C) condition of each prompt.
         targets: float (B, K, h, w) fraction of each cell that the prompt covers.
-        weights: float (B, K, h, w) how sure that is; 0 = unknown.
+        weights: float (B, K, h, w) confidence of the targets; 0 = unknown.
         inside: float (B, K, h, w) fraction of each cell inside the boxes of the prompt.
         boxed: float (B, K) 1 where boxes are what is known of the mask.
         presence: float (B, K) 1 where the thing is there.
@@ -69,7 +69,7 @@ class CompactBatch(NamedTuple):
         classes: int64 (B, h, w) label value, 0 = none of the names, -1 = unknown.
         allowed: bool (B, V + 1) label values that compete on an image.
         space: int64 (B,) label space.
-        absent: float (B, P) how sure the names of the space are absent.
+        absent: float (B, P) confidence that names of the space are absent.
         cells: int64 (B, n) cells on which names compete.
         value_vectors: float (S, V, C) phrase vector of each label value of each space.
         balance: float (S, V + 1) weights of 'none' and of each label in the class loss.

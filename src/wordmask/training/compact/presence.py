@@ -39,7 +39,7 @@ class PresenceLoss(nn.Module):
         Args:
             presence: float (B, K) logits.
             there: float (B, K) 1 where the thing is there.
-            sure: float (B, K) how sure that is.
+            sure: float (B, K) weight of that knowledge, 0 to 1.
             names: int64 (B, K) number of each prompt's name.
         """
         weights = balanced(there, sure)
@@ -58,7 +58,7 @@ def balanced(there: Tensor, sure: Tensor) -> Tensor:
 
     Args:
         there: float (B, K) 1 where the thing is there.
-        sure: float (B, K) how sure that is.
+        sure: float (B, K) weight of that knowledge, 0 to 1.
     """
     yes, no = ((sure * side).sum(1, keepdim=True) for side in (there, 1 - there))
     both = torch.where(torch.minimum(yes, no) > 0, torch.minimum(yes, no), ONE_SIDED * torch.maximum(yes, no))
