@@ -46,7 +46,7 @@ def add_presence(args: Any) -> None:
     folder, data, images = args.model or args.out / "run/last", EmbeddedData(args.data), list[AskedImage]()
     for source in (*SETS, "coco", "people", "pascal", "weak"):
         asked: Any = AskedImages(data, source)
-        data.add_set(asked, source, 0) if source in SETS else getattr(data, f"_add_{source}")(asked, 0)
+        data.add_set(asked, source, 0) if source in SETS else getattr(data, f"add_{source}")(asked, 0)
         images += [image for image in asked if image.there]
     limits = {group: PresenceLimits(*pair) for group, pair in CHOICES["limits"].items()}
     print(presence_stage(folder, images, folder, stage=PresenceStage(weights=CHOICES["weights"]), limits=limits))

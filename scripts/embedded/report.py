@@ -47,7 +47,7 @@ class Rows:
 def rows_of(data: EmbeddedData, source: str) -> list[Row]:
     """The val images of a set."""
     rows: Any = Rows()
-    adders = {"coco": data._add_coco, "pascal": data._add_pascal, "people": data._add_people}
+    adders = {"coco": data.add_coco, "pascal": data.add_pascal, "people": data.add_people}
     if source in SETS:
         data.add_set(rows, source, 0)
     else:

@@ -181,7 +181,7 @@ class EmbeddedData:
     def add_everyday(self, writer: LabelledImageWriter, group: int) -> int:
         """Add `coco`, `pascal`, `people` and `everyday`, each a group of its own from `group` on."""
         count = 0
-        for number, add in enumerate((self._add_coco, self._add_pascal, self._add_people, self._add_weak)):
+        for number, add in enumerate((self.add_coco, self.add_pascal, self.add_people, self.add_weak)):
             count += add(writer, group + number)
         return count
 
@@ -197,7 +197,7 @@ class EmbeddedData:
             table[value] = self.value(name)
         return np.asarray(cv2.resize(table[raw], size[::-1], interpolation=cv2.INTER_NEAREST))
 
-    def _add_coco(self, writer: LabelledImageWriter, group: int) -> int:
+    def add_coco(self, writer: LabelledImageWriter, group: int) -> int:
         count = 0
         for key, pixels, labels, image in self._instances("coco", self.coco, self._chosen("coco")):
             teacher = self._teacher(self.data / "teacher_pack/coco", key, labels.shape)
@@ -219,7 +219,7 @@ class EmbeddedData:
         near = {n for g in FACTS["near_synonyms"]["coco"] if there & set(g) for n in g}
         return {n: w for n, w in absent.items() if n not in near or w == 1}
 
-    def _add_pascal(self, writer: LabelledImageWriter, group: int) -> int:
+    def add_pascal(self, writer: LabelledImageWriter, group: int) -> int:
         table = np.zeros(256, np.uint8)
         table[255] = UNKNOWN
         for value, name in self._classes("pascal").items():
@@ -232,7 +232,7 @@ class EmbeddedData:
             writer.add("everyday", pixels, labels, group=group, absent=absent)
         return len(self._chosen("pascal"))
 
-    def _add_people(self, writer: LabelledImageWriter, group: int) -> int:
+    def add_people(self, writer: LabelledImageWriter, group: int) -> int:
         boxes = json.loads((self.data / "pack_boxes.json").read_text())["people"]
         count = 0
         for key, pixels, polygon, _ in self._instances("people", ["person"], self._chosen("people")):
@@ -281,7 +281,7 @@ class EmbeddedData:
         labels[same] = teacher[same]
         return labels
 
-    def _add_weak(self, writer: LabelledImageWriter, group: int) -> int:
+    def add_weak(self, writer: LabelledImageWriter, group: int) -> int:
         for key in self._chosen("everyday"):
             fact = self.weak[key]
             pixels = read_rgb(self.data / f"everyday/images/{key}.jpg")
