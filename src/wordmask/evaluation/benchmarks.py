@@ -164,6 +164,8 @@ _TABLES = (
     _vocabulary("pas-20", "PASCAL VOC 2012, 20 names"),
     _vocabulary("pas-21", "PASCAL VOC 2012, 20 names and background", background="background"),
     _vocabulary("coco-stuff-171", "COCO-Stuff, 171 names"),
+    # The table of eyes asks for the left and the right eye, which the plain data set names; the table of all parts also
+    # asks for "eyes", which the data set `celebamask-eyes` adds.
     Benchmark(
         "celebamask-eyes", "CelebAMask-HQ, eyes", f"{_IMSS}, table of CelebAMask-HQ", "celebamask",
         {"paper": replace(_EYES, absent=False), "original": _EYES},
