@@ -107,7 +107,12 @@ METHODS: dict[str, Method] = {
             ),
         ),
         Method("pmp", "text; mask proposals guided by the prompt in every decoder layer"),
-        Method("tas", "referring expression; proposals scored by image, caption and negative phrases"),
+        Method(
+            "tas",
+            "referring expression; proposals scored by image, caption and negative phrases",
+            loaders={"wordmask-tas-compact": "wordmask.methods.tas:load_tas_compact"},
+            embedded=WEIGHTS / "tas",
+        ),
         Method("imss", "text; boxes first, then high-resolution masks of small targets"),
     )
 }

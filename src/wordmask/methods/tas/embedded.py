@@ -1,0 +1,187 @@
+"""TAS on the embedded compact network: regions from its maps, vectors pooled under masks, captions from a vocabulary.
+
+There is no captioner: the caption of a region is "a photo of a NAME" with the name of the vocabulary whose vector is
+nearest to the region's, and the noun phrases of the whole image are the names of its regions.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wordmask.components.thresholds import Thresholds
+from wordmask.contracts import Encoded
+from wordmask.methods.tas.filtering import filter_masks
+from wordmask.methods.tas.mask_pooling import coverage, pooled
+from wordmask.methods.tas.regions import RegionSet, TasFeatures, pack_masks, pack_text
+from wordmask.ops.masks import iou
+from wordmask.prompts import TextPrompt
+from wordmask.results import Region
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wordmask.contracts import ProposalSource
+    from wordmask.images import RgbImage
+    from wordmask.methods.compact.method import CompactFeatures, CompactModel
+    from wordmask.methods.dense import DenseSegmenter
+    from wordmask.methods.tas.filtering import MaskFilter
+    from wordmask.ops.masks import PackedMask
+    from wordmask.results import Found
+
+__all__ = ["CAPTION", "CompactRegions", "VocabularyParts"]
+
+CAPTION = "a photo of a {}"
+ANY_PRESENCE = Thresholds(None, 0.0)
+REPEATED = 0.85
+"""IoU with an earlier region from which a region is a repetition."""
+
+
+class CompactRegions:
+    """A `RegionModel` on a compact network.
+
+    Args:
+        name: Name in messages and results.
+        trunk: The segmenter of the compact network.
+        source: Proposes regions; None: `VocabularyParts`.
+        names: Vocabulary of the captions.
+        keep: Filter of the proposals.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        trunk: DenseSegmenter,
+        source: ProposalSource | None = None,
+        *,
+        names: tuple[str, ...],
+        keep: MaskFilter,
+    ) -> None:
+        self.name = name
+        self.trunk = trunk
+        self.network: CompactModel = trunk.model  # type: ignore[assignment]
+        self.names = names
+        self.source: ProposalSource = source or VocabularyParts(trunk, names)
+        self.keep = keep
+
+    def encode(self, image: RgbImage) -> Encoded:
+        """Return proposals, their vectors and captions, and the features of the trunk."""
+        trunk = self.trunk.encode(image)
+        proposals = self.source.propose(trunk)
+        masks = [region.packed() for region in proposals]
+        kept = filter_masks(masks, self.keep)
+        regions = self._described(
+            [masks[index] for index in kept],
+            [proposals[index].mask_score or proposals[index].score for index in kept],
+            trunk.features,
+        )
+        phrases = list(dict.fromkeys(text.removeprefix("a photo of a ") for text in regions.texts))
+        features = TasFeatures(
+            *pack_masks(regions.masks),
+            torch.tensor(regions.quality),
+            regions.vectors,
+            regions.captions,
+            self.vocabulary[[self.names.index(phrase) for phrase in phrases]],
+            pack_text([*regions.texts, *phrases]),
+            trunk.features,
+        )
+        return Encoded(image.size, trunk.placement, features, image, self.name)
+
+    def regions(self, encoded: Encoded, phrase: str) -> RegionSet:
+        """Return the proposals, and the connected parts of the phrase's own mask."""
+        proposals = encoded.features.regions(encoded.size)
+        found = self._found(encoded, phrase)
+        parts = [instance for instance in found.instances if instance.area]
+        own = self._described([part.packed for part in parts], [part.score for part in parts], encoded.features.trunk)
+        both: RegionSet = own.joined(proposals)
+        return both.select(_without_repeats(both.masks))
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Return unit vectors (P, C) of texts."""
+        return self.network.embed_texts(texts)
+
+    def presence(self, encoded: Encoded, phrase: str) -> float:
+        """Return the trunk's calibrated presence of a phrase."""
+        return self._found(encoded, phrase).presence
+
+    @cached_property
+    def vocabulary(self) -> Tensor:
+        """Unit vectors (V, C) of the captions of all names."""
+        with torch.inference_mode():
+            return self.network.embed_texts([CAPTION.format(name) for name in self.names])
+
+    def vectors(self, masks: Sequence[PackedMask], features: CompactFeatures) -> Tensor:
+        """Return unit vectors (N, C) of regions in the space of the phrases: features pooled under the masks."""
+        maps = features.maps
+        if not masks:
+            return self.vocabulary[:0]
+        weights = coverage(masks, (maps.pixel.shape[2], maps.pixel.shape[3])).to(maps.pixel)  # (N, h, w)
+        coarse = F.interpolate(weights[None], size=maps.coarse.shape[-2:], mode="area")[0]
+        parts = [pooled(maps.pixel[0], weights), pooled(maps.coarse[0], coarse), weights.mean((1, 2))[:, None]]
+        example: Tensor = self.network.network.example(torch.cat(parts, dim=1))
+        return F.normalize(example, dim=-1)
+
+    def _described(self, masks: list[PackedMask], quality: list[float], features: CompactFeatures) -> RegionSet:
+        vectors = self.vectors(masks, features)
+        nearest = (vectors @ self.vocabulary.T).argmax(1)
+        texts = [CAPTION.format(self.names[index]) for index in nearest.tolist()]
+        return RegionSet(masks, quality, vectors, self.vocabulary[nearest], texts)
+
+    def _found(self, encoded: Encoded, phrase: str) -> Found:
+        """The trunk's answer to a phrase, whatever its presence."""
+        trunk = Encoded(encoded.size, encoded.placement, encoded.features.trunk, encoded.image, self.trunk.name)
+        return self.trunk.answer(trunk, self.trunk.prepare((TextPrompt(phrase),)), ANY_PRESENCE).founds[0]
+
+
+class VocabularyParts:
+    """A `ProposalSource` on a compact network: connected parts of the masks of the most likely names.
+
+    Args:
+        trunk: The segmenter of the compact network.
+        names: The vocabulary.
+        decoded: Names that are decoded, those whose pixel embeddings fit best somewhere in the image.
+        min_presence: Names less likely than that make no regions.
+    """
+
+    def __init__(
+        self, trunk: DenseSegmenter, names: tuple[str, ...], *, decoded: int = 24, min_presence: float = 0.2
+    ) -> None:
+        self.trunk, self.names, self.decoded, self.min_presence = trunk, names, decoded, min_presence
+        self.network: CompactModel = trunk.model  # type: ignore[assignment]
+
+    @cached_property
+    def vocabulary(self) -> Tensor:
+        """Unit vectors (V, C) of the names."""
+        with torch.inference_mode():
+            return self.network.embed_texts(self.names)
+
+    def propose(self, image: Encoded | RgbImage) -> tuple[Region, ...]:
+        """Return regions, the best first."""
+        encoded = image if isinstance(image, Encoded) else self.trunk.encode(image)
+        thresholds = Thresholds(None, self.min_presence)
+        plan = self.trunk.prepare(tuple(TextPrompt(name) for name in self._likely(encoded.features)))
+        result = self.trunk.answer(encoded, plan, thresholds)
+        regions = [
+            Region(part.packed, found.presence * part.score, part.score, part.box)
+            for found in result
+            for part in found.instances
+        ]
+        return tuple(sorted(regions, key=lambda region: -region.score))
+
+    def _likely(self, features: CompactFeatures) -> list[str]:
+        pixel = F.avg_pool2d(features.maps.pixel, 2)
+        strongest = self.network.network.decoder.dot(pixel, self.vocabulary[None]).flatten(2).amax(2)[0]
+        return [self.names[index] for index in strongest.topk(min(self.decoded, len(self.names))).indices.tolist()]
+
+
+def _without_repeats(masks: Sequence[PackedMask]) -> list[int]:
+    """The indices of masks that do not repeat an earlier one."""
+    kept: list[int] = []
+    for index, mask in enumerate(masks):
+        if all(iou(mask, masks[other]) <= REPEATED for other in kept):
+            kept.append(index)
+    return kept

@@ -1,0 +1,58 @@
+"""Read TAS models: bundles of parts whose config.json holds the settings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wordmask.checkpoints import read_json
+from wordmask.errors import CheckpointError, DataError, quote, sentence
+from wordmask.methods.compact import load_compact
+from wordmask.methods.tas.embedded import CompactRegions
+from wordmask.methods.tas.segmenter import TasSegmenter
+from wordmask.methods.tas.settings import TasSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import torch
+
+__all__ = ["load_tas_compact", "read_settings"]
+
+
+def load_tas_compact(
+    folder: Path, *, parts: Mapping[str, Path], device: torch.device, dtype: torch.dtype
+) -> TasSegmenter:
+    """Load TAS on a compact network.
+
+    Args:
+        folder: With config.json: `settings`, and `names`, the vocabulary of the captions.
+        parts: `trunk`, a folder of a compact network.
+        device: Where to run.
+        dtype: In which precision.
+
+    Raises:
+        CheckpointError: If the config or a part is damaged.
+    """
+    config = read_json(folder / "config.json")
+    settings, names = read_settings(folder, config), config.get("names")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        got = f"names {quote(names)} in {quote(folder / 'config.json')}"
+        raise CheckpointError(sentence(got, "a list of names", "correct config.json"))
+    trunk = load_compact(parts["trunk"], device=device, dtype=dtype)
+    name = f"{config.get('name', folder.name)}-{trunk.name}"
+    model = CompactRegions(name, trunk, names=tuple(names), keep=settings.filter)
+    return TasSegmenter(model, settings, device=device, dtype=dtype)
+
+
+def read_settings(folder: Path, config: Mapping[str, Any]) -> TasSettings:
+    """Return the settings in a config.
+
+    Raises:
+        CheckpointError: If there is an unknown one, or a value out of range.
+    """
+    try:
+        return TasSettings(**config.get("settings", {}))
+    except (DataError, TypeError) as error:
+        got = f"settings in {quote(folder / 'config.json')} ({error})"
+        raise CheckpointError(sentence(got, "those of TAS", "correct config.json")) from error
