@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from wordmask.components.everyday_words import draw_words
 from wordmask.errors import TrainingError, quote, sentence
+from wordmask.losses.distillation import distillation_losses
 from wordmask.losses.masks import MASK_LOSSES, mask_losses, presence_loss
 from wordmask.settings import Choices, Ranges, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from wordmask.batch import Batch
@@ -47,6 +50,9 @@ class TrainedParts(Settings):
         balanced_bce: Weight of that cross-entropy with both sides of a mask counting the same.
         dice: Weight of the Dice loss.
         presence: Weight of the loss of the presence head.
+        distillation: Weight of the loss that keeps what the model answered before the training to everyday words that
+            are not trained, asked of the same images; 0 = those answers may change freely.
+        distilled_words: Such words an image.
     """
 
     parts: tuple[str, ...] = ()
@@ -59,11 +65,14 @@ class TrainedParts(Settings):
     balanced_bce: float = 0.0
     dice: float = 0.0
     presence: float = 0.0
+    distillation: float = 0.0
+    distilled_words: int = 3
 
     ranges: ClassVar[Ranges] = {
         "dropout": (0, 0.9),
         "size": (0, LARGEST_SIZE),
-        **dict.fromkeys(("bce", "balanced_bce", "dice", "presence"), (0, 10**4)),
+        "distilled_words": (1, 64),
+        **dict.fromkeys(("bce", "balanced_bce", "dice", "presence", "distillation"), (0, 10**4)),
     }
     choices: ClassVar[Choices] = {"norms": ("frozen", "trained"), "fit": ("model", "squash", "square")}
 
@@ -111,6 +120,8 @@ class PartsTrainable(nn.Module):
         self._frozen = {name: module for name, module in modules.items() if name not in parts}
         self.settings, self.size, self.square, self.mean, self.std = settings, size, square, mean, std
         self._phrases: dict[str, Tensor] = {}
+        self._teacher: tuple[Any, ...] = ()
+        self._words: tuple[str, ...] = ()
         self.trained.requires_grad_(True)
         for module in self._frozen.values():
             module.requires_grad_(False).eval()
@@ -132,8 +143,8 @@ class PartsTrainable(nn.Module):
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
         """Move the frozen parts with the trained ones."""
-        for module in self._frozen.values():
-            module._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for module in (*self._frozen.values(), *self._teacher):
+            module._apply(fn, recurse)
         self._phrases.clear()
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
@@ -187,22 +198,75 @@ class PartsTrainable(nn.Module):
 
 
 class DenseTrainable(PartsTrainable):
-    """A network that answers each phrase with dense logits, trained by mask losses and presence."""
+    """A network that answers each phrase with dense logits, trained by mask losses and presence.
 
-    def forward(self, batch: Batch) -> DenseAnswer:
-        """Answer a batch; the graph holds the trained parts alone."""
+    With `settings.distillation` a frozen copy of the model from before the training is a teacher: everyday words that
+    are not trained (`distil_on`) are asked of the same images, and the answers stay near the teacher's (Learning
+    without Forgetting, arXiv 1606.09282). The images are the user's alone.
+    """
+
+    similar_words: ClassVar[float | None] = None
+    """Cosine of embeddings from which a word is taken for another one for a trained phrase; None: all words differ."""
+
+    def forward(self, batch: Batch, encoded: Any = None) -> DenseAnswer:
+        """Answer a batch; the graph holds the trained parts alone.
+
+        Args:
+            batch: Images and phrases.
+            encoded: What `encode` returned for the images; None = they are encoded here.
+        """
         raise NotImplementedError
+
+    def encode(self, batch: Batch) -> Any:
+        """Return what frozen parts compute of the images alone; None where no frozen part comes first."""
+        raise NotImplementedError
+
+    def embed_words(self, words: Sequence[str]) -> Tensor:
+        """Return unit vectors `(P, C)` of words, as they are before the training."""
+        raise NotImplementedError
+
+    def distil_on(self, words: Sequence[str], *, trained: Iterable[str]) -> None:
+        """Keep the answers to `words`, but for other words for `trained` phrases, as they are now.
+
+        Called before the first step; without it, or with `settings.distillation` 0, there is no teacher.
+        """
+        if self.settings.distillation:
+            self._words = tuple(self._unlike(words, sorted(set(trained))))
+            shared = {id(module): module for module in self._frozen.values()}
+            teacher: DenseTrainable = copy.deepcopy(self, shared)
+            self._teacher = (teacher.requires_grad_(False).eval(),)  # in a tuple, hidden from torch
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted losses of a batch by name."""
-        answer = self(batch)
+        encoded = self.encode(batch) if self._words else None
+        answer = self(batch, encoded)
         with torch.autocast(batch.pixels.device.type, enabled=False):
             weights = {name: float(getattr(self.settings, name)) for name in MASK_LOSSES}
             losses = mask_losses(answer.logits, batch.masks, batch.known, weights)
             if self.settings.presence and answer.presence is not None and batch.presence is not None:
                 known = torch.ones_like(batch.presence) if batch.presence_weights is None else batch.presence_weights
                 losses["presence"] = self.settings.presence * presence_loss(answer.presence, batch.presence, known)
-        return losses
+        return losses | (self._distillation(batch, encoded, step) if self._words else {})
+
+    def _distillation(self, batch: Batch, encoded: Any, step: int) -> dict[str, Tensor]:
+        """Weighted losses between the answers to everyday words and those of the teacher."""
+        count = self.settings.distilled_words
+        words = [word for key in batch.keys for word in draw_words(self._words, count, key=key, step=step)]
+        asked = batch._replace(phrases=words, supports=None, text_weights=None)
+        now = self(asked, encoded)
+        with torch.no_grad():
+            before = self._teacher[0](asked, encoded)
+        with torch.autocast(batch.pixels.device.type, enabled=False):
+            losses = distillation_losses(now.logits, before.logits, now.presence, before.presence)
+        return {name: self.settings.distillation * loss for name, loss in losses.items()}
+
+    def _unlike(self, words: Sequence[str], trained: Sequence[str]) -> list[str]:
+        """The words that mean something else than every trained phrase."""
+        if self.similar_words is None or not words or not trained:
+            return list(words)
+        with torch.no_grad():
+            likeness = (self.embed_words(words).float() @ self.embed_words(trained).float().T).amax(1)
+        return [word for word, value in zip(words, likeness.tolist(), strict=True) if value < self.similar_words]
 
 
 def fingerprint_weights(weights: Iterable[tuple[str, Tensor]]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordmask.api import find_model
+from wordmask.components.everyday_words import EVERYDAY_NOUNS
 from wordmask.device import choose_device
 from wordmask.errors import (
     DeviceError,
@@ -19,12 +20,14 @@ from wordmask.errors import (
     sentence,
 )
 from wordmask.formats.files import write
+from wordmask.methods.trainable import DenseTrainable
 from wordmask.training.data import DataChoice
 from wordmask.training.disk import full_disk_as_sentence
 from wordmask.training.folder import MEASURED, claim, describe, read_json, text
 from wordmask.training.forgetting.probe import PROBE, open_probe
 from wordmask.training.forgetting.report import sentences
 from wordmask.training.forgetting.run import ask_after, ask_before
+from wordmask.training.forgetting.vocabulary import unmentioned
 from wordmask.training.lock import locked
 from wordmask.training.recipes import find_recipe
 from wordmask.training.report import page
@@ -146,6 +149,7 @@ def _train(accelerator: Accelerator, job: _Job) -> dict[str, Any]:
     model = recipe.method.open(None if job.model is None else find_model(job.model), schedule)
     data = recipe.data.open(job.data, model, schedule, skip_bad=job.skip_bad, scratch=job.folder / "data")
     _use_cache(model, job)
+    _keep_answers(model, data)
     probe, left_out = _probe(job, data)
     data = replace(data, left_out=(*data.left_out, *left_out))
     record = describe(recipe, job.data, data, model, job.model, job.command)
@@ -197,6 +201,13 @@ def _probe(job: _Job, data: TrainingData) -> tuple[Probe | None, tuple[str, ...]
     if job.probe is None or (not pretrained and job.probe.data is None):
         return None, ()
     return open_probe(job.probe, data, job.data, pretrained=pretrained, skip_bad=job.skip_bad)
+
+
+def _keep_answers(model: Any, data: TrainingData) -> None:
+    """Make the model as it is now the teacher of a run that distils: see `methods.trainable.DenseTrainable`."""
+    if isinstance(model, DenseTrainable):
+        trained = set(data.train.phrases())
+        model.distil_on(unmentioned(EVERYDAY_NOUNS, trained), trained=trained)
 
 
 def _use_cache(model: Any, job: _Job) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -50,16 +50,23 @@ class ClipSegTraining(DenseTrainable):
         self._encode: Callable[[Tensor], Sequence[Tensor]] = model.vision.forward
         self._encode_example: Callable[[Tensor], Tensor] = model.vision.pooled
 
-    def forward(self, batch: Batch) -> DenseAnswer:
+    def forward(self, batch: Batch, encoded: Any = None) -> DenseAnswer:
         model = self._model[0]
         with torch.no_grad():
-            activations = self._encode(batch.pixels)  # each (B, 1 + h * w, width)
+            activations = self.encode(batch) if encoded is None else encoded  # each (B, 1 + h * w, width)
             conditions = self._conditions(batch)  # (P, C)
         reduced = model.decoder.reduce(activations, model.vision.grid(batch.pixels))
         each = len(conditions) // len(batch.pixels)
         if each > 1:
             reduced = ReducedActivations(*(part.repeat_interleave(each, dim=0) for part in reduced))  # each (P, ...)
         return DenseAnswer(model.decoder(reduced, conditions), None)
+
+    @torch.no_grad()
+    def encode(self, batch: Batch) -> Sequence[Tensor]:
+        return self._encode(batch.pixels)
+
+    def embed_words(self, words: Sequence[str]) -> Tensor:
+        return self._model[0].embed_texts(words)
 
     def use_cache(self, cache: FeatureCache) -> None:
         """Keep the vision tower's outputs on disk: features of images, and embeddings of examples that come again."""

@@ -96,7 +96,15 @@ class CompactModel:
 
     def encode_pixels(self, pixels: Tensor) -> CompactFeatures:
         """Return the features of normalised pixels, float32 (B, 3, H, W)."""
-        pyramid = self.network.encoder(pixels.contiguous(memory_format=torch.channels_last))
+        return self.read_pyramid(self.pyramid(pixels))
+
+    def pyramid(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Return the image encoder's feature maps of normalised pixels, float32 (B, 3, H, W)."""
+        maps: tuple[Tensor, ...] = self.network.encoder(pixels.contiguous(memory_format=torch.channels_last))
+        return maps
+
+    def read_pyramid(self, pyramid: tuple[Tensor, ...]) -> CompactFeatures:
+        """Return the features that follow from the image encoder's feature maps."""
         maps: ImageFeatures = self.network.neck(pyramid)
         return CompactFeatures(pyramid, maps, self._affinity(maps.pixel))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
@@ -16,6 +17,7 @@ from wordmask.methods.dense import DenseSegmenter
 from wordmask.methods.trainable import DenseAnswer, DenseTrainable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from torch import Tensor
@@ -43,6 +45,8 @@ class CompactFinetuning(DenseTrainable):
         training: What is trained, and how.
     """
 
+    similar_words = 0.8  # "car" and "automobile" have 0.99, "street" and "road" 0.84, "dog" and "cat" 0.61
+
     def __init__(
         self, network: CompactNetwork, config: CompactConfig, settings: CompactSettings, tokenizer: Tokenizer,
         name: str, training: TrainedParts,
@@ -58,12 +62,22 @@ class CompactFinetuning(DenseTrainable):
         self._model = (model,)  # in a tuple, out of sight of torch
         self._saved = (network, config, settings, tokenizer, name)
 
-    def forward(self, batch: Batch) -> DenseAnswer:
+    def forward(self, batch: Batch, encoded: Any = None) -> DenseAnswer:
         model = self._model[0]
         conditions = self._conditions(batch.phrases, model).to(batch.pixels.device)
         each = conditions.view(len(batch.pixels), -1, conditions.shape[-1])
-        logits, presence = model.answer(model.encode_pixels(batch.pixels), each)
+        features = model.encode_pixels(batch.pixels) if encoded is None else model.read_pyramid(encoded)
+        logits, presence = model.answer(features, each)
         return DenseAnswer(model.calibrate_masks(logits).flatten(0, 1), presence.flatten())
+
+    def encode(self, batch: Batch) -> tuple[Tensor, ...] | None:
+        if "encoder" in self.trained:
+            return None
+        with torch.no_grad():
+            return self._model[0].pyramid(batch.pixels)
+
+    def embed_words(self, words: Sequence[str]) -> Tensor:
+        return self._model[0].embed_texts(words)
 
     def segmenter(self) -> Segmenter:
         device = self._saved[0].text.position.device
