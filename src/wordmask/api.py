@@ -35,6 +35,7 @@ def load(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     revision: str | None = None,
+    refine: bool | None = None,
 ) -> Segmenter:
     """Load a segmenter.
 
@@ -45,6 +46,8 @@ def load(
         device: `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`; None takes CUDA where there is one, otherwise the CPU.
         dtype: `"float32"`, `"bfloat16"` or `"float16"`; None takes what the device is fast at.
         revision: Branch, tag or commit of a hub id. Name a commit where results must be repeatable.
+        refine: Whether masks are redrawn at the image's own resolution, whatever the method; None takes the model's
+            default.
 
     Raises:
         ModelNotFoundError: Nothing has that name; `OfflineError` when it may be on the hub, which does not answer.
@@ -58,6 +61,8 @@ def load(
     chosen = choose_device(device)  # tells a wrong device before anything is downloaded
     folder = find_model(model, revision=revision)
     segmenter: Segmenter = _loader(folder)(folder, device=chosen, dtype=choose_dtype(dtype, chosen))
+    if refine is not None:
+        segmenter.refines = refine  # type: ignore[attr-defined]
     return segmenter
 
 
@@ -68,6 +73,7 @@ def segment(
     model: str | os.PathLike[str] | Segmenter | None = None,
     threshold: float | None = None,
     presence_threshold: float | None = None,
+    refine: bool | None = None,
 ) -> Segmentation:
     """Segment one image with a segmenter that is loaded at the first call and kept.
 
@@ -77,6 +83,7 @@ def segment(
         model: As for `load`, or a segmenter that is loaded already.
         threshold: Probability above which a pixel belongs to a mask; None takes the model's.
         presence_threshold: Presence below which a mask is empty; None takes the model's.
+        refine: Whether masks are redrawn at the image's own resolution; None takes the model's default.
 
     Raises:
         WordmaskError: See `load`, `ImageError` and `PromptError`.
@@ -86,7 +93,10 @@ def segment(
         segmenter = _kept(None if model is None else os.fsdecode(model))
     elif not callable(getattr(model, "segment", None)):
         raise ModelNotFoundError(_no_name(model))
-    result: Segmentation = segmenter.segment(image, prompts, threshold=threshold, presence_threshold=presence_threshold)
+    options = {} if refine is None else {"refine": refine}
+    result: Segmentation = segmenter.segment(
+        image, prompts, threshold=threshold, presence_threshold=presence_threshold, **options
+    )
     return result
 
 

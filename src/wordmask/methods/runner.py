@@ -80,6 +80,9 @@ class MethodRunner(ABC, Generic[Plan]):
         model: The network, in evaluation mode, on `device` and in `dtype`.
         device: Device of the pixels.
         dtype: Precision of the model; pixels are float32 in any case.
+
+    Attributes:
+        refines: Whether masks are refined (`components.refiner`) in calls that do not say.
     """
 
     joint_vocabulary: bool = False
@@ -92,6 +95,7 @@ class MethodRunner(ABC, Generic[Plan]):
         self._image_model = model
         self.device = torch.device(device)
         self.dtype = dtype
+        self.refines = False
 
     @abstractmethod
     def prepare(self, prompts: tuple[Prompt, ...]) -> Plan:
@@ -126,6 +130,7 @@ class MethodRunner(ABC, Generic[Plan]):
         *,
         threshold: float | None = None,
         presence_threshold: float | None = None,
+        refine: bool | None = None,
     ) -> Segmentation:
         """Return one `Found` per prompt, in order.
 
@@ -135,6 +140,7 @@ class MethodRunner(ABC, Generic[Plan]):
             threshold: Probability above which a pixel belongs to a mask; None takes the model's, which may be one of
                 its own for each mask (`ops.probability.best_threshold`).
             presence_threshold: Presence below which a mask is empty; None takes the model's.
+            refine: Whether masks are redrawn at the image's own resolution; None takes the model's `refines`.
 
         Raises:
             ImageError: If the image cannot be read, or was encoded with other weights; another device or precision
@@ -147,7 +153,7 @@ class MethodRunner(ABC, Generic[Plan]):
         if not isinstance(image, Encoded):
             image = self.encode(image)
         image.require(self.name)
-        return self._answer(image, asked, thresholds)
+        return self._answer(image, asked, thresholds, refine)
 
     def segment_many(
         self,
@@ -157,6 +163,7 @@ class MethodRunner(ABC, Generic[Plan]):
         batch_size: int = 8,
         threshold: float | None = None,
         presence_threshold: float | None = None,
+        refine: bool | None = None,
     ) -> Iterator[Segmentation]:
         """Yield one `Segmentation` per image, in order; up to `batch_size` images are read and encoded together.
 
@@ -173,14 +180,15 @@ class MethodRunner(ABC, Generic[Plan]):
             raise ImageError(sentence(got, "several", "pass a list of images, or call segment for one"))
         size = checked_batch_size(batch_size)
         thresholds = self._thresholds(threshold, presence_threshold)
-        return self._segment_all(iter(images), self._ask(prompts), size, thresholds)
+        return self._segment_all(iter(images), self._ask(prompts), size, thresholds, refine)
 
     def _segment_all(
-        self, images: Iterator[ImageInput], asked: Asked[Plan], batch_size: int, thresholds: Thresholds
-    ) -> Iterator[Segmentation]:
+        self, images: Iterator[ImageInput], asked: Asked[Plan], batch_size: int, thresholds: Thresholds,
+        refine: bool | None,
+    ) -> Iterator[Segmentation]:  # fmt: skip
         for batch in batches(images, batch_size):
             for encoded in self._encode_all(batch):
-                yield self._answer(encoded, asked, thresholds)
+                yield self._answer(encoded, asked, thresholds, refine)
 
     @torch.inference_mode()
     def _ask(self, prompts: PromptInput) -> Asked[Plan]:
@@ -190,15 +198,29 @@ class MethodRunner(ABC, Generic[Plan]):
         return Asked(self.prepare(different), every, places)
 
     @torch.inference_mode()
-    def _answer(self, encoded: Encoded, asked: Asked[Plan], thresholds: Thresholds) -> Segmentation:
+    def _answer(
+        self, encoded: Encoded, asked: Asked[Plan], thresholds: Thresholds, refine: bool | None
+    ) -> Segmentation:
         """Answer each different prompt once; those that repeat one get its answer under their own name."""
         result = self.answer(encoded, asked.plan, thresholds)
         check_numbers(result)
+        if self.refines if refine is None else refine:
+            result = self.refined(result, encoded)
         own = (result.founds[place] for place in asked.places)
         founds = [
             f if f.prompt is prompt else replace(f, prompt=prompt) for prompt, f in zip(asked.prompts, own, strict=True)
         ]
         return replace(result, founds=tuple(founds))
+
+    def refined(self, result: Segmentation, encoded: Encoded) -> Segmentation:
+        """Return a result with masks redrawn at the image's own resolution; it needs the image."""
+        if encoded.image is None:
+            return result
+        from wordmask.methods.imss.refinement import embedded_refiner
+
+        refiner = embedded_refiner(str(self.device))
+        founds = tuple(refiner.refine(found, encoded.image) for found in result.founds)
+        return replace(result, founds=founds)
 
     def _thresholds(self, threshold: float | None, presence_threshold: float | None) -> Thresholds:
         """The thresholds of a call or, where there is none, the model's."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -85,10 +85,23 @@ def restored_strips(
     """
     x0, y0, x1, y1 = window
     rows, columns = axes(placement, np.shape(values))
-    columns = columns.part(x0, x1)
+    for start, strip in interpolated_strips(values, rows.part(y0, y1), columns.part(x0, x1)):
+        yield y0 + start, strip
+
+
+def interpolated_strips(
+    values: NDArray[np.floating[Any]], rows: Axis, columns: Axis
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield `(row, strip)` of the pixels of two axes from top to bottom, each strip between the same two rows of cells.
+
+    Args:
+        values: `(h, w)` of any float type.
+        rows: How the pixels' rows read from it.
+        columns: How their columns do.
+    """
     left = values[:, columns.first].astype(np.float32, copy=False)
     wide = left + (values[:, columns.second] - left) * columns.weight  # (h, x1 - x0)
-    for start, stop in rows.runs(y0, y1):
+    for start, stop in rows.runs(0, len(rows.first)):
         base = wide[rows.first[start]]
         step = wide[rows.second[start]] - base
         yield start, base + rows.weight[start:stop, None] * step
@@ -144,12 +157,12 @@ class Axis:
 def axes(placement: Placement, cells: Size) -> tuple[Axis, Axis]:
     """Return how rows and columns of the input read from a map of `cells = (h, w)` over the canvas."""
     top, left, height, width = placement.content
-    rows = _axis(placement.size[0], top, height, cells[0], placement.canvas[0])
-    columns = _axis(placement.size[1], left, width, cells[1], placement.canvas[1])
+    rows = axis(placement.size[0], top, height, cells[0], placement.canvas[0])
+    columns = axis(placement.size[1], left, width, cells[1], placement.canvas[1])
     return rows, columns
 
 
-def _axis(pixels: int, offset: int, length: int, cells: int, canvas: int) -> Axis:
+def axis(pixels: int, offset: float, length: float, cells: int, canvas: float) -> Axis:
     """Map `pixels` input pixels over `[offset, offset + length)` of `canvas` units held by `cells` cells."""
     stride = canvas / cells
     start, end = offset / stride, (offset + length) / stride  # in cells, fractional

@@ -1,0 +1,185 @@
+"""Redraw the masks of any segmenter at the image's own resolution: coarse map -> windows -> crops -> sharp mask."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from wordmask.backbones.crop.inputs import FILL, OUTSIDE, coarse_input, pixel_input, working_scale
+from wordmask.backbones.crop.network import STRIDE
+from wordmask.components.windows import region_windows
+from wordmask.ops.crops import CropView, cut
+from wordmask.ops.probability import logit
+from wordmask.results import MaskLogits
+from wordmask.results.refined_logits import FinePatch, RefinedLogits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from wordmask.backbones.crop.network import CropNetwork
+    from wordmask.images import RgbImage
+    from wordmask.ops.geometry import Size, Window
+    from wordmask.ops.masks import PackedMask
+    from wordmask.results import Found, Region
+
+__all__ = ["CropRefiner", "RefinerSettings"]
+
+_SIDE_LOGIT = 2.0
+"""Coarse logit inside a mask that is known as bits only, and below zero outside."""
+_BITS_LONG_SIDE = 512
+"""Cells along the longer side of a map that is made from bits."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinerSettings:
+    """How masks are refined.
+
+    Attributes:
+        margin: Added to every side of a region's box, as a fraction of its longer side ...
+        least_margin: ... but at least this many crop pixels.
+        longest: A region's longer side is reduced to this many crop pixels.
+        most_windows: More regions than this are refined in one window.
+        tile: A crop with longer sides goes through the network in overlapping tiles of this side, in pixels.
+        smallest: Masks that cover less than this fraction of the image are refined ...
+        largest: ... and so are those that cover no more than this; others stay as they are.
+    """
+
+    margin: float = 0.35
+    least_margin: int = 16
+    longest: int = 320
+    most_windows: int = 8
+    tile: int = 512
+    smallest: float = 0.0
+    largest: float = 1.0
+
+
+class CropRefiner:
+    """Refines the results of segmenters by a crop network.
+
+    Args:
+        network: The network, in evaluation mode.
+        settings: Windows and scales.
+        device: Where the network is.
+    """
+
+    def __init__(
+        self, network: CropNetwork, settings: RefinerSettings | None = None, *, device: torch.device | str = "cpu"
+    ) -> None:
+        self.network = network
+        self.settings = settings or RefinerSettings()
+        self.device = torch.device(device)
+
+    @torch.inference_mode()
+    def refine(self, found: Found, image: RgbImage, *, condition: Tensor | None = None) -> Found:
+        """Return a result with sharper masks; its presence stays, and an absent one is returned as it is.
+
+        Args:
+            found: The result of any segmenter.
+            image: The image that it is about.
+            condition: (C,), the phrase's embedding; None: the mask alone says what is meant.
+        """
+        threshold = logit(found.threshold)
+        if not found.present or not math.isfinite(threshold):
+            return found
+        if found.regions is not None:
+            regions = tuple(self._region(region, threshold, image.pixels, condition) for region in found.regions)
+            return replace(found, regions=regions)
+        if found.heatmap_logits is None:
+            return found
+        return replace(found, heatmap_logits=self.refine_map(found.heatmap_logits, threshold, image.pixels, condition))
+
+    def refine_map(
+        self, dense: MaskLogits, threshold: float, pixels: NDArray[np.uint8], condition: Tensor | None = None
+    ) -> MaskLogits:
+        """Return dense logits with finer ones round the parts that exceed a threshold (a logit)."""
+        relative = self._over_image(dense) - np.float32(threshold)
+        size, fraction = dense.size, float((relative > 0).mean())
+        if not self.settings.smallest <= fraction <= self.settings.largest:
+            return dense
+        boxes = region_windows(relative > 0, size, settings=self.settings)
+        patches = tuple(
+            FinePatch(
+                (self.draw(pixels, relative, view, condition) + np.float32(threshold)).astype(np.float16),
+                view,
+                view.window(size),
+            )
+            for view in (self._view(box, side, size) for box, side in boxes)
+        )
+        return RefinedLogits(dense.values, dense.placement, patches) if patches else dense
+
+    def draw(
+        self, pixels: NDArray[np.uint8], relative: NDArray[np.float32], view: CropView, condition: Tensor | None = None
+    ) -> NDArray[np.float32]:
+        """Return mask logits float32 `(h, w)` over a view.
+
+        Args:
+            pixels: uint8 `(H, W, 3)`, the image.
+            relative: float32 `(h, w)` over the image: coarse logits less their threshold.
+            view: What to draw, its sides multiples of the network's stride.
+            condition: (C,) or None.
+        """
+        size = (pixels.shape[0], pixels.shape[1])
+        crop = torch.from_numpy(pixel_input(cut(pixels, view, size, fill=tuple(float(v) for v in FILL))))
+        coarse = torch.from_numpy(coarse_input(cut(relative, view, size, fill=OUTSIDE)))
+        weight = self.network.head.weight
+        words = None if condition is None else condition[None].to(weight)
+        batch = crop[None].to(weight).contiguous(memory_format=torch.channels_last)
+        logits: NDArray[np.float32] = self.network(batch, coarse[None].to(weight), words)[0].float().cpu().numpy()
+        return logits
+
+    def _region(self, region: Region, threshold: float, pixels: NDArray[np.uint8], condition: Tensor | None) -> Region:
+        """A region with a finer mask: logits where it had logits, otherwise bits."""
+        if isinstance(region.mask, MaskLogits):
+            return replace(region, mask=self.refine_map(region.mask, threshold, pixels, condition))
+        if not region.mask.area:
+            return region
+        return replace(region, mask=self._bits(region.mask, pixels, condition))
+
+    def _bits(self, mask: PackedMask, pixels: NDArray[np.uint8], condition: Tensor | None) -> PackedMask:
+        coarse = _map_of_bits(mask)
+        refined = self.refine_map(coarse, 0.0, pixels, condition)
+        return refined.packed(0.5) if isinstance(refined, RefinedLogits) else mask
+
+    def _over_image(self, dense: MaskLogits) -> NDArray[np.float32]:
+        """The cells that show the image, without padding."""
+        (top, left, height, width), canvas = dense.placement.content, dense.placement.canvas
+        if (top, left, height, width) == (0, 0, *canvas):
+            return dense.values
+        down, across = dense.values.shape[0] / canvas[0], dense.values.shape[1] / canvas[1]
+        content = CropView(left * across, top * down, 1.0, (math.ceil(height * down), math.ceil(width * across)))
+        return cut(dense.values, content, (dense.values.shape[0], dense.values.shape[1]), fill=OUTSIDE)
+
+    def _view(self, box: Window, side: float, size: Size) -> CropView:
+        """The view of a window for a region of a longer side."""
+        scale = working_scale(side, longest=self.settings.longest)
+        height, width = (
+            STRIDE * math.ceil((box[end] - box[start]) * scale / STRIDE) for start, end in ((1, 3), (0, 2))
+        )
+        return CropView(
+            _shifted(box[0], box[2], width / scale, size[1]), _shifted(box[1], box[3], height / scale, size[0]),
+            scale, (height, width),
+        )  # fmt: skip
+
+
+def _shifted(low: float, high: float, reach: float, limit: int) -> float:
+    """Start of a view of length `reach` round an interval, inside the image where it fits."""
+    start = (low + high - reach) / 2
+    return min(max(start, 0.0), limit - reach) if reach <= limit else (limit - reach) / 2
+
+
+def _map_of_bits(mask: PackedMask) -> MaskLogits:
+    """Logits of a mask of bits, on a grid of bounded size."""
+    import cv2
+
+    from wordmask.ops.geometry import squash
+
+    scale = min(1.0, _BITS_LONG_SIDE / max(mask.size))
+    height, width = (max(1, round(side * scale)) for side in mask.size)
+    shrunk = cv2.resize(mask.full().astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    values = ((shrunk - 0.5) * (2 * _SIDE_LOGIT)).astype(np.float32)
+    return MaskLogits(values, squash(mask.size, (height, width)))

@@ -1,0 +1,1 @@
+"""Train the crop network of IMSS: crops, coarse maps of any quality, losses."""

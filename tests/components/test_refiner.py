@@ -1,0 +1,154 @@
+"""Refinement of any segmenter's masks by a crop network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from wordmask.backbones.crop.network import CropConfig, CropNetwork
+from wordmask.components.refiner import CropRefiner, RefinerSettings
+from wordmask.components.windows import part_boxes, region_windows
+from wordmask.images import load_image
+from wordmask.ops.geometry import squash
+from wordmask.ops.masks import pack
+from wordmask.prompts import TextPrompt
+from wordmask.results import Found, MaskLogits, Region
+from wordmask.results.refined_logits import RefinedLogits
+
+SIZE = (120, 160)
+
+
+class Redness(torch.nn.Module):
+    """Stands for a network: a pixel belongs to the mask where it is red, whatever the coarse map says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(1, 1)
+
+    def forward(self, pixels: torch.Tensor, coarse: torch.Tensor, condition: Any = None) -> torch.Tensor:
+        assert coarse.shape == pixels[:, 0].shape
+        return 4 * (pixels[:, 0] - 0.6)
+
+
+@pytest.fixture
+def image() -> Any:
+    pixels = np.zeros((*SIZE, 3), np.uint8)
+    pixels[40:60, 50:90, 0] = 255
+    return load_image(pixels)
+
+
+def _refiner(**settings: Any) -> CropRefiner:
+    network: Any = Redness()
+    return CropRefiner(network, RefinerSettings(**settings))
+
+
+def _coarse(rows: slice, columns: slice, cells: tuple[int, int] = (30, 40)) -> MaskLogits:
+    values = np.full(cells, -4.0, np.float32)
+    values[rows, columns] = 4.0
+    return MaskLogits(values, squash(SIZE, SIZE))
+
+
+def _found(dense: MaskLogits | None, **changes: Any) -> Found:
+    options: dict[str, Any] = {
+        "threshold": 0.5,
+        "presence_threshold": 0.5,
+        "size": SIZE,
+        "heatmap_logits": dense,
+    } | changes
+    return Found(TextPrompt("red"), options.pop("presence", 0.9), **options)
+
+
+def test_a_coarse_mask_becomes_sharp(image: Any) -> None:
+    """The coarse map is two cells off; what the network draws in the window counts."""
+    for threshold in (0.5, 0.2):
+        found = _found(_coarse(slice(8, 14), slice(10, 20)), threshold=threshold)
+        refined = _refiner().refine(found, image)
+        assert refined.presence == found.presence
+        truth = np.zeros(SIZE, bool)
+        truth[40:60, 50:90] = True
+        np.testing.assert_array_equal(refined.mask, truth)
+        assert isinstance(refined.heatmap_logits, RefinedLogits)
+        np.testing.assert_array_equal(refined.heatmap > threshold, truth)
+
+
+def test_outside_the_windows_the_coarse_map_stays(image: Any) -> None:
+    dense = _coarse(slice(20, 24), slice(2, 6))
+    refined = _refiner(margin=0.1, least_margin=4).refine(_found(dense), image)
+    assert not refined.mask.any()  # nothing red in the window, and the red region is outside
+    assert isinstance(refined.heatmap_logits, RefinedLogits)
+    (patch,) = refined.heatmap_logits.patches
+    x0, y0, x1, y1 = patch.window
+    outside = np.ones(SIZE, bool)
+    outside[y0:y1, x0:x1] = False
+    np.testing.assert_array_equal(refined.heatmap[outside], _found(dense).heatmap[outside])
+
+
+def test_absent_empty_and_excluded_masks_stay(image: Any) -> None:
+    dense = _coarse(slice(8, 14), slice(10, 20))  # 5 % of the image
+    for found in (_found(dense, presence=0.2), _found(None), _found(dense, threshold=0.0)):
+        assert _refiner().refine(found, image) is found
+    for settings in ({"largest": 0.01}, {"smallest": 0.2}):
+        assert _refiner(**settings).refine(_found(dense), image).heatmap_logits is dense
+    nothing = _found(_coarse(slice(0, 0), slice(0, 0)))
+    assert not _refiner().refine(nothing, image).mask.any()
+
+
+def test_regions_are_refined_one_by_one(image: Any) -> None:
+    bits = np.zeros(SIZE, bool)
+    bits[38:56, 48:92] = True
+    regions = (Region(pack(bits), 0.7), Region(_coarse(slice(8, 14), slice(10, 20)), 0.6))
+    refined = _refiner().refine(_found(None, regions=regions), image)
+    truth = image.pixels[..., 0] > 128
+    for instance, score in zip(refined.instances, (0.7, 0.6), strict=True):
+        assert instance.score == score
+        assert (instance.mask ^ truth).sum() <= 4
+    assert _refiner().refine(_found(None, regions=()), image).regions == ()
+
+
+def test_strips_are_rows_of_the_refined_map(image: Any) -> None:
+    refined = _refiner().refine(_found(_coarse(slice(8, 14), slice(10, 20))), image).heatmap_logits
+    assert refined is not None
+    whole = np.vstack([strip for _, strip in refined.strips((0, 0, SIZE[1], SIZE[0]))])
+    np.testing.assert_allclose(1 / (1 + np.exp(-whole)), refined.probabilities(), atol=1e-6)
+    part = np.vstack([strip for _, strip in refined.strips((45, 35, 95, 62))])
+    np.testing.assert_array_equal(part, whole[35:62, 45:95])
+
+
+def test_windows_cover_parts_and_merge() -> None:
+    mask = np.zeros((30, 40), bool)
+    mask[2:4, 2:6] = mask[20:24, 30:36] = True
+    assert part_boxes(mask, SIZE) == [(120, 80, 144, 96), (8, 8, 24, 16)]
+    settings = RefinerSettings(margin=0.25, least_margin=4)
+    windows = region_windows(mask, SIZE, settings=settings)
+    assert [window for window, _ in windows] == [(114, 74, 151, 103), (4, 4, 29, 21)]
+    merged = region_windows(mask, SIZE, settings=RefinerSettings(margin=0.25, least_margin=4, most_windows=1))
+    assert [window for window, _ in merged] == [(4, 4, 151, 103)]
+    mask[2:4, 7:9] = True  # its window meets that of the part beside it
+    assert len(region_windows(mask, SIZE, settings=settings)) == 2
+
+
+def test_the_network_keeps_the_size_and_reads_phrases_once_trained() -> None:
+    torch.manual_seed(0)
+    network = CropNetwork(CropConfig(widths=(4, 8, 8, 8, 16), condition=6)).eval()
+    pixels, coarse, phrase = torch.randn(2, 3, 32, 48), torch.randn(2, 32, 48), torch.randn(2, 6)
+    plain = network(pixels, coarse)
+    assert plain.shape == (2, 32, 48)
+    assert torch.equal(network(pixels, coarse, phrase), plain)  # a fresh network ignores phrases
+    first: Any = network.modulate[0]
+    torch.nn.init.normal_(first.linear.weight)
+    assert not torch.allclose(network(pixels, coarse, phrase), plain)
+    assert torch.equal(network(pixels, coarse), plain)
+
+
+def test_letterboxed_maps_are_refined(image: Any) -> None:
+    """A letterboxed map is read without its padding."""
+    from wordmask.ops.geometry import letterbox
+
+    values = np.full((32, 32), -4.0, np.float32)
+    values[8:12, 10:18] = 4.0  # rows 0 to 23 show the image
+    dense = MaskLogits(values, letterbox(SIZE, (160, 160)))
+    refined = _refiner().refine(_found(dense), image)
+    np.testing.assert_array_equal(refined.mask, image.pixels[..., 0] > 128)
