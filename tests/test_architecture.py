@@ -42,7 +42,7 @@ LAYERS = (
     {"ops"},
     {"prompts"},
     {"images"},
-    {"files"},
+    {"files", "addresses"},
     {"errors"},
 )
 RANK = {package: len(LAYERS) - layer for layer, packages in enumerate(LAYERS) for package in packages}

@@ -12,9 +12,10 @@ from wordmask.cli.compare import compare
 from wordmask.cli.evaluate import evaluate
 from wordmask.cli.models import models
 from wordmask.cli.segment import segment
+from wordmask.cli.serve import serve
 from wordmask.cli.train import train
 
-COMMANDS = (segment, train, evaluate, compare, models)
+COMMANDS = (segment, train, evaluate, compare, serve, models)
 
 app = typer.Typer(
     name="wordmask",

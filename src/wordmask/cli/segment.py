@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wordmask.cli.addresses import is_address, read_image
+from wordmask.addresses import is_address
+from wordmask.cli.addresses import read_image
 from wordmask.cli.downloads import announce_download
 from wordmask.cli.failures import SOME_FAILED, Debug, errors_as_sentences, print_error
 from wordmask.cli.interruption import INTERRUPTED, TERMINATED, Terminated, termination_raises, uninterrupted

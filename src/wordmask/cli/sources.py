@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from wordmask.cli.addresses import is_address
+from wordmask.addresses import is_address
 from wordmask.cli.failures import print_error
 from wordmask.errors import ImageError, PromptError, quote, sentence
 

@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.fakes import BrightnessSegmenter
-from wordmask.cli import addresses
-from wordmask.cli.addresses import fetch, read_image
+from wordmask import addresses
+from wordmask.addresses import fetch
+from wordmask.cli.addresses import read_image
 from wordmask.cli.app import app
 from wordmask.errors import ImageError
 
