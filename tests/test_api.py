@@ -116,7 +116,7 @@ def test_a_hub_id_is_fetched_at_its_revision(
     assert made[0][:2] == ("clipseg", folder)
 
 
-@pytest.mark.parametrize("name", ["pmp", "imss"])
+@pytest.mark.parametrize("name", ["pmp"])
 def test_a_planned_method_says_so_and_names_what_is_there(name: str) -> None:
     with pytest.raises(ModelNotFoundError, match=rf"'{name}'.*not built yet.*'compact', 'clipseg'"):
         wordmask.load(name)

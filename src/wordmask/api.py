@@ -245,6 +245,10 @@ def _nothing_to_load(method: Method) -> str:
         got = f"the method {quote(method.name)}, which is planned and not built yet"
         remedy = "use that, a local folder or a hub id; `wordmask models` lists them"
         return sentence(got, f"one that is there ({_ready()})", remedy)
+    if method.embedded is None:
+        presets = " or ".join(repr(preset.name) for preset in method.presets)
+        got = f"the method {quote(method.name)}, which has no weights in the package"
+        return sentence(got, presets or "a local folder", "load one of these, a local folder or a hub id")
     got = f"no embedded weights at {quote(method.embedded)}"
     remedy = "install wordmask again, or give a local folder or a hub id"
     return sentence(got, "the folder that comes with the package", remedy)

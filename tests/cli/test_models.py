@@ -79,7 +79,8 @@ def test_presets_state_parts_size_licence_and_cache(monkeypatch: pytest.MonkeyPa
 
     presets = {preset["name"]: preset for preset in listed()["presets"]}
 
-    assert {name: preset["cached"] for name, preset in presets.items()} == {
+    cached = {name: preset["cached"] for name, preset in presets.items() if preset["method"] == "clipseg"}
+    assert cached == {
         "clipseg": False,
         "clipseg-rd64": True,
         "clipseg-rd16": False,

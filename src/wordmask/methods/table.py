@@ -81,6 +81,15 @@ def _clipseg(name: str, hub: str, summary: str) -> Preset:
     return Preset(name, summary, (Part("model", hub, bytes=603_000_000, licence="Apache-2.0"),))
 
 
+GROUNDING_DINO = Part("detector", "IDEA-Research/grounding-dino-tiny", bytes=689_000_000, licence="Apache-2.0")
+
+
+def _sam(name: str, size: str, millions: int, summary: str) -> Preset:
+    """Grounding DINO and a SAM; the same parts as the folder in the package names."""
+    segmenter = Part("segmenter", f"facebook/sam-vit-{size}", bytes=millions * 10**6, licence="Apache-2.0")
+    return Preset(name, summary, (GROUNDING_DINO, segmenter), WEIGHTS / name)
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -113,7 +122,14 @@ METHODS: dict[str, Method] = {
             loaders={"wordmask-tas-compact": "wordmask.methods.tas:load_tas_compact"},
             embedded=WEIGHTS / "tas",
         ),
-        Method("imss", "text; boxes first, then high-resolution masks of small targets"),
+        Method(
+            "imss",
+            "text; boxes first, then high-resolution masks of small targets",
+            loaders={"wordmask-regions": "wordmask.methods.imss.loader:load_regions"},
+            presets=(
+                _sam("grounded-sam", "base", 375, "Grounding DINO tiny finds boxes, SAM ViT-B draws a mask in each"),
+            ),
+        ),
     )
 }
 

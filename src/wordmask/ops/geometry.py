@@ -31,6 +31,8 @@ class Placement:
         size: `(H, W)` of the input image.
         canvas: `(height, width)` of what the network sees.
         content: `(top, left, height, width)`: the rectangle of the canvas that the image fills; the rest is padding.
+            Where the canvas holds a crop, the rectangle reaches beyond it (`crop`); input pixels outside read the
+            nearest cell.
     """
 
     size: Size
@@ -49,6 +51,25 @@ def letterbox(size: Size, canvas: Size) -> Placement:
     height = min(canvas[0], max(1, round(size[0] * scale)))
     width = min(canvas[1], max(1, round(size[1] * scale)))
     return Placement(size, canvas, (0, 0, height, width))
+
+
+def crop(placement: Placement, window: Window, size: Size) -> Placement:
+    """Return the position of a whole image of which the canvas holds a window.
+
+    Args:
+        placement: Position of the window on the canvas, as if it were an image.
+        window: The window, in pixels of the image.
+        size: `(H, W)` of the image.
+
+    Returns:
+        A placement that is exact to half a unit of the canvas.
+    """
+    top, left, height, width = placement.content
+    down, across = height / placement.size[0], width / placement.size[1]
+    content = (top - window[1] * down, left - window[0] * across, size[0] * down, size[1] * across)
+    return Placement(
+        size, placement.canvas, (round(content[0]), round(content[1]), round(content[2]), round(content[3]))
+    )
 
 
 def restore(values: NDArray[np.float32], placement: Placement) -> NDArray[np.float32]:
@@ -166,7 +187,7 @@ def axis(pixels: int, offset: float, length: float, cells: int, canvas: float) -
     """Map `pixels` input pixels over `[offset, offset + length)` of `canvas` units held by `cells` cells."""
     stride = canvas / cells
     start, end = offset / stride, (offset + length) / stride  # in cells, fractional
-    lowest = min(int(start + 1e-9), cells - 1)
+    lowest = min(max(0, int(start + 1e-9)), cells - 1)  # an image may reach beyond the canvas: a crop
     highest = max(lowest, min(int(np.ceil(end - 1e-9)), cells) - 1)
     centres = start + (np.arange(pixels) + 0.5) * ((end - start) / pixels) - 0.5
     centres = centres.clip(lowest, highest)
