@@ -36,6 +36,7 @@ def load(
     dtype: str | torch.dtype | None = None,
     revision: str | None = None,
     refine: bool | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Segmenter:
     """Load a segmenter.
 
@@ -48,6 +49,8 @@ def load(
         revision: Branch, tag or commit of a hub id. Name a commit where results must be repeatable.
         refine: Whether masks are redrawn at the image's own resolution, whatever the method; None takes the model's
             default.
+        cache: Folder in which image features are kept, rounded to float16: of an image that was seen before, in this
+            run or another, nothing is encoded again (`components.cached_segmenter`).
 
     Raises:
         ModelNotFoundError: Nothing has that name; `OfflineError` when it may be on the hub, which does not answer.
@@ -63,7 +66,17 @@ def load(
     segmenter: Segmenter = _loader(folder)(folder, device=chosen, dtype=choose_dtype(dtype, chosen))
     if refine is not None:
         segmenter.refines = refine  # type: ignore[attr-defined]
-    return segmenter
+    return segmenter if cache is None else _cached(segmenter, folder, Path(cache))
+
+
+def _cached(segmenter: Segmenter, folder: Path, cache: Path) -> Segmenter:
+    from wordmask.backbones.hub import fetch_checkpoint
+    from wordmask.checkpoints.fingerprint import fingerprint
+    from wordmask.components.cached_segmenter import DEFAULT_LIMIT, CachedSegmenter
+    from wordmask.components.feature_cache import FeatureCache
+
+    kept = FeatureCache(cache, limit=DEFAULT_LIMIT)
+    return CachedSegmenter(segmenter, kept, fingerprint(folder, fetch=fetch_checkpoint))
 
 
 def segment(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from wordmask import __version__
+from wordmask.cli.annotate import annotate
 from wordmask.cli.command import PhraseCommand
 from wordmask.cli.compare import compare
 from wordmask.cli.evaluate import evaluate
@@ -15,7 +16,7 @@ from wordmask.cli.segment import segment
 from wordmask.cli.serve import serve
 from wordmask.cli.train import train
 
-COMMANDS = (segment, train, evaluate, compare, serve, models)
+COMMANDS = (segment, annotate, train, evaluate, compare, serve, models)
 
 app = typer.Typer(
     name="wordmask",

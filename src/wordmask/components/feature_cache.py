@@ -1,5 +1,8 @@
 """Features that a frozen image encoder computes, kept on disk (feature cache).
 
+One folder serves training (`CachedFeatures`, below) and everything that segments (`components.cached_segmenter`): the
+files have one form, and their keys never collide.
+
 A file is named by a hash over everything that its values depend on: the weights of the encoder, the precision that it
 computes in, and every bit of the pixels. What is found under a name is therefore what the encoder would compute, and
 nothing has to be deleted when data, recipe or model change.
@@ -31,10 +34,10 @@ from wordmask.errors import DataError, OutputError, TrainingError, WordmaskWarni
 from wordmask.formats.files import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["FeatureCache", "CachedFeatures"]
+__all__ = ["CachedFeatures", "FeatureCache", "cache_files", "rounded"]
 
 FORMAT = "wordmask read-outs 1"  # keys of caches that are in use depend on this text
 """Part of every key; another number makes all older files unknown."""
@@ -76,27 +79,47 @@ class FeatureCache:
         return self._counted + self._added
 
     def get(self, key: str) -> tuple[Tensor, ...] | None:
-        """Return what was put under a key, float16 on the CPU; None where there is nothing, or a damaged file."""
+        """Return what was put under a key, on the CPU; None where there is nothing, or a damaged file."""
+        entry = self.entry(key)
+        return None if entry is None else entry[0]
+
+    def entry(self, key: str) -> tuple[tuple[Tensor, ...], dict[str, str]] | None:
+        """Return the tensors under a key, and the text that was kept with them; None as in `get`."""
         try:
             content = self._path(key).read_bytes()
-            about = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["crc32"]
+            about = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
             read = load(content)
             tensors = tuple(read[str(number)] for number in range(len(read)))
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+            is_sound = about.pop("crc32") == _checksum(key, tensors, about)
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        return tensors if about == _checksum(key, tensors) else None
+        return (tensors, about) if is_sound else None
 
-    def put(self, key: str, tensors: Sequence[Tensor]) -> None:
-        """Keep tensors under a key, rounded to float16; a file that is there is replaced.
+    def put(
+        self,
+        key: str,
+        tensors: Sequence[Tensor],
+        *,
+        dtype: torch.dtype = torch.float16,
+        about: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep tensors under a key, rounded; a file that is there is replaced.
 
         Once the cache is full nothing is written, after one warning.
+
+        Args:
+            key: What they are found by.
+            tensors: Those of numbers with a fraction are rounded, the others kept as they are.
+            dtype: To what: float16 or bfloat16.
+            about: Text to be kept with them.
 
         Raises:
             OutputError: If the file cannot be written, as on a full disk.
         """
-        halves = [tensor.detach().to("cpu", torch.float16).contiguous() for tensor in tensors]
-        path, about = self._path(key), {"crc32": _checksum(key, halves)}
-        content = save({str(number): half for number, half in enumerate(halves)}, metadata=about)
+        halves = [rounded(tensor, dtype) for tensor in tensors]
+        path, text = self._path(key), dict(about or {})
+        text["crc32"] = _checksum(key, halves, text)
+        content = save({str(number): half for number, half in enumerate(halves)}, metadata=text)
         growth = len(content) - (path.stat().st_size if path.is_file() else 0)
         if self._has_room(growth):
             write(path, content)
@@ -125,7 +148,7 @@ class FeatureCache:
     def _count(self) -> None:
         """Sum up all files, and remove what killed processes left unfinished."""
         self._counted, self._added = 0, 0
-        for file in _files(self.folder):
+        for file in cache_files(self.folder):
             with contextlib.suppress(OSError):  # another process may just have renamed or removed it
                 about = file.stat()
                 if file.name.endswith(".part") and time.time() - about.st_mtime > ABANDONED:
@@ -200,16 +223,24 @@ def _precision(device: str) -> str:
     return str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "as given"
 
 
-def _checksum(key: str, tensors: Sequence[Tensor]) -> str:
-    """CRC-32 of the key and of the tensors with their types and shapes, whatever a file's header says of them."""
+def rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return a tensor on the CPU, contiguous, in `dtype` if its numbers have a fraction."""
+    values = tensor.detach().cpu()
+    return (values.to(dtype) if values.is_floating_point() else values).contiguous()
+
+
+def _checksum(key: str, tensors: Sequence[Tensor], about: Mapping[str, str]) -> str:
+    """CRC-32 of the key, the text and the tensors with types and shapes, whatever a file's header says of them."""
     value = zlib.crc32(key.encode())
+    for name, text in sorted(about.items()):
+        value = zlib.crc32(f"{name}={text};".encode(), value)
     for tensor in tensors:
         value = zlib.crc32(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), value)
-        value = zlib.crc32(tensor.numpy().tobytes(), value)
+        value = zlib.crc32(memoryview(tensor.flatten().view(torch.uint8).numpy()), value)
     return f"{value:08x}"
 
 
-def _files(root: Path) -> Iterator[os.DirEntry[str]]:
+def cache_files(root: Path) -> Iterator[os.DirEntry[str]]:
     """Every file of a cache, without what else lies in the folder."""
     with os.scandir(root) as folders:
         names = [folder.path for folder in folders if len(folder.name) == 2 and folder.is_dir()]

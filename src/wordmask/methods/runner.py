@@ -22,7 +22,7 @@ from wordmask.ops.resize import place
 from wordmask.prompts import Prompt, PromptInput, as_prompts, distinct_prompts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from wordmask.ops.geometry import Placement, Size
     from wordmask.results import Segmentation
@@ -122,6 +122,14 @@ class MethodRunner(ABC, Generic[Plan]):
             ImageError: If the image cannot be read.
         """
         return self._encode_all([load_image(image)])[0]
+
+    def encode_many(self, images: Sequence[ImageInput]) -> list[Encoded]:
+        """Return the features of several images, in order; those of equal canvas go through the network together.
+
+        Raises:
+            ImageError: If an image cannot be read.
+        """
+        return self._encode_all([load_image(image) for image in images])
 
     def segment(
         self,

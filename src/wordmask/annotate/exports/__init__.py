@@ -1,0 +1,1 @@
+"""Formats of other tools: each writes the labels of a job into a folder and reads them back."""

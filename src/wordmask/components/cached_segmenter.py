@@ -1,0 +1,276 @@
+"""A segmenter that finds the features of images it has seen before in the feature cache.
+
+The key of an entry is a hash of the image (the bytes of its file where there is one, else its pixels), of the model's
+files and of the number types. Asking new phrases of a known image therefore encodes nothing, whoever encoded it: the
+command line, a folder job, Python or a server. An image is encoded by itself on a CPU, and its features are rounded
+before they are used for the first time, so that a first answer equals all later ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from wordmask.components.feature_cache import FeatureCache, cache_files, rounded
+from wordmask.components.feature_tree import UnknownTreeError, flatten, restore
+from wordmask.contracts import Encoded
+from wordmask.errors import PromptError, quote, sentence
+from wordmask.images import load_image
+from wordmask.images.deferred import DeferredImage
+from wordmask.ops.geometry import Placement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from wordmask.contracts import Segmenter
+    from wordmask.images import ImageInput, RgbImage
+    from wordmask.prompts import PromptInput
+    from wordmask.results import Segmentation
+
+__all__ = ["DEFAULT_LIMIT", "PRECISIONS", "CachedSegmenter", "default_folder"]
+
+FORMAT = "wordmask features 1"
+DEFAULT_LIMIT = 20 * 2**30
+"""Bytes that a cache may take where nobody says otherwise."""
+PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def default_folder() -> Path:
+    """Return `$WORDMASK_CACHE`, or the folder for caches of the system's user."""
+    chosen = os.environ.get("WORDMASK_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return Path(base) / "wordmask" / "features"
+
+
+class CachedSegmenter:
+    """A `Segmenter` with a feature cache in front of its image encoder.
+
+    Args:
+        segmenter: What encodes and answers.
+        cache: Where features are kept.
+        fingerprint: Of the model's files (`checkpoints.fingerprint`).
+        precision: `float16` or `bfloat16`. What float16 cannot hold is kept as bfloat16 in any case.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, cache: FeatureCache, fingerprint: str, *, precision: str = "float16"
+    ) -> None:
+        if precision not in PRECISIONS:
+            got = f"the precision {quote(precision)} of cached features"
+            raise PromptError(sentence(got, " or ".join(PRECISIONS), "choose one of these"))
+        self.segmenter, self.cache = segmenter, cache
+        words = (FORMAT, fingerprint, segmenter.name, str(getattr(segmenter, "dtype", "")), precision)
+        self._start = "\n".join(words)
+        self._dtype = PRECISIONS[precision]
+        self.hits = self.misses = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.segmenter, name)
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.segmenter.name
+
+    @property
+    def accepts(self) -> frozenset[type]:
+        """The prompt types that the model takes."""
+        return self.segmenter.accepts
+
+    @property
+    def joint_vocabulary(self) -> bool:
+        """Whether an answer depends on the other prompts of its call."""
+        return self.segmenter.joint_vocabulary
+
+    @property
+    def trainable(self) -> bool:
+        """Whether wordmask can train the model."""
+        return self.segmenter.trainable
+
+    @property
+    def exportable(self) -> bool:
+        """Whether the model's networks can be exported."""
+        return self.segmenter.exportable
+
+    # --- encoding ---
+
+    def encode(self, image: ImageInput) -> Encoded:
+        """Return the image's features, from the cache where they are there.
+
+        Raises:
+            ImageError: If the image cannot be read.
+        """
+        content = _content_of(image)
+        if isinstance(content, bytes):
+            name = os.fsdecode(image) if isinstance(image, str | os.PathLike) else None
+            known = self.find(content, hashlib.sha256(content).hexdigest(), path=name)
+            if known is not None:
+                return known
+            return self.encode_many([load_image(image)], [hashlib.sha256(content).hexdigest()])[0]
+        return self.encode_many([load_image(image)])[0]
+
+    def find(self, data: bytes, content: str, *, path: str | None = None) -> Encoded | None:
+        """Return the features of a file that was encoded before, without decoding it; None where they are not there.
+
+        Args:
+            data: The bytes of the file.
+            content: Their SHA-256.
+            path: Where the file is.
+        """
+        entry = self._entry(content)
+        if entry is None:
+            return None
+        features, placement = entry
+        name = None if path is None else os.path.basename(path)
+        image = DeferredImage(data, placement.size, name=name, path=path)
+        self.hits += 1
+        return Encoded(placement.size, placement, features, image, self.name)
+
+    def encode_many(self, images: Sequence[ImageInput], contents: Sequence[str] | None = None) -> list[Encoded]:
+        """Return the features of several images; those that are not cached are computed, one by one on a CPU.
+
+        Args:
+            images: What `load_image` reads.
+            contents: For each the SHA-256 of its file; None: of its pixels.
+        """
+        loaded = [load_image(image) for image in images]
+        keys = list(contents) if contents is not None else [_pixel_hash(image) for image in loaded]
+        found = [self._known(image, key) for image, key in zip(loaded, keys, strict=True)]
+        missing = [index for index, one in enumerate(found) if one is None]
+        for index, encoded in zip(missing, self._computed([loaded[index] for index in missing]), strict=True):
+            found[index] = self._kept(encoded, keys[index])
+        return [one for one in found if one is not None]
+
+    def _known(self, image: RgbImage, key: str) -> Encoded | None:
+        entry = self._entry(key)
+        if entry is None or entry[1].size != image.size:
+            return None
+        self.hits += 1
+        return Encoded(image.size, entry[1], entry[0], image, self.name)
+
+    def _computed(self, images: Sequence[RgbImage]) -> list[Encoded]:
+        self.misses += len(images)
+        device = getattr(self.segmenter, "device", torch.device("cpu"))
+        together = getattr(self.segmenter, "encode_many", None)
+        if callable(together) and torch.device(device).type != "cpu":
+            return list(together(images))
+        return [self.segmenter.encode(image) for image in images]
+
+    def _kept(self, encoded: Encoded, key: str) -> Encoded:
+        """Round the features, keep them, and return them as they will be found."""
+        try:
+            tensors, tree = flatten(encoded.features)
+        except UnknownTreeError:
+            return encoded
+        dtype = self._dtype
+        halves = [rounded(tensor, dtype) for tensor in tensors]
+        if not all(bool(half.isfinite().all()) for half in halves if half.is_floating_point()):
+            dtype = torch.bfloat16
+            halves = [rounded(tensor, dtype) for tensor in tensors]
+        placement = encoded.placement
+        about = {"tree": tree, "placement": json.dumps([placement.size, placement.canvas, placement.content])}
+        self.cache.put(self._key(key), halves, dtype=dtype, about=about)
+        return replace(encoded, features=restore(_as_before(halves, tensors), tree))
+
+    def _entry(self, content: str) -> tuple[Any, Placement] | None:
+        entry = self.cache.entry(self._key(content))
+        if entry is None:
+            return None
+        tensors, about = entry
+        device = getattr(self.segmenter, "device", torch.device("cpu"))
+        dtype = getattr(self.segmenter, "dtype", torch.float32)
+        try:
+            size, canvas, inside = json.loads(about["placement"])
+            placement = Placement(tuple(size), tuple(canvas), tuple(inside))
+            moved = [t.to(device, dtype) if t.is_floating_point() else t.to(device) for t in tensors]
+            return restore(moved, about["tree"]), placement
+        except (KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError):
+            return None
+
+    def _key(self, content: str) -> str:
+        return hashlib.sha256(f"{self._start}\n{content}".encode()).hexdigest()
+
+    # --- answering ---
+
+    def segment(
+        self,
+        image: ImageInput | Encoded,
+        prompts: PromptInput,
+        *,
+        threshold: float | None = None,
+        presence_threshold: float | None = None,
+        **options: Any,
+    ) -> Segmentation:
+        """Return one `Found` per prompt, in order, as the segmenter does."""
+        encoded = image if isinstance(image, Encoded) else self.encode(image)
+        return self.segmenter.segment(
+            encoded, prompts, threshold=threshold, presence_threshold=presence_threshold, **options
+        )
+
+    def segment_many(
+        self,
+        images: Iterable[ImageInput],
+        prompts: PromptInput,
+        *,
+        batch_size: int = 8,
+        threshold: float | None = None,
+        presence_threshold: float | None = None,
+    ) -> Iterator[Segmentation]:
+        """Yield one `Segmentation` per image, in order; `batch_size` is not used, since images are encoded alone."""
+        for image in images:
+            yield self.segment(image, prompts, threshold=threshold, presence_threshold=presence_threshold)
+
+
+def _as_before(halves: Sequence[torch.Tensor], tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    return [half.to(tensor.device, tensor.dtype) for half, tensor in zip(halves, tensors, strict=True)]
+
+
+def _content_of(image: ImageInput) -> bytes | None:
+    """Return the bytes of a file that is named or given; None for pixels, streams and what cannot be read."""
+    if isinstance(image, bytes | bytearray):
+        return bytes(image)
+    if isinstance(image, str | os.PathLike) and not str(image).startswith("sample:"):
+        with contextlib.suppress(OSError, ValueError):
+            if os.path.isfile(image):
+                return Path(image).read_bytes()
+    return None
+
+
+def _pixel_hash(image: RgbImage) -> str:
+    state = hashlib.sha256(repr(image.size).encode())
+    state.update(image.pixels.tobytes())
+    return state.hexdigest()
+
+
+def clear(folder: Path, *, keep: int = 0) -> tuple[int, int]:
+    """Delete the entries that were used longest ago until at most `keep` bytes are left.
+
+    Args:
+        folder: Of the cache.
+        keep: Bytes that may stay.
+
+    Returns:
+        Number of files that were deleted, and their bytes.
+    """
+    entries = []
+    for file in cache_files(folder):
+        with contextlib.suppress(OSError):
+            about = file.stat()
+            entries.append((max(about.st_atime, about.st_mtime), about.st_size, file.path))
+    left, files, size = sum(one[1] for one in entries), 0, 0
+    for _, length, path in sorted(entries):
+        if left <= keep:
+            break
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+            left, files, size = left - length, files + 1, size + length
+    return files, size

@@ -1,0 +1,76 @@
+"""Trees of tensors as flat lists and a description in JSON, for the feature cache."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["UnknownTreeError", "flatten", "restore"]
+
+_OURS = "wordmask."
+
+
+class UnknownTreeError(TypeError):
+    """A tree holds something besides tensors, numbers, texts, tuples, lists, dicts and named tuples of wordmask."""
+
+
+def flatten(tree: Any) -> tuple[list[Tensor], str]:
+    """Return the tensors of a tree and the text that `restore` needs.
+
+    Raises:
+        UnknownTreeError: If a part of it can be no entry of a file.
+    """
+    tensors: list[Tensor] = []
+    return tensors, json.dumps(_described(tree, tensors))
+
+
+def _described(tree: Any, tensors: list[Tensor]) -> Any:
+    if isinstance(tree, Tensor):
+        tensors.append(tree)
+        return {"tensor": len(tensors) - 1}
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return {"value": tree}
+    if isinstance(tree, dict) and all(isinstance(key, str) for key in tree):
+        return {"dict": [[key, _described(value, tensors)] for key, value in tree.items()]}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        kind = type(tree)
+        if not kind.__module__.startswith(_OURS):
+            raise UnknownTreeError(kind.__qualname__)
+        parts = [_described(value, tensors) for value in tree]
+        return {"named": f"{kind.__module__}:{kind.__qualname__}", "parts": parts}
+    if type(tree) in (list, tuple):
+        return {type(tree).__name__: [_described(value, tensors) for value in tree]}
+    raise UnknownTreeError(type(tree).__qualname__)
+
+
+def restore(tensors: Sequence[Tensor], text: str) -> Any:
+    """Return the tree that `flatten` took apart.
+
+    Raises:
+        ValueError: If the text describes none.
+    """
+    return _restored(json.loads(text), tensors)
+
+
+def _restored(about: Any, tensors: Sequence[Tensor]) -> Any:
+    if not isinstance(about, dict):
+        raise ValueError("no description of a tree")
+    if "tensor" in about:
+        return tensors[about["tensor"]]
+    if "value" in about:
+        return about["value"]
+    if "dict" in about:
+        return {key: _restored(value, tensors) for key, value in about["dict"]}
+    if "named" in about:
+        module, _, name = str(about["named"]).partition(":")
+        if not module.startswith(_OURS):
+            raise ValueError("a class that is not wordmask's")
+        return getattr(importlib.import_module(module), name)(*(_restored(part, tensors) for part in about["parts"]))
+    parts = [_restored(value, tensors) for value in about["tuple" if "tuple" in about else "list"]]
+    return tuple(parts) if "tuple" in about else parts
