@@ -115,7 +115,12 @@ METHODS: dict[str, Method] = {
                 _clipseg("clipseg-rd16", "CIDAS/clipseg-rd16", "plain head, decoder width 16: the smallest decoder"),
             ),
         ),
-        Method("pmp", "text; mask proposals guided by the prompt in every decoder layer"),
+        Method(
+            "pmp",
+            "text or visual prompt; mask proposals guided by the prompt in every decoder layer, instances",
+            loaders={"wordmask-pmp": "wordmask.methods.pmp.embedded.weights:load_proposals"},
+            embedded=WEIGHTS / "pmp",
+        ),
         Method(
             "tas",
             "referring expression; proposals scored by image, caption and negative phrases",

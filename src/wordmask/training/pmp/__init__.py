@@ -1,0 +1,1 @@
+"""Training of mask proposals: targets, matching and losses."""
