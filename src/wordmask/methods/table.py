@@ -133,6 +133,9 @@ METHODS: dict[str, Method] = {
             loaders={"wordmask-regions": "wordmask.methods.imss.loader:load_regions"},
             presets=(
                 _sam("grounded-sam", "base", 375, "Grounding DINO tiny finds boxes, SAM ViT-B draws a mask in each"),
+                _sam("imss-sam-b", "base", 375, "IMSS on SAM ViT-B: start of training, untrained it is plain SAM"),
+                _sam("imss-sam-l", "large", 1249, "IMSS on SAM ViT-L"),
+                _sam("imss-sam-h", "huge", 2564, "IMSS on SAM ViT-H, as in the paper"),
             ),
         ),
     )

@@ -69,8 +69,9 @@ class SamDecoder(nn.Module):
         return tokens
 
     def forward(
-        self, embedding: Tensor, tokens: Tensor, *, extra: Tensor | None = None, several: bool = False
-    ) -> BoxMasks:
+        self, embedding: Tensor, tokens: Tensor, *, extra: Tensor | None = None, several: bool = False,
+        head: tuple[Tensor, nn.Module] | None = None,
+    ) -> BoxMasks:  # fmt: skip
         """Decode N prompts.
 
         Args:
@@ -78,9 +79,10 @@ class SamDecoder(nn.Module):
             tokens: float `(N, T, C)`, from `embed_boxes` or `embed_points`.
             extra: float `(1, C / 8, 4 h, 4 w)`, added to the upscaled features of every prompt; None adds nothing.
             several: Whether the three masks for ambiguous prompts are returned in place of the single one.
+            head: Token `(1, C)` and network in the place of the single mask's own.
         """
         parts = [
-            self._decode(embedding, tokens[start : start + CHUNK], extra, several)
+            self._decode(embedding, tokens[start : start + CHUNK], extra, several, head)
             for start in range(0, len(tokens), CHUNK)
         ]
         if not parts:
@@ -88,14 +90,21 @@ class SamDecoder(nn.Module):
             return BoxMasks(embedding.new_zeros(0, count, *side), embedding.new_zeros(0, count))
         return BoxMasks(torch.cat([part.logits for part in parts]), torch.cat([part.quality for part in parts]))
 
-    def _decode(self, embedding: Tensor, prompts: Tensor, extra: Tensor | None, several: bool) -> BoxMasks:
+    def _decode(
+        self, embedding: Tensor, prompts: Tensor, extra: Tensor | None, several: bool,
+        head: tuple[Tensor, nn.Module] | None,
+    ) -> BoxMasks:  # fmt: skip
         decoder, count = self.decoder, len(prompts)
-        own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+        masks = decoder.mask_tokens.weight
+        if head is not None:
+            masks = torch.cat([head[0].to(masks), masks[1:]])
+        own = torch.cat([decoder.iou_token.weight, masks])
         tokens = torch.cat([own[None].expand(count, -1, -1), prompts.to(own)], dim=1)  # (N, 1 + masks + T, C)
         image = embedding.to(own) + self.prompt_encoder.no_mask_embed.weight.view(1, -1, 1, 1).to(own)
         queries, cells = self._attend(tokens, image.flatten(2).transpose(1, 2))
         chosen = slice(1, None) if several else slice(0, 1)
-        networks = list(decoder.output_hypernetworks_mlps)[chosen]
+        networks = list(decoder.output_hypernetworks_mlps)
+        networks = [networks[0] if head is None else head[1], *networks[1:]][chosen]
         first = 2 if several else 1
         weights = [network(queries[:, first + index]) for index, network in enumerate(networks)]
         upscaled = self._upscale(cells)  # (N, cells * 16, C / 8), each cell's 4 x 4 pixels together

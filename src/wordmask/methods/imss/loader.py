@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,6 +13,7 @@ from wordmask.checkpoints import checksum, read_json
 from wordmask.errors import CheckpointError, DataError, quote, sentence
 from wordmask.methods.imss.hosts import SamHost
 from wordmask.methods.imss.losi import Isolation
+from wordmask.methods.imss.resolved import ResolvedSamHost, read_resolver
 from wordmask.methods.imss.segmenter import RegionSegmenter
 
 if TYPE_CHECKING:
@@ -45,8 +46,10 @@ def load_regions(
             got = f"the bundle {quote(folder)} with the parts {', '.join(parts)}"
             raise CheckpointError(sentence(got, "a detector and a segmenter", "correct its config.json"))
     isolation = read_isolation(read_json(folder / "config.json").get("isolation", {}), folder)
+    if isolation.zoom == "auto" and not _zooms(parts.get("resolver")):
+        isolation = replace(isolation, zoom="off")
     detector = open_detector(parts["detector"], device=device, dtype=dtype)
-    host = open_host(parts["segmenter"], device=device, dtype=dtype, name=folder.name)
+    host = open_host(parts["segmenter"], device=device, dtype=dtype, name=folder.name, resolver=parts.get("resolver"))
     return RegionSegmenter(detector, host, isolation=isolation, device=device, dtype=dtype)
 
 
@@ -80,16 +83,34 @@ def open_detector(folder: Path, *, device: torch.device | str, dtype: torch.dtyp
     raise CheckpointError(sentence(got, f"one of {', '.join(KINDS)}", "name another part"))
 
 
-def open_host(folder: Path, *, device: torch.device | str, dtype: torch.dtype, name: str) -> BoxHost:
+def open_host(
+    folder: Path, *, device: torch.device | str, dtype: torch.dtype, name: str, resolver: Path | None = None
+) -> BoxHost:
     """Read a vision model with a mask decoder by the `model_type` of its folder.
+
+    Args:
+        folder: Of the vision model.
+        device: Where it runs.
+        dtype: Its precision.
+        name: Beginning of its name in messages.
+        resolver: Folder of a trained resolver; None uses the vision model as it is.
 
     Raises:
         CheckpointError: If it is of an unknown kind or damaged.
     """
     kind = read_json(folder / "config.json").get("model_type")
     if kind == "sam":
-        parts = load_sam(folder, device=device, dtype=dtype)
+        parts = load_sam(folder, device=device, dtype=dtype, with_levels=resolver is not None)
         value = checksum(parts.vision.state_dict().values(), each=1024)
-        return SamHost(parts, name=f"{name}-{value:08x}")
+        if resolver is None:
+            return SamHost(parts, name=f"{name}-{value:08x}")
+        trained = read_resolver(resolver, parts).to(device=device, dtype=dtype)
+        value ^= checksum(trained.state_dict().values(), each=1024)
+        return ResolvedSamHost(parts, trained, name=f"{name}-{value:08x}")
     got = f"a vision model of model_type {quote(kind)} in {quote(folder)}"
     raise CheckpointError(sentence(got, "sam", "name another part"))
+
+
+def _zooms(resolver: Path | None) -> bool:
+    """Whether a resolver was trained with windows round small boxes."""
+    return resolver is not None and read_json(resolver / "config.json").get("zoom") is True
