@@ -118,7 +118,11 @@ METHODS: dict[str, Method] = {
         Method(
             "pmp",
             "text or visual prompt; mask proposals guided by the prompt in every decoder layer, instances",
-            loaders={"wordmask-pmp": "wordmask.methods.pmp.embedded.weights:load_proposals"},
+            loaders={
+                "wordmask-pmp": "wordmask.methods.pmp.embedded.weights:load_proposals",
+                "wordmask-two-stage": "wordmask.methods.pmp.loading:load_two_stage",
+                "wordmask-pmp-host": "wordmask.methods.pmp.loading:load_guided",
+            },
             embedded=WEIGHTS / "pmp",
         ),
         Method(

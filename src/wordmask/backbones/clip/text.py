@@ -107,21 +107,41 @@ class ClipTextEncoder(nn.Module):
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Return embeddings (P, channels) of P phrases, at least one."""
-        encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
-        rows = [self._until_end(self._cut(text, row)) for text, row in zip(texts, encoded, strict=True)]
+        rows = self._rows(texts)
         order = sorted(range(len(rows)), key=lambda index: rows[index])  # phrases that begin alike come together
         back = torch.tensor(order, device=self.norm.weight.device).argsort()
         return torch.cat([self._encode(part) for part in _parts([rows[index] for index in order])])[back]
 
+    def embed_words(self, texts: Sequence[str]) -> list[Tensor]:
+        """Return, for each of P phrases, the embeddings (L, channels) of its tokens and of the end of the text.
+
+        The last one is that of `embed_texts`; the start of the text is left out.
+        """
+        embedded = []
+        for row in self._rows(texts):  # one by one: their lengths differ, and callers keep what they get
+            nodes, _ = self._nodes([row])
+            embedded.append(self.projection(self.norm(nodes[1:])))
+        return embedded
+
+    def _rows(self, texts: Sequence[str]) -> list[Row]:
+        """The tokens of phrases, from the start to the end of the text."""
+        encoded = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        return [self._until_end(self._cut(text, row)) for text, row in zip(texts, encoded, strict=True)]
+
     def _encode(self, rows: Sequence[Row]) -> Tensor:
         """Token sequences of P phrases -> (P, channels)."""
+        nodes, ends = self._nodes(rows)
+        projected: Tensor = self.projection(self.norm(nodes[ends]))  # (P, channels)
+        return projected
+
+    def _nodes(self, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        """Activations (N, C) of the nodes of the rows' prefix tree, and int64 (P,), the last node of each row."""
         tree = PrefixTree(*(part.to(self.norm.weight.device) for part in build_tree(rows)))
         attention = partial(F.scaled_dot_product_attention, attn_mask=tree.visible)
         nodes = (self.tokens(tree.tokens) + self.positions(tree.positions)).unsqueeze(0)  # (1, N, C)
         for block in self.blocks:
             nodes = block(nodes, attention)
-        projected: Tensor = self.projection(self.norm(nodes[0, tree.ends]))  # (P, channels)
-        return projected
+        return nodes[0], tree.ends
 
     def _cut(self, text: str, row: list[int]) -> list[int]:
         """The tokens of a phrase that the tower reads; the last one is always the end of the text."""

@@ -100,6 +100,22 @@ class VisionTower(nn.Module):
         out: Tensor = self.projection(self.norm_out(tokens[:, 0]))
         return out
 
+    def dense(self, pixels: Tensor) -> Tensor:
+        """Return embeddings of all patches, float (B, projected channels, h, w), not normalised.
+
+        The last block passes on its values without mixing them, so that each patch keeps its own content and lies in
+        the space of the phrases (MaskCLIP, Zhou et al., ECCV 2022, arXiv 2112.01071, section 3.2).
+
+        Args:
+            pixels: float (B, 3, H, W), normalised.
+        """
+        tokens, (height, width) = self._embed(pixels), self.grid(pixels)
+        for block in self.blocks[:-1]:
+            tokens = block(tokens)
+        tokens = self.blocks[-1](tokens, lambda query, key, value: value)
+        embedded: Tensor = self.projection(self.norm_out(tokens[:, 1:]))  # (B, h * w, projected channels)
+        return embedded.transpose(1, 2).reshape(len(pixels), -1, height, width)
+
     def _embed(self, pixels: Tensor) -> Tensor:
         patches = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, h * w, C)
         tokens = torch.cat([self.class_token.expand(len(pixels), 1, -1), patches], dim=1)  # (B, 1 + h * w, C)

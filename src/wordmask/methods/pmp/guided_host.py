@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from wordmask.backbones.query_hosts.base import POSITIONS
+from wordmask.methods.pmp.text_classifier import TextClassifier
 from wordmask.methods.pmp.text_query_attention import VARIANTS, PromptGuidance, PromptTokens
 from wordmask.settings import Choices, Ranges, Settings
 
@@ -37,6 +38,7 @@ class GuidanceSettings(Settings):
         null: Whether there is a null token, by which a query can decline.
         token_kinds: Whether kinds of tokens are told apart (sentences, words, images).
         initial: Whether the initial queries are guided, too, and with them the first attention masks.
+        classifier: Whether queries are classified by text, in place of the host's fixed classes.
         prompt_query: Whether a query made from the mean prompt token is added to the host's.
     """
 
@@ -47,6 +49,7 @@ class GuidanceSettings(Settings):
     null: bool = True
     token_kinds: bool = False
     initial: bool = False
+    classifier: bool = False
     prompt_query: bool = False
 
     ranges: ClassVar[Ranges] = {"text_channels": (1, 65536), "gate": (-10, 10)}
@@ -74,8 +77,16 @@ class GuidedHost(nn.Module):
             kinds=settings.token_kinds,
         )
         host.model.add_module("pmp", self.guidance)
+        if settings.classifier:
+            self.guidance.add_module("classifier", TextClassifier(host.channels, settings.text_channels))
         if settings.prompt_query:
             self.guidance.add_module("prompt_query", nn.Linear(settings.text_channels, host.channels))
+
+    @property
+    def classifier(self) -> TextClassifier | None:
+        """The classifier by text; None where the host's own is used."""
+        found: TextClassifier | None = getattr(self.guidance, "classifier", None)
+        return found
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Return the host's features of normalised pixels `(B, 3, H, W)`; prompts do not enter."""
