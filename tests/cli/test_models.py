@@ -54,7 +54,6 @@ def test_the_tables_say_the_same(embedded: Path, monkeypatch: pytest.MonkeyPatch
     for text in (
         "clipseg",
         "1.5 MB",
-        "planned",
         "trained on faces",
         "terms of use: research only",
         "faces mIoU 0.61",

@@ -35,11 +35,12 @@ def deformable_sums(value: Tensor, shapes: Sequence[tuple[int, int]], locations:
     queries = locations.shape[1]
     result = value.new_empty(batch, queries, heads * depth)
     geometry = _Levels(shapes, heads, device=value.device)
+    exact = torch.promote_types(value.dtype, torch.float32)  # coordinates are never rounded to fewer bits
     for image in range(batch):
-        table = value[image].reshape(cells * heads, depth).float()
+        table = value[image].reshape(cells * heads, depth).to(exact)
         for start in range(0, queries, QUERIES_AT_ONCE):
             rows = slice(start, start + QUERIES_AT_ONCE)
-            index, factor = geometry.corners(locations[image, rows].float(), weights[image, rows].float())
+            index, factor = geometry.corners(locations[image, rows].to(exact), weights[image, rows].to(exact))
             sums = F.embedding_bag(index, table, per_sample_weights=factor, mode="sum")
             result[image, rows] = sums.view(-1, heads * depth).to(value.dtype)
     return result
@@ -64,7 +65,7 @@ class _Levels:
         x_parts = ((left, 1 - right_part), (left + 1, right_part))
         y_parts = ((top, 1 - lower_part), (top + 1, lower_part))
         index = torch.empty(*x.shape, 4, dtype=torch.int32, device=x.device)
-        factor = torch.empty(*x.shape, 4, device=x.device)
+        factor = torch.empty(*x.shape, 4, device=x.device, dtype=x.dtype)
         columns = [self._inside(place, part, self.width) for place, part in x_parts]
         for row, (place, part) in enumerate(y_parts):
             line, share = self._inside(place, part, self.height)

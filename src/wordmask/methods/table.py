@@ -90,6 +90,17 @@ def _sam(name: str, size: str, millions: int, summary: str) -> Preset:
     return Preset(name, summary, (GROUNDING_DINO, segmenter), WEIGHTS / name)
 
 
+CLIP_B16 = Part(
+    "clip", "openai/clip-vit-base-patch16", revision="57c216476eefef5ab752ec549e440a49ae4ae5f3", bytes=602_000_000,
+    licence="MIT (model card)",
+)  # fmt: skip
+
+
+def _two_stage(name: str, host: Part, summary: str) -> Preset:
+    """A host that proposes masks and the CLIP that scores them; the same parts as the folder in the package names."""
+    return Preset(name, summary, (host, CLIP_B16), WEIGHTS / name)
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -124,6 +135,35 @@ METHODS: dict[str, Method] = {
                 "wordmask-pmp-host": "wordmask.methods.pmp.loading:load_guided",
             },
             embedded=WEIGHTS / "pmp",
+            presets=(
+                _two_stage(
+                    "two-stage",
+                    Part(
+                        "host",
+                        "facebook/mask2former-swin-small-coco-panoptic",
+                        revision="823b60a9dddf1829580505654f6a00b306a65381",
+                        bytes=276_000_000,
+                        licence="CC-BY-NC-4.0",
+                    ),
+                    "Mask2Former Swin-S proposes masks of anything, CLIP ViT-B/16 names them",
+                ),
+                _two_stage(
+                    "two-stage-maskformer",
+                    Part(
+                        "host",
+                        "facebook/maskformer-swin-small-coco",
+                        revision="59a9b8b7b90e1f887fde5a3746f1d0e434e5d6cf",
+                        bytes=253_000_000,
+                        licence="other (model card)",
+                    ),
+                    "the same with MaskFormer Swin-S",
+                ),
+                _two_stage(
+                    "two-stage-eomt",
+                    Part("host", "tue-mps/coco_panoptic_eomt_large_640", bytes=1_270_000_000, licence="MIT"),
+                    "the same with EoMT ViT-L, the most accurate and slowest of the three",
+                ),
+            ),
         ),
         Method(
             "tas",

@@ -13,9 +13,11 @@ import torch
 import wordmask
 from tests.methods.contract import MethodContract, example, random_image
 from tests.methods.pmp.folders import write_bundle
+from wordmask.checkpoints.bundles import read_parts
 from wordmask.contracts import ProposalSource, Segmenter
-from wordmask.errors import CheckpointError, PromptError, WordmaskWarning
+from wordmask.errors import CheckpointError, OfflineError, PromptError, WordmaskWarning
 from wordmask.methods.pmp.two_stage import TwoStageSegmenter
+from wordmask.methods.table import known_presets
 from wordmask.ops.geometry import restore
 from wordmask.prompts import TextPrompt
 
@@ -212,6 +214,17 @@ def test_other_hosts(tmp_path: Path, kind: str) -> None:
     assert result.names == NAMES
     assert all(found.heatmap.shape == (301, 40) for found in result)
     assert segmenter.model.canvas((40, 301)).canvas == ((64, 64) if kind == "eomt" else (32, 128))
+
+
+@pytest.mark.parametrize("name", ["two-stage", "two-stage-maskformer", "two-stage-eomt"])
+def test_presets_name_the_parts_of_their_folders_with_licences(name: str) -> None:
+    preset = known_presets()[name]
+    assert preset.folder is not None
+    assert read_parts(preset.folder) == preset.parts
+    assert all(part.licence and part.bytes for part in preset.parts)
+    assert [part.role for part in preset.parts] == ["host", "clip"]
+    with pytest.raises(OfflineError, match=r"'host' \(.*could not be fetched"):
+        wordmask.load(name)
 
 
 def test_wrong_folders_are_refused(folder: Path, tmp_path: Path) -> None:

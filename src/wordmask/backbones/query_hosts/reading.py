@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from wordmask.backbones.query_hosts.eomt import EomtHost
 from wordmask.backbones.query_hosts.mask2former import Mask2FormerHost
 from wordmask.backbones.query_hosts.maskformer import MaskFormerHost
+from wordmask.backbones.query_hosts.pixel_decoder import use_fast_sampling
 from wordmask.checkpoints import brief, read_json
 from wordmask.errors import CheckpointError, quote, sentence
 
@@ -39,8 +40,14 @@ def adapter(model: Any, position: str | None = None) -> QueryHost:
     return _known(getattr(model.config, "model_type", None))[0](model, position)
 
 
-def read_host(folder: Path, position: str | None = None) -> QueryHost:
+def read_host(folder: Path, position: str | None = None, *, fast: bool = True) -> QueryHost:
     """Read a published folder: config.json and weights. Every weight must be there.
+
+    Args:
+        folder: The folder.
+        position: See `adapter`.
+        fast: Whether a Mask2Former samples by `pixel_decoder.SampledAttention`, which is faster on a CPU; otherwise
+            outputs are transformers' bit for bit.
 
     Raises:
         ModelNotFoundError: If files are missing.
@@ -52,6 +59,8 @@ def read_host(folder: Path, position: str | None = None) -> QueryHost:
 
     kind = read_json(folder / "config.json").get("model_type")
     model: Any = read_pretrained(folder, kind=_known(kind)[1])
+    if kind == "mask2former" and fast:
+        use_fast_sampling(model)
     return adapter(model.to(torch.float32), position)
 
 

@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from wordmask.backbones.clip.pair import read_clip
+from wordmask.backbones.query_hosts.pixel_decoder import use_fast_sampling
 from wordmask.backbones.query_hosts.reading import build_host, read_host
 from wordmask.checkpoints import brief, read_json
 from wordmask.checkpoints.reading import find_weights, read_weights
@@ -86,6 +87,8 @@ def read_guided(folder: Path) -> tuple[GuidedHost, Pixels]:
     settings = _settings(GuidanceSettings, values.get("guidance"), folder)
     host = build_host(values.get("host") or {}, None if settings.position == "host" else settings.position)
     guided = GuidedHost(host, settings)
+    if values["host"].get("model_type") == "mask2former":
+        use_fast_sampling(host.model)
     try:
         host.model.load_state_dict(read_weights(find_weights(folder)))
     except RuntimeError as error:
