@@ -39,7 +39,17 @@ if TYPE_CHECKING:
     from wordmask.training.data import DataChoice, Subset
     from wordmask.training.schedule import Schedule
 
-__all__ = ["Augmentation", "Augmented", "AugmentedSet", "collate", "cut_window", "draw_phrases"]
+__all__ = [
+    "Augmentation",
+    "Augmented",
+    "AugmentedSet",
+    "choose_window",
+    "collate",
+    "cut_mask",
+    "cut_window",
+    "draw_phrases",
+    "jittered",
+]
 
 TRIES = 10
 """Windows tried until one shows a part of the mask that was chosen."""
@@ -208,14 +218,14 @@ class AugmentedSet:
         known = np.ones(sample.size, np.bool_) if sample.ignored is None else ~sample.ignored.full()
         shown = masks[0] if variant is None else draw_phrases(sample, 1, settings.negatives, variant)[0][1]
         random = random if variant is None else variant
-        window = _choose_window(shown, settings.crop, self.square, random)
+        window = choose_window(shown, settings.crop, self.square, random)
         pixels = cut_window(load_image(sample.image).pixels, window, size, self._fill)  # (S, S, 3)
-        planes = np.stack([_cut_mask(plane, window, size) for plane in (*masks, known)])  # (K + 1, S, S)
+        planes = np.stack([cut_mask(plane, window, size) for plane in (*masks, known)])  # (K + 1, S, S)
         phrases = tuple(phrase for phrase, _ in chosen)
         if random.random() < settings.mirror:
             pixels, planes = pixels[:, ::-1], planes[..., ::-1]
             phrases = tuple(swap_left_right(phrase) for phrase in phrases)
-        pixels = np.ascontiguousarray(_jittered(pixels, settings.colour, random))
+        pixels = np.ascontiguousarray(jittered(pixels, settings.colour, random))
         return Augmented(sample.key, pixels, phrases, planes[:-1].copy(), planes[-1].copy())
 
 
@@ -244,7 +254,7 @@ Window = tuple[int, int, int, int]
 """Top, left, height and width in pixels; it may reach beyond the image."""
 
 
-def _choose_window(mask: NDArray[np.bool_], least: float, square: bool, random: np.random.Generator) -> Window:
+def choose_window(mask: NDArray[np.bool_], least: float, square: bool, random: np.random.Generator) -> Window:
     """Return a random window that shows a good part of a mask, if there is any."""
     height, width = mask.shape
     total = np.count_nonzero(mask)
@@ -278,7 +288,7 @@ def cut_window(
     return resize(canvas, size)
 
 
-def _cut_mask(mask: NDArray[np.bool_], window: Window, size: Size) -> NDArray[np.bool_]:
+def cut_mask(mask: NDArray[np.bool_], window: Window, size: Size) -> NDArray[np.bool_]:
     """Return a window of a mask: True where more than half of what a pixel covers is; False outside."""
     top, left, rows, columns = window
     inside = mask[max(top, 0) : top + rows, max(left, 0) : left + columns]
@@ -289,7 +299,7 @@ def _cut_mask(mask: NDArray[np.bool_], window: Window, size: Size) -> NDArray[np
     return np.asarray(cv2.resize(canvas, (size[1], size[0]), interpolation=way) > 127)
 
 
-def _jittered(pixels: NDArray[np.uint8], strength: float, random: np.random.Generator) -> NDArray[np.uint8]:
+def jittered(pixels: NDArray[np.uint8], strength: float, random: np.random.Generator) -> NDArray[np.uint8]:
     """Change brightness, contrast and saturation, each by a random factor within 1 ± strength."""
     brightness, contrast, saturation = (float(random.uniform(1 - strength, 1 + strength)) for _ in range(3))
     if not strength:

@@ -32,19 +32,17 @@ class ProposalLosses(Settings):
         bce: Cross-entropy of matched masks at points.
         dice: Dice loss of matched masks at points.
         quality: Cross-entropy of the expected IoU.
-        names: Cross-entropy of names of proposals that no prompt guided.
         points: Points at which masks are compared.
     """
 
     bce: float = 5.0
     dice: float = 5.0
     quality: float = 2.0
-    names: float = 1.0
     points: int = 1024
 
     ranges: ClassVar[Ranges] = {
         "points": (16, 10**6),
-        **dict.fromkeys(("bce", "dice", "quality", "names"), (0, 10**4)),
+        **dict.fromkeys(("bce", "dice", "quality"), (0, 10**4)),
     }
     choices: ClassVar[Choices] = {}
 

@@ -8,6 +8,7 @@ from wordmask.errors import DataError, quote, sentence
 from wordmask.training.recipes.compact import compact
 from wordmask.training.recipes.finetune import finetune
 from wordmask.training.recipes.phrasecut import phrasecut, phrasecut_plus
+from wordmask.training.recipes.pmp import pmp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,7 @@ __all__ = ["RECIPES", "find_recipe"]
 RECIPES: dict[str, Callable[[], Recipe]] = {
     "finetune": finetune,
     "compact": compact,
+    "pmp": pmp,
     "phrasecut-plus": phrasecut_plus,
     "phrasecut": phrasecut,
 }

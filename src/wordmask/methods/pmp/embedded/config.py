@@ -29,6 +29,7 @@ class DecoderConfig(Settings):
         deepest: Channels of the trunk's map at stride 32.
         guided: Whether the queries attend to the prompt's tokens.
         prompt_query: Whether one further query is made from the prompt; it proposes the whole mask of the phrase.
+        dense: Whether masks start from the trunk's dense mask of the prompt.
         names: Whether proposals that no prompt guided have an embedding that is compared with names.
     """
 
@@ -46,6 +47,7 @@ class DecoderConfig(Settings):
     deepest: int = 288
     guided: bool = True
     prompt_query: bool = True
+    dense: bool = True
     names: bool = False
 
     ranges: ClassVar[Ranges] = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wordmask.ops.geometry import Placement, Size
     from wordmask.prompts import Prompt
 
-__all__ = ["PmpFeatures", "ProposalModel", "Proposed"]
+__all__ = ["PmpFeatures", "ProposalModel", "Proposed", "trunk_maps"]
 
 
 class PmpFeatures(NamedTuple):
@@ -87,7 +87,7 @@ class ProposalModel:
 
     def features(self, trunk: CompactFeatures | PmpFeatures) -> ProposalFeatures:
         """Return what the query decoder reads of the trunk's features."""
-        return self.network.encode(TrunkMaps(trunk.maps.fine, trunk.maps.coarse, trunk.pyramid[2], trunk.pyramid[3]))
+        return self.network.encode(trunk_maps(trunk))
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Return the embedding `(C,)` of a prompt, as the compact network makes it."""
@@ -114,7 +114,9 @@ class ProposalModel:
             dense: Calibrated dense logits `(P, h, w)`, or None.
         """
         phrases = None if conditions is None else conditions.unsqueeze(0)
-        start = None if dense is None else dense.unsqueeze(0).to(features.fine.dtype)
+        start = None
+        if dense is not None and self.network.config.dense:
+            start = dense.unsqueeze(0).to(features.fine.dtype)
         state = self.network(features, phrases, start)
         heads = state.heads[-1]
         grid = self.network.mask_features.grid(features)
@@ -122,6 +124,11 @@ class ProposalModel:
         masks = _numbers(logits[0]).reshape(*logits.shape[1:3], *grid.shape[-2:])
         quality, dense_quality = _numbers(heads.quality[0].sigmoid()), _numbers(heads.dense_quality[0].sigmoid())
         return [Proposed(m, q, float(d)) for m, q, d in zip(masks, quality, dense_quality, strict=True)]
+
+
+def trunk_maps(trunk: CompactFeatures | PmpFeatures) -> TrunkMaps:
+    """Return the maps of the trunk that the query decoder reads."""
+    return TrunkMaps(trunk.maps.fine, trunk.maps.coarse, trunk.pyramid[2], trunk.pyramid[3])
 
 
 def _numbers(values: Tensor) -> NDArray[Any]:
