@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from wordmask.components.place import extract_entity, parse, target_phrase
+from wordmask.methods.tas.choice import by_place, by_released_rule, distinct
 from wordmask.methods.tas.crops import blurred_image, caption_crop, clip_crop, clip_pixels
 from wordmask.methods.tas.filtering import MaskFilter, filter_masks
+from wordmask.methods.tas.language import noun_phrases
+from wordmask.methods.tas.released_parser import rule_tree
 from wordmask.methods.tas.scores import WEIGHTS, ScoreWeights, best_index, normalised, tas_score
-from wordmask.methods.tas.synonyms import lemma, related, share_three_senses
+from wordmask.methods.tas.synonyms import near_synonyms, singular
 from wordmask.ops.masks import PackedMask, pack
 
 GOLDEN: dict[str, Any] = json.loads((Path(__file__).parent / "golden_tas.json").read_text(encoding="utf-8"))
@@ -121,40 +125,10 @@ def test_degenerate_scores_are_normalised_without_nan(values: list[float]) -> No
     np.testing.assert_allclose(normalised(np.array(values)), expected)
 
 
-class Senses:
-    """WordNet's senses of a few words."""
-
-    table: ClassVar = {
-        "man": ("a", "b", "c"),
-        "woman": ("d", "e"),
-        "adult": ("h",),
-        "person": ("p",),
-        "frisbee": ("f",),
-    }
-    above: ClassVar = {"a": "h", "d": "h", "h": "p"}
-
-    def senses(self, word: str) -> str:
-        return self.table.get(word, "")
-
-    def hypernyms(self, sense: str) -> str:
-        return self.above.get(sense, "")
-
-
-def test_the_authors_rule_needs_three_common_senses() -> None:
-    lexicon = Senses()
-    assert share_three_senses("man", "man", lexicon)
-    assert not share_three_senses("frisbee", "frisbee", lexicon)  # not even of itself
-    assert not share_three_senses("man", "woman", lexicon)
-    assert not share_three_senses(None, "man", lexicon)
-
-
-def test_related_nouns_are_no_negatives_of_each_other() -> None:
-    lexicon = Senses()
-    assert related("frisbees", "frisbee")
-    assert related("man", "adult", lexicon)
-    assert not related("man", "woman", lexicon)
-    assert not related("man", "person", lexicon)  # two steps
-    assert not related(None, None)
+def test_without_wordnet_the_same_word_is_a_synonym() -> None:
+    assert near_synonyms("frisbees", "frisbee")
+    assert not near_synonyms("man", "woman")
+    assert not near_synonyms("", "")
 
 
 @pytest.mark.parametrize(
@@ -162,4 +136,68 @@ def test_related_nouns_are_no_negatives_of_each_other() -> None:
     [("dogs", "dog"), ("Men", "man"), ("boxes", "box"), ("bus", "bus"), ("berries", "berry"), ("glasses", "glasses")],
 )
 def test_singulars(noun: str, expected: str) -> None:
-    assert lemma(noun) == expected
+    assert singular(noun) == expected
+
+
+@pytest.mark.parametrize(
+    ("caption", "phrases"),
+    [
+        ("a man in a red shirt riding a horse", ("a man", "a red shirt", "a horse")),
+        ("two cats sleeping on a couch next to the remote.", ("two cats", "a couch", "the remote")),
+        ("", ()),
+        ("on the", ()),
+    ],
+)
+def test_noun_phrases_of_captions(caption: str, phrases: tuple[str, ...]) -> None:
+    assert noun_phrases(caption) == phrases
+
+
+@pytest.mark.parametrize("row", GOLDEN["entity_parse_as_released"], ids=lambda row: " ".join(row["tokens"]))
+def test_parses_by_rules_give_the_entities_of_the_authors_code(row: dict[str, Any]) -> None:
+    tree = rule_tree(" ".join(row["tokens"]))
+    entity = extract_entity(tree)
+    assert list(tree.heads) == row["heads"]
+    assert target_phrase(tree) == row["np"]
+    assert (entity and entity.text) == row["entity_head"]
+    if entity:
+        assert [list(words) for words in entity.superlatives] == row["sup"]
+        assert [[list(words), other.text] for words, other in entity.relations] == row["rel"]
+
+
+def quadrant_masks() -> list[PackedMask]:
+    masks = []
+    for row, column in GOLDEN["quadrant_rule_by_hand"]["centres_hw"]:
+        mask = np.zeros((100, 100), bool)
+        mask[row - 2 : row + 3, column - 2 : column + 3] = True
+        masks.append(pack(mask))
+    return masks
+
+
+@pytest.mark.parametrize(
+    ("sentence", "cue"),
+    [
+        ("left man", "left"), ("man on left", "left"), ("right man", "right"), ("top left man", "top left"),
+        ("the man standing on the right", "right"), ("man", "no cue"), ("bottom left man", "no cue"),
+    ],
+)  # fmt: skip
+def test_the_released_rule_chooses_quadrants(sentence: str, cue: str) -> None:
+    golden = GOLDEN["quadrant_rule_by_hand"]
+    choice = by_released_rule(np.array(golden["scores"]), quadrant_masks(), rule_tree(sentence))
+    assert choice.chosen == (golden["selected"][cue],)
+
+
+def test_words_of_place_choose_among_what_fits_the_name() -> None:
+    masks, scores = quadrant_masks(), np.array([0.9, 0.88, 0.1, 0.86])  # the third is something else
+    size = (100, 100)
+    for sentence, expected in (("man on the right", 3), ("the man at the top", 0), ("second man from the left", 1)):
+        assert by_place(parse(sentence), scores, masks, size, margin=0.1).chosen == (expected,)
+    assert set(by_place(parse("men"), scores, masks, size, margin=0.1).chosen) == {0, 1, 3}
+    assert by_place(parse("man on the right"), np.zeros(0), [], size, margin=0.1).chosen == ()
+
+
+def test_repeated_regions_are_one_candidate() -> None:
+    mask = np.zeros((50, 50), bool)
+    mask[5:40, 5:40] = True
+    part = np.zeros((50, 50), bool)
+    part[10:20, 10:20] = True
+    assert distinct([pack(mask), pack(part), pack(~mask)]) == [0, 2]

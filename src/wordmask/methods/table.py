@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from wordmask.checkpoints.bundles import Part
+from wordmask.checkpoints.bundles import Part, read_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -101,6 +101,11 @@ def _two_stage(name: str, host: Part, summary: str) -> Preset:
     return Preset(name, summary, (host, CLIP_B16), WEIGHTS / name)
 
 
+def _bundle(name: str, summary: str) -> Preset:
+    folder = WEIGHTS / name
+    return Preset(name, summary, read_parts(folder), folder)
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -168,8 +173,16 @@ METHODS: dict[str, Method] = {
         Method(
             "tas",
             "referring expression; proposals scored by image, caption and negative phrases",
-            loaders={"wordmask-tas-compact": "wordmask.methods.tas:load_tas_compact"},
+            loaders={
+                "wordmask-tas-compact": "wordmask.methods.tas:load_tas_compact",
+                "wordmask-tas": "wordmask.methods.tas:load_tas",
+            },
             embedded=WEIGHTS / "tas",
+            presets=(
+                _bundle("tas-paper", "SAM ViT-H, CLIP ViT-B/32, BLIP-2: the paper's; words of place as intended"),
+                _bundle("tas-released", "the same, with the rules of the authors' code"),
+                _bundle("tas-light", "SAM ViT-B, CLIP ViT-B/32, BLIP; small things survive"),
+            ),
         ),
         Method(
             "imss",

@@ -78,7 +78,7 @@ class VisionTower(nn.Module):
         Returns:
             Tensors (B, 1 + h * w, C), class token first.
         """
-        tokens, activations = self._embed(pixels), {}
+        tokens, activations = self.embed(pixels), {}
         for index, block in enumerate(self.blocks[: max(self.extract_layers) + 1]):
             tokens = block(tokens)  # (B, 1 + h * w, C)
             if index in self.extract_layers:
@@ -92,7 +92,7 @@ class VisionTower(nn.Module):
             pixels: float (B, 3, H, W), normalised.
             token_mask: Limits attention to a part of the images.
         """
-        tokens = self._embed(pixels)
+        tokens = self.embed(pixels)
         attend = partial(masked_attention, factors=token_mask.factors(self.grid(pixels))) if token_mask else None
         for index, block in enumerate(self.blocks):
             masked = token_mask is not None and token_mask.applies_to(index)
@@ -109,14 +109,15 @@ class VisionTower(nn.Module):
         Args:
             pixels: float (B, 3, H, W), normalised.
         """
-        tokens, (height, width) = self._embed(pixels), self.grid(pixels)
+        tokens, (height, width) = self.embed(pixels), self.grid(pixels)
         for block in self.blocks[:-1]:
             tokens = block(tokens)
         tokens = self.blocks[-1](tokens, lambda query, key, value: value)
         embedded: Tensor = self.projection(self.norm_out(tokens[:, 1:]))  # (B, h * w, projected channels)
         return embedded.transpose(1, 2).reshape(len(pixels), -1, height, width)
 
-    def _embed(self, pixels: Tensor) -> Tensor:
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Return the tokens (B, 1 + h * w, C) before the first block, class token first."""
         patches = self.patches(pixels).flatten(2).transpose(1, 2)  # (B, h * w, C)
         tokens = torch.cat([self.class_token.expand(len(pixels), 1, -1), patches], dim=1)  # (B, 1 + h * w, C)
         out: Tensor = self.norm_in(tokens + self._table(self.grid(pixels), tokens))

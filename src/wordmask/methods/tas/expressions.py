@@ -1,49 +1,81 @@
-"""Referring expressions: what is named, and which noun phrases are near-synonyms of it."""
+"""Referring expressions: what is named, what is said about place, and which noun phrases are near-synonyms of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wordmask.methods.tas.synonyms import related
+from wordmask.components.place import parse
+from wordmask.components.place.names import head_of
+from wordmask.methods.tas.synonyms import installed_wordnet, near_synonyms
 
 if TYPE_CHECKING:
+    from wordmask.components.place import Expression
     from wordmask.prompts import TextPrompt
 
-__all__ = ["Expression", "is_near_synonym", "read_expression"]
+__all__ = ["TEMPLATE", "Reading", "is_near_synonym", "read_prompt"]
+
+TEMPLATE = "a photo of {}"
+"""How negative noun phrases are asked; expressions are asked as they are."""
 
 
 @dataclass(frozen=True, eq=False)
-class Expression:
-    """A referring expression, read.
+class Reading:
+    """A prompt, read.
 
     Attributes:
         prompt: As it was asked.
         sentence: In lower case.
-        target: The phrase that names what is meant; the whole sentence where it cannot be told.
-        noun: Its head noun; None where there is none.
+        parsed: What is named, and what is said about place.
+        place: Whether what is said about place chooses among the regions; otherwise the whole sentence names.
     """
 
     prompt: TextPrompt
     sentence: str
-    target: str
-    noun: str | None
+    parsed: Expression
+    place: bool
+
+    @property
+    def target(self) -> str:
+        """What regions are compared with: the name where words of place choose, otherwise the sentence; "" without."""
+        return self.parsed.name if self.place else self.sentence
+
+    @property
+    def negatives(self) -> tuple[str, ...]:
+        """What is excluded: the prompt's own negatives, or what the sentence excludes ("without a hat")."""
+        return self.prompt.negatives or (self.parsed.negatives if self.place else ())
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every text whose vector is needed."""
+        named = [self.target, *(thing.name for thing in _things(self.parsed))] if self.place else [self.target]
+        return tuple(text for text in (*named, *map(TEMPLATE.format, self.negatives)) if text)
 
 
-def read_expression(prompt: TextPrompt) -> Expression:
-    """Read a prompt; a sentence that cannot be parsed is its own target."""
+def read_prompt(prompt: TextPrompt, *, place: bool) -> Reading:
+    """Read a prompt.
+
+    Args:
+        prompt: A phrase or sentence of any kind; what the parser does not understand names.
+        place: Whether words of place choose among the regions.
+    """
     sentence = prompt.text.casefold()
-    words = sentence.rstrip(" .").split()
-    return Expression(prompt, sentence, sentence, words[-1] if words else None)
+    parsed = parse(sentence)
+    return Reading(prompt, sentence, parsed, place and bool(parsed.constraints or parsed.plural))
 
 
-def is_near_synonym(phrase: str, expression: Expression, rule: str) -> bool:
+def is_near_synonym(phrase: str, reading: Reading, rule: str) -> bool:
     """Whether a noun phrase of the image's caption names nearly what an expression means.
 
     Args:
         phrase: The noun phrase.
-        expression: What is meant.
+        reading: The expression.
         rule: "related" or "released" (`methods.tas.synonyms`).
     """
-    words = phrase.split()
-    return related(words[-1] if words else None, expression.noun)
+    noun, parity = head_of(tuple(phrase.split())), rule == "released"
+    return near_synonyms(noun, reading.parsed.head, parity=parity, wordnet=installed_wordnet())
+
+
+def _things(expression: Expression) -> list[Expression]:
+    """The related things of an expression, and theirs."""
+    return [one for thing in expression.related for one in (thing, *_things(thing))]

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 from wordmask.checkpoints import read_json
 from wordmask.errors import CheckpointError, DataError, quote, sentence
 from wordmask.methods.compact import load_compact
+from wordmask.methods.tas.automatic_masks import AutomaticMasks, GridSettings
+from wordmask.methods.tas.crop_regions import ClipRegions
 from wordmask.methods.tas.embedded import CompactRegions
 from wordmask.methods.tas.segmenter import TasSegmenter
 from wordmask.methods.tas.settings import TasSettings
+
+SOURCES = ("crops", "tokens")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +21,41 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["load_tas_compact", "read_settings"]
+__all__ = ["load_tas", "load_tas_compact", "read_settings"]
+
+
+def load_tas(folder: Path, *, parts: Mapping[str, Path], device: torch.device, dtype: torch.dtype) -> TasSegmenter:
+    """Load TAS on published systems.
+
+    Args:
+        folder: With config.json: `settings`, `grid` (`GridSettings`) and `regions_from` ("crops" or "tokens").
+        parts: `proposals`, a SAM; `clip`; and `captioner`, a BLIP, BLIP-2 or Florence-2, which may be missing.
+        device: Where to run.
+        dtype: In which precision.
+
+    Raises:
+        ModelNotFoundError: If files of a part are missing.
+        CheckpointError: If the config or a part is damaged.
+    """
+    from wordmask.backbones.captioner import load_captioner
+    from wordmask.backbones.clip.pretrained import load_clip
+    from wordmask.backbones.sam_points import load_sam_points
+
+    config = read_json(folder / "config.json")
+    settings = read_settings(folder, config)
+    if missing := sorted({"proposals", "clip"} - parts.keys()):
+        got = f"no part {', '.join(map(quote, missing))} in {quote(folder / 'config.json')}"
+        raise CheckpointError(sentence(got, "the parts proposals and clip", "correct config.json"))
+    grid, seen = _grid(folder, config), config.get("regions_from", "crops")
+    if seen not in SOURCES:
+        got = f"regions_from {quote(seen)} in {quote(folder / 'config.json')}"
+        raise CheckpointError(sentence(got, " or ".join(SOURCES), "correct config.json"))
+    source = AutomaticMasks(load_sam_points(parts["proposals"], device=device, dtype=dtype), grid)
+    clip = load_clip(parts["clip"], device=device, dtype=dtype)
+    captioner = load_captioner(parts["captioner"], device=device, dtype=dtype) if "captioner" in parts else None
+    name = str(config.get("name", folder.name))
+    model = ClipRegions(name, source, clip, captioner, keep=settings.filter, regions_from=seen)
+    return TasSegmenter(model, settings, device=device, dtype=dtype)
 
 
 def load_tas_compact(
@@ -43,6 +81,14 @@ def load_tas_compact(
     name = f"{config.get('name', folder.name)}-{trunk.name}"
     model = CompactRegions(name, trunk, names=tuple(names), keep=settings.filter)
     return TasSegmenter(model, settings, device=device, dtype=dtype)
+
+
+def _grid(folder: Path, config: Mapping[str, Any]) -> GridSettings:
+    try:
+        return GridSettings(**config.get("grid", {}))
+    except (DataError, TypeError) as error:
+        got = f"grid in {quote(folder / 'config.json')} ({error})"
+        raise CheckpointError(sentence(got, "settings of mask generation", "correct config.json")) from error
 
 
 def read_settings(folder: Path, config: Mapping[str, Any]) -> TasSettings:

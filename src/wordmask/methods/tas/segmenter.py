@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from wordmask.components.place import RegionGeometry
 from wordmask.methods.runner import MethodRunner
-from wordmask.methods.tas.expressions import Expression, is_near_synonym, read_expression
-from wordmask.methods.tas.scores import RegionScores, best_index, tas_score
+from wordmask.methods.tas.choice import Choice, by_place, by_released_rule, by_score
+from wordmask.methods.tas.expressions import TEMPLATE, Reading, is_near_synonym, read_prompt
+from wordmask.methods.tas.released_parser import dependency_tree
+from wordmask.methods.tas.scores import RegionScores, tas_score
 from wordmask.methods.tas.settings import TasSettings
 from wordmask.prompts import Prompt, TextPrompt
 from wordmask.results import Candidate, Found, Region, Segmentation
@@ -21,15 +24,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from wordmask.components.place import Expression as PlaceExpression
     from wordmask.components.thresholds import Thresholds
     from wordmask.contracts import Encoded
     from wordmask.images import RgbImage
     from wordmask.methods.tas.regions import RegionSet, TasFeatures
 
 __all__ = ["RegionModel", "TasPlan", "TasSegmenter"]
-
-TEMPLATE = "a photo of {}"
-"""How negative noun phrases are asked; expressions are asked as they are."""
 
 
 class RegionModel(Protocol):
@@ -64,11 +65,11 @@ class TasPlan:
     """The expressions of a call.
 
     Attributes:
-        expressions: One per prompt.
+        readings: One per prompt.
         vectors: For each text that is scored, its unit vector (C,).
     """
 
-    expressions: tuple[Expression, ...]
+    readings: tuple[Reading, ...]
     vectors: dict[str, Tensor]
 
 
@@ -112,11 +113,11 @@ class TasSegmenter(MethodRunner[TasPlan]):
 
     def prepare(self, prompts: tuple[Prompt, ...]) -> TasPlan:
         """Read the expressions and embed everything that does not depend on an image."""
-        expressions = tuple(read_expression(prompt) for prompt in prompts if isinstance(prompt, TextPrompt))
-        asked = [self._asked(one) for one in expressions]
-        texts = list(dict.fromkeys([*asked, *(text for one in expressions for text in negatives_asked(one))]))
+        place = self.settings.rectifier == "intended"
+        readings = tuple(read_prompt(prompt, place=place) for prompt in prompts if isinstance(prompt, TextPrompt))
+        texts = list(dict.fromkeys(text for reading in readings for text in reading.texts))
         vectors = self.model.embed_texts(texts)
-        return TasPlan(expressions, dict(zip(texts, vectors, strict=True)))
+        return TasPlan(readings, dict(zip(texts, vectors, strict=True)))
 
     def _encode_all(self, images: list[RgbImage]) -> list[Encoded]:
         import torch
@@ -124,35 +125,33 @@ class TasSegmenter(MethodRunner[TasPlan]):
         with torch.inference_mode():
             return [self.model.encode(image) for image in images]
 
-    def _asked(self, expression: Expression) -> str:
-        """The text that regions are compared with: the sentence, or without the words of place that are applied."""
-        return expression.target if self.settings.rectifier == "intended" else expression.sentence
-
     def answer(self, encoded: Encoded, plan: TasPlan, thresholds: Thresholds) -> Segmentation:
         """Score the regions for every expression and choose."""
-        founds = [self._found(encoded, plan, expression, thresholds) for expression in plan.expressions]
+        founds = [self._found(encoded, plan, reading, thresholds) for reading in plan.readings]
         return Segmentation(encoded.size, tuple(founds), encoded.image, self.name)
 
-    def _found(self, encoded: Encoded, plan: TasPlan, expression: Expression, thresholds: Thresholds) -> Found:
-        regions = self.model.regions(encoded, expression.target)
-        scores = self.scores(encoded.features, regions, expression, plan)
-        chosen = {best_index(scores.total)} if len(regions) else set[int]()
-        presence = self.model.presence(encoded, expression.target) if len(regions) else 0.0
-        candidates = self._candidates(regions, scores, chosen)
+    def _found(self, encoded: Encoded, plan: TasPlan, reading: Reading, thresholds: Thresholds) -> Found:
+        regions = self.model.regions(encoded, reading.target)
+        scores = self.scores(encoded.features, regions, reading, plan)
+        choice = self._choice(encoded, plan, reading, regions, scores)
+        presence = self.model.presence(encoded, reading.target) if len(regions) else 0.0
+        candidates = self._candidates(regions, scores, choice)
         return Found(
-            expression.prompt,
+            reading.prompt,
             presence,
             threshold=0.5 if thresholds.mask is None else thresholds.mask,
             presence_threshold=thresholds.presence,
             size=encoded.size,
-            regions=tuple(one.region for one in candidates if one.chosen),
+            regions=tuple(candidates[index].region for index in choice.chosen),
             candidates=candidates,
         )
 
-    def scores(self, features: TasFeatures, regions: RegionSet, expression: Expression, plan: TasPlan) -> RegionScores:
-        """Return the scores of regions for an expression."""
-        asked = plan.vectors[self._asked(expression)].to(regions.vectors)
-        others = self._negatives(features, expression, plan)
+    def scores(self, features: TasFeatures, regions: RegionSet, reading: Reading, plan: TasPlan) -> RegionScores:
+        """Return the scores of regions for an expression; without a name ("left") their mask quality counts."""
+        if not reading.target:
+            return tas_score(np.array(regions.quality), weights=self.settings.weights)
+        asked = plan.vectors[reading.target].to(regions.vectors)
+        others = self._negatives(features, reading, plan)
         return tas_score(
             _array(regions.vectors @ asked),
             _array(regions.captions @ asked),
@@ -160,35 +159,45 @@ class TasSegmenter(MethodRunner[TasPlan]):
             weights=self.settings.weights,
         )
 
-    def _negatives(self, features: TasFeatures, expression: Expression, plan: TasPlan) -> Tensor | None:
+    def _negatives(self, features: TasFeatures, reading: Reading, plan: TasPlan) -> Tensor | None:
         """Unit vectors (K, C) of what the regions must not be: the user's negatives, or noun phrases of the caption."""
         import torch
 
-        if expression.prompt.negatives:
-            return torch.stack([plan.vectors[text] for text in negatives_asked(expression)])
-        phrases = features.texts()[1]
-        others = [
-            place
-            for place, phrase in enumerate(phrases)
-            if not is_near_synonym(phrase, expression, self.settings.synonyms)
-        ]
+        if reading.negatives:
+            return torch.stack([plan.vectors[TEMPLATE.format(text)] for text in reading.negatives])
+        rule, phrases = self.settings.synonyms, features.texts()[1]
+        others = [index for index, phrase in enumerate(phrases) if not is_near_synonym(phrase, reading, rule)]
         return features.phrases[others] if others else None
 
-    def _candidates(self, regions: RegionSet, scores: RegionScores, chosen: set[int]) -> tuple[Candidate, ...]:
+    def _choice(
+        self, encoded: Encoded, plan: TasPlan, reading: Reading, regions: RegionSet, scores: RegionScores
+    ) -> Choice:
+        if self.settings.rectifier == "released":
+            return by_released_rule(scores.total, regions.masks, dependency_tree(reading.sentence))
+        if not reading.place:
+            return by_score(scores.total)
+        related = {thing: self._located(encoded, plan, thing) for thing in reading.parsed.related if thing.name}
+        margin = self.settings.margin if reading.target else np.inf
+        return by_place(reading.parsed, scores.total, regions.masks, encoded.size, margin=margin, related=related)
+
+    def _located(self, encoded: Encoded, plan: TasPlan, thing: PlaceExpression) -> RegionGeometry:
+        """Where a related thing is: the regions that fit its name, or those that its own words of place choose."""
+        regions = self.model.regions(encoded, thing.name)
+        fits = _array(regions.vectors @ plan.vectors[thing.name].to(regions.vectors))
+        related = {one: self._located(encoded, plan, one) for one in thing.related if one.name}
+        choice = by_place(thing, fits, regions.masks, encoded.size, margin=self.settings.margin, related=related)
+        return RegionGeometry.of_masks([regions.masks[index] for index in choice.chosen], encoded.size)
+
+    def _candidates(self, regions: RegionSet, scores: RegionScores, choice: Choice) -> tuple[Candidate, ...]:
         values = _softmax(self.settings.scale * scores.total)
         return tuple(
             Candidate(
                 Region(mask, float(values[index]), regions.quality[index], mask.box),
-                scores.parts(index),
-                chosen=index in chosen,
+                scores.parts(index) | {name: float(part[index]) for name, part in choice.parts.items()},
+                chosen=index in choice.chosen,
             )
             for index, mask in enumerate(regions.masks)
         )
-
-
-def negatives_asked(expression: Expression) -> tuple[str, ...]:
-    """Return the texts of a prompt's own negatives."""
-    return tuple(TEMPLATE.format(text) for text in expression.prompt.negatives)
 
 
 def _array(values: Tensor) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ class TasSettings(Settings):
         min_fraction: Smallest proposal as a fraction of the image, in place of `min_area`; 0: not used.
         max_overlap: Of two proposals that overlap more, the smaller one is dropped.
         relative_to: What an overlap is divided by: the "smaller" area, or the "union".
+        margin: Words of place choose among the regions whose score is within this distance of the best.
         scale: Factor of scores before the softmax over regions, CLIP's logit scale.
     """
 
@@ -36,9 +37,15 @@ class TasSettings(Settings):
     min_fraction: float = 0.0
     max_overlap: float = 0.4
     relative_to: str = "smaller"
+    margin: float = 0.03
     scale: float = 100.0
 
-    ranges: ClassVar[Ranges] = {"caption_weight": (-10, 10), "negative_weight": (-10, 10), "scale": (0.01, 1e4)}
+    ranges: ClassVar[Ranges] = {
+        "caption_weight": (-10, 10),
+        "negative_weight": (-10, 10),
+        "margin": (0, 10),
+        "scale": (0.01, 1e4),
+    }
     choices: ClassVar[Choices] = {
         "rectifier": ("released", "intended", "none"),
         "synonyms": ("released", "related"),

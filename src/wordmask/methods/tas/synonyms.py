@@ -1,63 +1,43 @@
-"""Whether two phrases name nearly the same thing, so that one is no negative of the other."""
+"""Whether two nouns name nearly the same thing, so that one is no negative of the other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from wordmask.components.place.wordnet import WordNet, find_wordnet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
-__all__ = ["Lexicon", "lemma", "related", "share_three_senses"]
-
-SHARED = 3
-"""Senses that two nouns must share to be synonyms by the authors' rule."""
+__all__ = ["installed_wordnet", "near_synonyms", "singular"]
 
 
-class Lexicon(Protocol):
-    """WordNet, or what stands in its place."""
-
-    def senses(self, word: str) -> Sequence[str]:
-        """Return identifiers of a word's senses, nouns and others; () for an unknown word."""
-        ...
-
-    def hypernyms(self, sense: str) -> Sequence[str]:
-        """Return identifiers of the senses directly above a sense."""
-        ...
-
-
-def share_three_senses(first: str | None, second: str | None, lexicon: Lexicon) -> bool:
-    """Whether two nouns are synonyms by the rule of the authors' code: at least three common senses.
-
-    A noun with fewer than three senses is therefore no synonym even of itself. No noun on either side: no synonyms.
+def near_synonyms(first: str, second: str, *, parity: bool = False, wordnet: WordNet | None = None) -> bool:
+    """Whether two nouns are near-synonyms, by WordNet or, without one, by spelling: the same word in any number.
 
     Args:
-        first: First noun of one phrase.
-        second: First noun of the other.
-        lexicon: WordNet 3.0 in the authors' code.
+        first: A noun; "" is no synonym of anything.
+        second: Another.
+        parity: Whether to ask as the authors' code does (`WordNet.near_synonym`); without WordNet it changes nothing.
+        wordnet: None where none is installed.
     """
-    if first is None or second is None:
+    if not first or not second:
         return False
-    return len(set(lexicon.senses(first)) & set(lexicon.senses(second))) >= SHARED
+    if wordnet is not None:
+        return wordnet.near_synonym(first, second, parity=parity)
+    return singular(first) == singular(second)
 
 
-def related(first: str | None, second: str | None, lexicon: Lexicon | None = None) -> bool:
-    """Whether two nouns name nearly the same: the same word, a common sense, or one sense directly above the other's.
+def installed_wordnet() -> WordNet | None:
+    """Return the WordNet of this machine, None without one; it is read once."""
+    place = find_wordnet()
+    return None if place is None else _read(place)
 
-    Args:
-        first: Head noun of one phrase.
-        second: Head noun of the other.
-        lexicon: None where no WordNet is installed: then only the same word counts, in singular or plural.
-    """
-    if first is None or second is None:
-        return False
-    one, other = lemma(first), lemma(second)
-    if one == other:
-        return True
-    if lexicon is None:
-        return False
-    senses, others = set(lexicon.senses(one)), set(lexicon.senses(other))
-    above, others_above = ({s for sense in side for s in lexicon.hypernyms(sense)} for side in (senses, others))
-    return bool(senses & others or senses & others_above or others & above)
+
+@lru_cache(maxsize=1)
+def _read(place: Path) -> WordNet:
+    return WordNet.read(place)
 
 
 _IRREGULAR = {
@@ -67,7 +47,7 @@ _IRREGULAR = {
 _AS_THEY_ARE = {"glasses", "scissors", "jeans", "pants", "bus", "grass", "glass", "sheep", "shorts", "gas", "lens"}
 
 
-def lemma(noun: str) -> str:
+def singular(noun: str) -> str:
     """Return the singular of an English noun, in lower case, by spelling alone."""
     word = noun.casefold().strip()
     if word in _IRREGULAR:

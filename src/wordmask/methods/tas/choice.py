@@ -1,0 +1,101 @@
+"""The choice of regions: the best score, or the best one that words of place allow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wordmask.components.place import RegionGeometry, intended, released
+from wordmask.methods.tas.scores import best_index
+from wordmask.ops.masks import intersection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from wordmask.components.place import DependencyTree, Expression
+    from wordmask.ops.geometry import Size
+    from wordmask.ops.masks import PackedMask
+
+__all__ = ["Choice", "by_place", "by_released_rule", "by_score", "distinct"]
+
+INSIDE = 0.5
+"""A region is no further instance where more than this part of the smaller one lies in a better region."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Which of N regions are meant.
+
+    Attributes:
+        chosen: Their indices, the best first.
+        parts: Values of place by constraint, float64 (N,).
+        notes: What could not be applied.
+    """
+
+    chosen: tuple[int, ...]
+    parts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def by_score(scores: NDArray[np.float64]) -> Choice:
+    """Choose the best score."""
+    return Choice((best_index(scores),) if len(scores) else ())
+
+
+def by_released_rule(scores: NDArray[np.float64], masks: Sequence[PackedMask], tree: DependencyTree) -> Choice:
+    """Choose by the rectifier of the authors' code (`components.place.released`)."""
+    if not len(scores):
+        return Choice(())
+    geometry = RegionGeometry.of_masks(masks, masks[0].size)
+    rows = [(int(y - 0.5), int(x - 0.5)) for x, y in geometry.centres]  # means of pixel indices, cut to integers
+    return Choice((released(tree, scores.tolist(), rows),))
+
+
+def by_place(
+    expression: Expression,
+    scores: NDArray[np.float64],
+    masks: Sequence[PackedMask],
+    size: Size,
+    *,
+    margin: float,
+    related: Mapping[Expression, RegionGeometry] | None = None,
+) -> Choice:
+    """Choose by what an expression says about place, among distinct regions that fit the name.
+
+    Args:
+        expression: The expression.
+        scores: How well each region fits its name.
+        masks: The regions.
+        size: `(H, W)` of the image.
+        margin: Candidates are the regions whose score is within this distance of the best.
+        related: Where the related things are.
+    """
+    if not len(scores):
+        return Choice(())
+    near = [index for index in np.argsort(-scores, kind="stable").tolist() if scores[index] >= scores.max() - margin]
+    rows = distinct([masks[index] for index in near])
+    among = [near[row] for row in rows]
+    geometry = RegionGeometry.of_masks([masks[index] for index in among], size)
+    found = intended(expression, geometry, scores[among], related=related)
+    parts = {name: _spread(values, among, len(scores)) for name, values in found.parts.items()}
+    return Choice(tuple(among[index] for index in found.chosen), parts, found.notes)
+
+
+def distinct(masks: Sequence[PackedMask]) -> list[int]:
+    """Return the indices of masks that are not, for the most part, inside an earlier one or around it."""
+    kept: list[int] = []
+    for index, mask in enumerate(masks):
+        overlaps = (intersection(mask, masks[other]) / max(1, min(mask.area, masks[other].area)) for other in kept)
+        if all(overlap <= INSIDE for overlap in overlaps):
+            kept.append(index)
+    return kept
+
+
+def _spread(values: NDArray[np.float64], among: Sequence[int], count: int) -> NDArray[np.float64]:
+    whole = np.zeros(count)
+    whole[list(among)] = values
+    return whole
