@@ -25,6 +25,15 @@ __all__ = ["FORMATS", "export_all", "find_format"]
 FORMATS = {
     "coco": "coco:CocoInstances",
     "coco-results": "coco:CocoResults",
+    "coco-panoptic": "panoptic:CocoPanoptic",
+    "yolo": "yolo:YoloSegmentation",
+    "label-map": "label_maps:LabelMaps",
+    "class-png": "label_maps:ClassMasks",
+    "label-studio": "label_studio:LabelStudio",
+    "cvat": "cvat:CvatImages",
+    "datumaro": "datumaro:Datumaro",
+    "hugging-face": "hugging_face:HuggingFaceFolder",
+    "voc": "voc:PascalVoc",
 }
 """Formats by name: where each is."""
 _KEPT = ".exports"

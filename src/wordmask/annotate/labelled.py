@@ -117,19 +117,16 @@ class LabelledSet:
     def labelled(self, row: ImageRow) -> LabelledImage:
         """Return the labels of one image."""
         given = self.journal.given(row.uri)
-        corrected = {fold_phrase(name) for name, _, origin in given if origin == "corrected"}
         reviewed = any(origin == "reviewed" for _, _, origin in given)
+        if reviewed:  # the labels of people are all that the image has
+            given = [one for one in given if one[2] == "corrected"]
         objects: list[LabelledObject] = []
         presence: dict[str, float] = {}
         rest: dict[str, tuple[str, ...]] = {}
         for one in self.classes:
             own = [(record, origin) for name, record, origin in given if fold_phrase(name) == fold_phrase(one.name)]
-            objects += [
-                made
-                for record, origin in own
-                if origin != "reviewed" and (made := given_object(one.name, record, row.size, origin))
-            ]
-            if reviewed or fold_phrase(one.name) in corrected:
+            objects += [made for record, origin in own if (made := given_object(one.name, record, row.size, origin))]
+            if reviewed:
                 continue
             found, highest, specks = self._answers(one, row)
             objects += found

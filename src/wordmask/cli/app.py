@@ -8,15 +8,17 @@ import typer
 
 from wordmask import __version__
 from wordmask.cli.annotate import annotate
+from wordmask.cli.cache import cache
 from wordmask.cli.command import PhraseCommand
 from wordmask.cli.compare import compare
 from wordmask.cli.evaluate import evaluate
+from wordmask.cli.export import export
 from wordmask.cli.models import models
 from wordmask.cli.segment import segment
 from wordmask.cli.serve import serve
 from wordmask.cli.train import train
 
-COMMANDS = (segment, annotate, train, evaluate, compare, serve, models)
+COMMANDS = (segment, annotate, export, cache, train, evaluate, compare, serve, models)
 
 app = typer.Typer(
     name="wordmask",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wordmask.components.feature_cache import FeatureCache, cache_files, rounded
+from wordmask.components.feature_cache import FeatureCache, rounded
 from wordmask.components.feature_tree import UnknownTreeError, flatten, restore
 from wordmask.contracts import Encoded
 from wordmask.errors import PromptError, quote, sentence
@@ -34,21 +34,12 @@ if TYPE_CHECKING:
     from wordmask.prompts import PromptInput
     from wordmask.results import Segmentation
 
-__all__ = ["DEFAULT_LIMIT", "PRECISIONS", "CachedSegmenter", "default_folder"]
+__all__ = ["DEFAULT_LIMIT", "PRECISIONS", "CachedSegmenter"]
 
 FORMAT = "wordmask features 1"
 DEFAULT_LIMIT = 20 * 2**30
 """Bytes that a cache may take where nobody says otherwise."""
 PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
-
-
-def default_folder() -> Path:
-    """Return `$WORDMASK_CACHE`, or the folder for caches of the system's user."""
-    chosen = os.environ.get("WORDMASK_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return Path(base) / "wordmask" / "features"
 
 
 class CachedSegmenter:
@@ -249,28 +240,3 @@ def _pixel_hash(image: RgbImage) -> str:
     state = hashlib.sha256(repr(image.size).encode())
     state.update(image.pixels.tobytes())
     return state.hexdigest()
-
-
-def clear(folder: Path, *, keep: int = 0) -> tuple[int, int]:
-    """Delete the entries that were used longest ago until at most `keep` bytes are left.
-
-    Args:
-        folder: Of the cache.
-        keep: Bytes that may stay.
-
-    Returns:
-        Number of files that were deleted, and their bytes.
-    """
-    entries = []
-    for file in cache_files(folder):
-        with contextlib.suppress(OSError):
-            about = file.stat()
-            entries.append((max(about.st_atime, about.st_mtime), about.st_size, file.path))
-    left, files, size = sum(one[1] for one in entries), 0, 0
-    for _, length, path in sorted(entries):
-        if left <= keep:
-            break
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-            left, files, size = left - length, files + 1, size + length
-    return files, size

@@ -30,14 +30,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from wordmask.components.cache_folder import cache_files
 from wordmask.errors import DataError, OutputError, TrainingError, WordmaskWarning, quote, sentence
 from wordmask.formats.files import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["CachedFeatures", "FeatureCache", "cache_files", "rounded"]
+__all__ = ["CachedFeatures", "FeatureCache", "rounded"]
 
 FORMAT = "wordmask read-outs 1"  # keys of caches that are in use depend on this text
 """Part of every key; another number makes all older files unknown."""
@@ -238,15 +239,6 @@ def _checksum(key: str, tensors: Sequence[Tensor], about: Mapping[str, str]) -> 
         value = zlib.crc32(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), value)
         value = zlib.crc32(memoryview(tensor.flatten().view(torch.uint8).numpy()), value)
     return f"{value:08x}"
-
-
-def cache_files(root: Path) -> Iterator[os.DirEntry[str]]:
-    """Every file of a cache, without what else lies in the folder."""
-    with os.scandir(root) as folders:
-        names = [folder.path for folder in folders if len(folder.name) == 2 and folder.is_dir()]
-    for name in names:
-        with contextlib.suppress(OSError), os.scandir(name) as files:
-            yield from files
 
 
 def _require_writable(folder: Path) -> None:
