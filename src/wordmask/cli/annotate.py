@@ -28,6 +28,7 @@ _MODEL = "As for wordmask segment. Default: compact, the embedded weights."
 _FORMAT = "What to write: coco, coco-results and others (wordmask export --list). Repeat it for more. Default: coco."
 _EXISTING = "Results and labels that are there: append to them, replace them, or skip images that have every phrase."
 _SHARD = "Annotate a part, such as 2/8, into a journal of its own; wordmask annotate --merge joins them."
+_REFINE = "Whether masks are redrawn at the image's own resolution. Default: the model's."
 _CACHE = "A folder in which image features are kept, so that new phrases of known images encode nothing."
 
 
@@ -40,6 +41,7 @@ def annotate(
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub id.", show_default=False)] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps, or auto.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, bfloat16, float16 (CUDA), or auto.")] = "auto",
+    refine: Annotated[bool | None, typer.Option("--refine/--no-refine", help=_REFINE, show_default=False)] = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the job and of its exports.")] = Path("labelled"),
     format: Annotated[list[str] | None, typer.Option("--format", "-f", help=_FORMAT, show_default=False)] = None,  # noqa: A002
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Lowest detection score that is exported.")] = 0.0,
@@ -79,7 +81,7 @@ def annotate(
                 images or [],
                 _ontology(prompt, ontology),
                 out,
-                _model(model, revision, device, dtype, cache),
+                _model(model, revision, device, dtype, cache, refine),
                 settings,
                 events,
             )
@@ -96,7 +98,9 @@ def _ontology(prompts: list[str] | None, path: Path | None) -> Ontology:
     return Ontology.of([*concepts, *map(parse_prompt, prompts or [])])
 
 
-def _model(model: str | None, revision: str | None, device: str, dtype: str, cache: Path | None) -> JobModel:
+def _model(
+    model: str | None, revision: str | None, device: str, dtype: str, cache: Path | None, refine: bool | None
+) -> JobModel:
     from wordmask.annotate.models import JobModel, fingerprint_of
 
     def load() -> Any:
@@ -105,11 +109,12 @@ def _model(model: str | None, revision: str | None, device: str, dtype: str, cac
 
         announce_download(model)
         options = {} if cache is None else {"cache": cache}
-        return load_model(model, device=device, dtype=dtype, revision=revision, **options)
+        return load_model(model, device=device, dtype=dtype, revision=revision, refine=refine, **options)
 
     chosen = None if dtype == "auto" else dtype
     rounding = None if cache is None else "float16"
-    return JobModel(fingerprint_of(model, revision=revision, dtype=chosen, features=rounding), load)
+    settings = {"dtype": chosen, "features": rounding, "refine": refine}
+    return JobModel(fingerprint_of(model, revision=revision, **settings), load)
 
 
 def _annotate(

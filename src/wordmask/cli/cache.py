@@ -31,11 +31,13 @@ def cache(
     wordmask cache runs/cache --limit-gb 5
     """
     with errors_as_sentences(debug):
-        from wordmask.components.cache_folder import clear_entries, default_folder, describe, remove_damaged
+        from wordmask.components.cache_folder import clear_entries, default_folder, describe
 
         place = folder or default_folder()
         facts: dict[str, Any] = {"folder": str(place)}
         if check:
+            from wordmask.components.feature_cache import remove_damaged
+
             facts["damaged"] = remove_damaged(place)
         if clear or limit is not None:
             keep = 0 if clear else int((limit or 0) * 1e9)

@@ -44,6 +44,7 @@ _ON_EXISTING = (
 _REFINE = "Redraw masks at the image's own resolution, whatever the model. Default: the model's."
 _LEGEND = "Labels below the image in overlays, or on it. Default: below where they would hide what they name."
 _URLS = "Read images from http and https addresses: at most 50 MB and 30 seconds each, never from private networks."
+_CACHE = "A folder in which image features are kept: new phrases of known images encode nothing."
 _COLOUR = "Colour of a phrase in overlays: hair=#ff8800. Can be repeated."
 
 
@@ -68,6 +69,7 @@ def segment(
         typer.Option(min=0.0, max=1.0, help="Presence below which a mask is empty; 0 never. Default: the model's."),
     ] = None,
     refine: Annotated[bool | None, typer.Option("--refine/--no-refine", help=_REFINE, show_default=False)] = None,
+    cache: Annotated[Path | None, typer.Option(help=_CACHE, show_default=False)] = None,
     on_existing: Annotated[str, typer.Option(help=_ON_EXISTING)] = "append",
     legend: Annotated[bool | None, typer.Option("--legend/--no-legend", help=_LEGEND, show_default=False)] = None,
     opacity: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the colour in overlays.")] = 0.38,
@@ -105,7 +107,8 @@ def segment(
         from wordmask.api import load
 
         announce_download(model)
-        segmenter = load(model, device=device, dtype=dtype, revision=revision, refine=refine)
+        kept = {} if cache is None else {"cache": cache}
+        segmenter = load(model, device=device, dtype=dtype, revision=revision, refine=refine, **kept)
         run = _Run(segmenter, prompts, threshold, presence_threshold, destination, as_json, quiet, failed=len(errors))
         run.segment_and_write(sources)
     if destination.written and not (quiet or as_json):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["cache_files", "clear_entries", "default_folder", "describe", "remove_damaged"]
+__all__ = ["cache_files", "clear_entries", "default_folder", "describe"]
 
 
 def default_folder() -> Path:
@@ -65,19 +65,3 @@ def clear_entries(folder: Path, *, keep: int = 0) -> tuple[int, int]:
             os.unlink(path)
             left, files, size = left - length, files + 1, size + length
     return files, size
-
-
-def remove_damaged(folder: Path) -> int:
-    """Read every entry, delete those whose checksum is wrong, and return how many there were."""
-    from wordmask.components.feature_cache import FeatureCache
-
-    damaged = 0
-    if not folder.is_dir():
-        return damaged
-    store = FeatureCache(folder, limit=1 << 60)
-    for file in cache_files(folder):
-        path = Path(file.path)
-        if path.suffix == ".safetensors" and store.entry(path.parent.name + path.stem) is None:
-            path.unlink(missing_ok=True)
-            damaged += 1
-    return damaged

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["CachedFeatures", "FeatureCache", "rounded"]
+__all__ = ["CachedFeatures", "FeatureCache", "remove_damaged", "rounded"]
 
 FORMAT = "wordmask read-outs 1"  # keys of caches that are in use depend on this text
 """Part of every key; another number makes all older files unknown."""
@@ -224,6 +224,22 @@ def _precision(device: str) -> str:
     return str(torch.get_autocast_dtype(device)) if torch.is_autocast_enabled(device) else "as given"
 
 
+def remove_damaged(folder: Path) -> int:
+    """Read every entry, delete those whose checksum is wrong, and return how many there were."""
+    damaged = 0
+    if not folder.is_dir():
+        return damaged
+    store = FeatureCache(folder, limit=1 << 60)
+    for file in cache_files(folder):
+        folder_name, name = os.path.split(file.path)
+        stem, suffix = os.path.splitext(name)
+        if suffix == ".safetensors" and store.entry(os.path.basename(folder_name) + stem) is None:
+            with contextlib.suppress(OSError):
+                os.unlink(file.path)
+                damaged += 1
+    return damaged
+
+
 def rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a tensor on the CPU, contiguous, in `dtype` if its numbers have a fraction."""
     values = tensor.detach().cpu()
@@ -237,7 +253,7 @@ def _checksum(key: str, tensors: Sequence[Tensor], about: Mapping[str, str]) -> 
         value = zlib.crc32(f"{name}={text};".encode(), value)
     for tensor in tensors:
         value = zlib.crc32(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), value)
-        value = zlib.crc32(memoryview(tensor.flatten().view(torch.uint8).numpy()), value)
+        value = zlib.crc32(tensor.flatten().view(torch.uint8).numpy().data, value)
     return f"{value:08x}"
 
 

@@ -152,4 +152,5 @@ def _with_area(points: NDArray[np.float64]) -> NDArray[np.float64]:
         return points
     first, last = points[points.sum(axis=1).argmin()], points[points.sum(axis=1).argmax()]
     offsets = np.array([[-0.25, -0.25], [0.25, -0.25], [0.25, 0.25], [-0.25, 0.25]])
-    return np.stack([first, last, last, first]) + offsets
+    corners: NDArray[np.float64] = np.stack([first, last, last, first]) + offsets
+    return corners
