@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from wordmask.backbones.deformable_attention import use_bag_sampling
+from wordmask.backbones.encoded_pixels import require_pixels
 from wordmask.backbones.low_precision import CastModule, cast_linears
 from wordmask.backbones.phrase_scores import best_phrases, concatenated, from_centres, span_scores
 from wordmask.backbones.pretrained import read_pretrained, read_processor_values, read_tokenizer
 from wordmask.checkpoints import read_json
-from wordmask.contracts import Encoded
-from wordmask.errors import CheckpointError, ImageError, quote, sentence
+from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.ops.geometry import Placement
 from wordmask.ops.resize import resize
 from wordmask.prompts.phrases import warn_of_truncation
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from wordmask.contracts import DetectedBoxes
+    from wordmask.contracts import DetectedBoxes, Encoded
     from wordmask.images import RgbImage
     from wordmask.ops.geometry import Size
 
@@ -169,19 +169,6 @@ def prepare_network(network: Any, dtype: torch.dtype) -> None:
     cast_linears(network, dtype, but=IN_FLOAT32)
     inner.backbone.conv_encoder = CastModule(inner.backbone.conv_encoder, dtype)
     inner.text_backbone = CastModule(inner.text_backbone, dtype)
-
-
-def require_pixels(image: Encoded | RgbImage) -> RgbImage:
-    """Return the input image itself.
-
-    Raises:
-        ImageError: If an encoded image was kept without it.
-    """
-    if not isinstance(image, Encoded):
-        return image
-    if image.image is None:
-        raise ImageError(sentence("an encoded image without its pixels", "one with them", "pass the image"))
-    return image.image
 
 
 def _sides(values: dict[str, Any]) -> tuple[int, int]:

@@ -81,13 +81,23 @@ def _clipseg(name: str, hub: str, summary: str) -> Preset:
     return Preset(name, summary, (Part("model", hub, bytes=603_000_000, licence="Apache-2.0"),))
 
 
-GROUNDING_DINO = Part("detector", "IDEA-Research/grounding-dino-tiny", bytes=689_000_000, licence="Apache-2.0")
+GROUNDING_DINO = Part(
+    "detector", "IDEA-Research/grounding-dino-tiny", "a2bb814dd30d776dcf7e30523b00659f4f141c71", bytes=689_000_000,
+    licence="Apache-2.0",
+)  # fmt: skip
 
 
-def _sam(name: str, size: str, millions: int, summary: str) -> Preset:
-    """Grounding DINO and a SAM; the same parts as the folder in the package names."""
-    segmenter = Part("segmenter", f"facebook/sam-vit-{size}", bytes=millions * 10**6, licence="Apache-2.0")
-    return Preset(name, summary, (GROUNDING_DINO, segmenter), WEIGHTS / name)
+REVISIONS = {"facebook/sam-vit-base": "d0d9250bd6a38ebbb901aa29e8d37787e366f7be"}
+MM_GROUNDING_DINO = Part(
+    "detector", "openmmlab-community/mm_grounding_dino_tiny_o365v1_goldg_v3det", bytes=693_000_000, licence="Apache-2.0"
+)
+OWLV2 = Part("detector", "google/owlv2-base-patch16-ensemble", bytes=620_000_000, licence="Apache-2.0")
+
+
+def _sam(name: str, hub: str, millions: int, summary: str, *, detector: Part = GROUNDING_DINO) -> Preset:
+    """A detector and a box-prompted segmenter; the same parts as the folder in the package names."""
+    segmenter = Part("segmenter", hub, REVISIONS.get(hub), bytes=millions * 10**6, licence="Apache-2.0")
+    return Preset(name, summary, (detector, segmenter), WEIGHTS / name)
 
 
 CLIP_B16 = Part(
@@ -189,10 +199,22 @@ METHODS: dict[str, Method] = {
             "text; boxes first, then high-resolution masks of small targets",
             loaders={"wordmask-regions": "wordmask.methods.imss.loader:load_regions"},
             presets=(
-                _sam("grounded-sam", "base", 375, "Grounding DINO tiny finds boxes, SAM ViT-B draws a mask in each"),
-                _sam("imss-sam-b", "base", 375, "IMSS on SAM ViT-B: start of training, untrained it is plain SAM"),
-                _sam("imss-sam-l", "large", 1249, "IMSS on SAM ViT-L"),
-                _sam("imss-sam-h", "huge", 2564, "IMSS on SAM ViT-H, as in the paper"),
+                _sam("grounded-sam", "facebook/sam-vit-base", 375, "Grounding DINO tiny and SAM ViT-B"),
+                _sam("grounded-sam-l", "facebook/sam-vit-large", 1249, "Grounding DINO tiny and SAM ViT-L"),
+                _sam("grounded-sam-h", "facebook/sam-vit-huge", 2564, "Grounding DINO tiny and SAM ViT-H"),
+                _sam("grounded-sam-hq", "syscv-community/sam-hq-vit-base", 379, "Grounding DINO tiny and SAM-HQ ViT-B"),
+                _sam("grounded-sam2", "facebook/sam2.1-hiera-tiny", 156, "Grounding DINO tiny and SAM 2.1 tiny"),
+                _sam(
+                    "mm-grounded-sam",
+                    "facebook/sam-vit-base",
+                    375,
+                    "MM-Grounding-DINO tiny and SAM ViT-B",
+                    detector=MM_GROUNDING_DINO,
+                ),
+                _sam("owlv2-sam", "facebook/sam-vit-base", 375, "OWLv2 ViT-B and SAM ViT-B", detector=OWLV2),
+                _sam("imss-sam-b", "facebook/sam-vit-base", 375, "IMSS on SAM ViT-B; untrained it is plain SAM"),
+                _sam("imss-sam-l", "facebook/sam-vit-large", 1249, "IMSS on SAM ViT-L"),
+                _sam("imss-sam-h", "facebook/sam-vit-huge", 2564, "IMSS on SAM ViT-H, as in the paper"),
             ),
         ),
     )

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from wordmask.backbones.grounding_dino import KINDS, load_grounding_dino
+from wordmask.backbones.owlv2 import load_owlv2
 from wordmask.backbones.sam import load_sam
+from wordmask.backbones.sam.hq import load_sam_hq
+from wordmask.backbones.sam2 import load_sam2
 from wordmask.checkpoints import checksum, read_json
 from wordmask.errors import CheckpointError, DataError, quote, sentence
 from wordmask.methods.imss.hosts import SamHost
 from wordmask.methods.imss.losi import Isolation
+from wordmask.methods.imss.other_hosts import Sam2Host, SamHqHost
 from wordmask.methods.imss.resolved import ResolvedSamHost, read_resolver
 from wordmask.methods.imss.segmenter import RegionSegmenter
 
@@ -79,8 +83,10 @@ def open_detector(folder: Path, *, device: torch.device | str, dtype: torch.dtyp
     kind = read_json(folder / "config.json").get("model_type")
     if kind in KINDS:
         return load_grounding_dino(folder, device=device, dtype=dtype)
+    if kind == "owlv2":
+        return load_owlv2(folder, device=device, dtype=dtype)
     got = f"a detector of model_type {quote(kind)} in {quote(folder)}"
-    raise CheckpointError(sentence(got, f"one of {', '.join(KINDS)}", "name another part"))
+    raise CheckpointError(sentence(got, f"one of {', '.join(KINDS)}, owlv2", "name another part"))
 
 
 def open_host(
@@ -107,8 +113,15 @@ def open_host(
         trained = read_resolver(resolver, parts).to(device=device, dtype=dtype)
         value ^= checksum(trained.state_dict().values(), each=1024)
         return ResolvedSamHost(parts, trained, name=f"{name}-{value:08x}")
-    got = f"a vision model of model_type {quote(kind)} in {quote(folder)}"
-    raise CheckpointError(sentence(got, "sam", "name another part"))
+    if resolver is not None or kind not in ("sam_hq", "sam2"):
+        got = f"a vision model of model_type {quote(kind)} in {quote(folder)}"
+        expected = "sam, for a resolver" if resolver is not None else "sam, sam_hq or sam2"
+        raise CheckpointError(sentence(got, expected, "name another part"))
+    if kind == "sam2":
+        model = load_sam2(folder, device=device, dtype=dtype)
+        return Sam2Host(model, name=f"{name}-{checksum(model.model.state_dict().values(), each=1024):08x}")
+    parts = load_sam_hq(folder, device=device, dtype=dtype)
+    return SamHqHost(parts, name=f"{name}-{checksum(parts.decoder.state_dict().values(), each=1024):08x}")
 
 
 def _zooms(resolver: Path | None) -> bool:

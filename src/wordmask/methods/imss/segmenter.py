@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wordmask.errors import ImageError, sentence
+from wordmask.backbones.encoded_pixels import require_pixels
 from wordmask.images import RgbImage
 from wordmask.methods.imss.hosts import canvas_boxes
 from wordmask.methods.imss.losi import Isolation, RegionPlan, ScoredBox, plan_regions, select_boxes
@@ -112,8 +112,7 @@ class RegionSegmenter(MethodRunner[RegionPlan]):
         """Encode each window once, decode its boxes, and put the logits back in their place."""
         if not boxes:
             return []
-        if encoded.image is None:
-            raise ImageError(sentence("an encoded image without its pixels", "one with them", "pass the image"))
+        whole = require_pixels(encoded)
         rules, size = self.isolation, encoded.size
         own = [zoom_window(box, size, scale=rules.zoom_scale, shortest=rules.zoom_side) for box in boxes]
         windows = merge_windows(own, size)
@@ -121,7 +120,7 @@ class RegionSegmenter(MethodRunner[RegionPlan]):
         for window in dict.fromkeys(windows):
             rows = [index for index, one in enumerate(windows) if one == window]
             x0, y0, x1, y1 = window
-            part = self.encode(RgbImage(np.ascontiguousarray(encoded.image.pixels[y0:y1, x0:x1])))
+            part = self.encode(RgbImage(np.ascontiguousarray(whole.pixels[y0:y1, x0:x1])))
             moved = [_moved(boxes[index], window) for index in rows]
             for index, mask in zip(rows, self._decode(part.features, moved, part.placement), strict=True):
                 values = paste(mask.logits.values, part.placement, window, size)
