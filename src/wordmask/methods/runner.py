@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wordmask.components.place.prompts import PlacedPrompts, split_prompts
 from wordmask.components.thresholds import Thresholds, checked_probability
 from wordmask.contracts import Encoded
 from wordmask.errors import CheckpointError, ImageError, PromptError, UnsupportedPromptError, quote, sentence
@@ -61,12 +62,12 @@ class Asked(Generic[Plan]):
 
     Attributes:
         plan: What `prepare` made of the different ones.
-        prompts: All of them, in order.
-        places: For each, its place among the different ones.
+        prompts: All of them, in order, split into what names and what places.
+        places: For each that is asked, its place among the different ones.
     """
 
     plan: Plan
-    prompts: tuple[Prompt, ...]
+    prompts: PlacedPrompts
     places: tuple[int, ...]
 
 
@@ -83,11 +84,14 @@ class MethodRunner(ABC, Generic[Plan]):
 
     Attributes:
         refines: Whether masks are refined (`components.refiner`) in calls that do not say.
+        understands_place: Whether the method itself reads words of place; otherwise they choose among its instances
+            (`components.place`).
     """
 
     joint_vocabulary: bool = False
     trainable: bool = False
     exportable: bool = False
+    understands_place: bool = False
 
     def __init__(
         self, model: ImageModel, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
@@ -139,6 +143,7 @@ class MethodRunner(ABC, Generic[Plan]):
         threshold: float | None = None,
         presence_threshold: float | None = None,
         refine: bool | None = None,
+        place: str = "auto",
     ) -> Segmentation:
         """Return one `Found` per prompt, in order.
 
@@ -149,6 +154,8 @@ class MethodRunner(ABC, Generic[Plan]):
                 its own for each mask (`ops.probability.best_threshold`).
             presence_threshold: Presence below which a mask is empty; None takes the model's.
             refine: Whether masks are redrawn at the image's own resolution; None takes the model's `refines`.
+            place: How words of place are read ("the second cup from the left"): "auto", "viewer", "subject" or "off"
+                (`components.place.prompts.split_prompts`).
 
         Raises:
             ImageError: If the image cannot be read, or was encoded with other weights; another device or precision
@@ -157,7 +164,7 @@ class MethodRunner(ABC, Generic[Plan]):
             PromptError: If a prompt is blank or of a type that the model does not take, or a threshold is none.
         """
         thresholds = self._thresholds(threshold, presence_threshold)
-        asked = self._ask(prompts)
+        asked = self._ask(prompts, place)
         if not isinstance(image, Encoded):
             image = self.encode(image)
         image.require(self.name)
@@ -172,6 +179,7 @@ class MethodRunner(ABC, Generic[Plan]):
         threshold: float | None = None,
         presence_threshold: float | None = None,
         refine: bool | None = None,
+        place: str = "auto",
     ) -> Iterator[Segmentation]:
         """Yield one `Segmentation` per image, in order; up to `batch_size` images are read and encoded together.
 
@@ -188,7 +196,7 @@ class MethodRunner(ABC, Generic[Plan]):
             raise ImageError(sentence(got, "several", "pass a list of images, or call segment for one"))
         size = checked_batch_size(batch_size)
         thresholds = self._thresholds(threshold, presence_threshold)
-        return self._segment_all(iter(images), self._ask(prompts), size, thresholds, refine)
+        return self._segment_all(iter(images), self._ask(prompts, place), size, thresholds, refine)
 
     def _segment_all(
         self, images: Iterator[ImageInput], asked: Asked[Plan], batch_size: int, thresholds: Thresholds,
@@ -199,11 +207,12 @@ class MethodRunner(ABC, Generic[Plan]):
                 yield self._answer(encoded, asked, thresholds, refine)
 
     @torch.inference_mode()
-    def _ask(self, prompts: PromptInput) -> Asked[Plan]:
+    def _ask(self, prompts: PromptInput, place: str = "auto") -> Asked[Plan]:
         every = as_prompts(prompts)
         check_types(every, self.accepts, model=self.name)
-        different, places = distinct_prompts(every)
-        return Asked(self.prepare(different), every, places)
+        split = split_prompts(every, "off" if self.understands_place else place)
+        different, places = distinct_prompts(split.asked)
+        return Asked(self.prepare(different), split, places)
 
     @torch.inference_mode()
     def _answer(
@@ -216,9 +225,10 @@ class MethodRunner(ABC, Generic[Plan]):
             result = self.refined(result, encoded)
         own = (result.founds[place] for place in asked.places)
         founds = [
-            f if f.prompt is prompt else replace(f, prompt=prompt) for prompt, f in zip(asked.prompts, own, strict=True)
+            f if f.prompt is prompt else replace(f, prompt=prompt)
+            for prompt, f in zip(asked.prompts.asked, own, strict=True)
         ]
-        return replace(result, founds=tuple(founds))
+        return replace(result, founds=tuple(asked.prompts.choose(founds)))
 
     def refined(self, result: Segmentation, encoded: Encoded) -> Segmentation:
         """Return a result with masks redrawn at the image's own resolution; it needs the image."""

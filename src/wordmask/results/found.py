@@ -44,6 +44,7 @@ class Found:
         heatmap_logits: Dense logits; None where the method makes no dense map.
         regions: Regions chosen for the prompt; None where the method proposes none.
         candidates: Everything that was scored for the prompt, chosen or not; () for dense methods.
+        notes: What was done to choose the regions, for `explain`.
     """
 
     prompt: Prompt
@@ -54,6 +55,7 @@ class Found:
     heatmap_logits: MaskLogits | None = field(default=None, kw_only=True)
     regions: tuple[Region, ...] | None = field(default=None, kw_only=True)
     candidates: tuple[Candidate, ...] = field(default=(), kw_only=True)
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def name(self) -> str:
@@ -134,7 +136,7 @@ class Found:
         return NamedMask(self.name, self.packed, self.presence, tuple(instances))
 
     def explain(self) -> str:
-        """Return lines of text: presence and thresholds, the mask, and the best candidates with their scores."""
+        """Return lines of text: presence and thresholds, the mask, what was done, and the best candidates' scores."""
         sign, state = (">=", "present") if self.present else ("<", "absent, so the mask is empty")
         fraction = self.area / (self.size[0] * self.size[1])
         parts = "connected parts" if self.regions is None else "regions"
@@ -143,6 +145,7 @@ class Found:
                 f"{self.name}: presence {self.presence:.2f} {sign} {self.presence_threshold:.2f}: {state}",
                 f"  mask: {fraction:.1%} of the image above probability {self.threshold:.2f}, "
                 f"{len(self.instances)} {parts}",
+                *(f"  {note}" for note in self.notes),
                 *candidate_lines(self.candidates, threshold=self.threshold),
             ]
         )

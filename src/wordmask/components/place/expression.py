@@ -115,6 +115,7 @@ class Expression:
         colours: Colour words of the name; they also stay in it.
         count: How many things are meant, where the phrase says so.
         plural: Whether more than one may be meant.
+        definite: Whether the phrase begins with "the".
         frame: `"viewer"` or `"subject"` where the phrase says whose left and right it means, else None.
         side_of_name: The side in front of a part in the name, "left" of "left eye"; None without.
     """
@@ -127,8 +128,20 @@ class Expression:
     colours: tuple[str, ...] = ()
     count: int | None = None
     plural: bool = False
+    definite: bool = False
     frame: str | None = None
     side_of_name: str | None = None
+
+    @property
+    def meant(self) -> int | None:
+        """How many things are meant; None for all that fit.
+
+        A noun without "the" that is only related to other things means all that fit: "window next to a door".
+        """
+        if self.count is not None:
+            return self.count
+        loose = bool(self.constraints) and not self.definite and all(isinstance(c, Relation) for c in self.constraints)
+        return None if self.plural or loose else 1
 
     @property
     def negatives(self) -> tuple[str, ...]:

@@ -112,16 +112,17 @@ def _chosen(
     parts: dict[str, NDArray[np.float64]],
 ) -> tuple[int, ...]:  # fmt: skip
     ranked = sorted(among, key=lambda i: (-round(float(place[i]), 9), -values[i], i))
-    if expression.count is not None and expression.count > 1:
-        return _several(expression, ranked, place)
-    if not expression.plural or not parts:
-        return tuple(ranked[:1]) if not expression.plural else tuple(ranked)
-    enough = [i for i in ranked if all(part[i] >= 0.5 for part in parts.values())]
+    if expression.meant is not None:
+        return tuple(ranked[: expression.meant])
+    least = {name: _least(name, float(part.max()), expression) for name, part in parts.items()}
+    enough = [i for i in ranked if all(part[i] >= least[name] for name, part in parts.items())]
     return tuple(enough or ranked[:1])
 
 
-def _several(expression: Expression, ranked: list[int], place: NDArray[np.float64]) -> tuple[int, ...]:
-    return tuple(ranked[: expression.count])
+def _least(name: str, highest: float, expression: Expression) -> float:
+    """The value from which a constraint holds, where all things that fit are meant."""
+    relations = {str(c) for c in expression.constraints if isinstance(c, Relation) and not c.negated}
+    return 0.5 * highest if name in relations else 0.5
 
 
 def _values(

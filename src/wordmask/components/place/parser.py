@@ -161,7 +161,8 @@ class _Reading:
         return Expression(
             text, spoken, head, tuple(self.constraints), tuple(dict.fromkeys(phrases)),
             tuple(word for word in kept if word in lexicon.COLOURS), self.count,
-            every or (self.count or 1) > 1 or (self.count is None and is_plural(head)), self.frame, self.side_of_name,
+            every or (self.count or 1) > 1 or (self.count is None and is_plural(head)),
+            words.at(0) in ("the", "this", "that"), self.frame, self.side_of_name,
         )  # fmt: skip
 
 

@@ -1,0 +1,94 @@
+"""Selection of a result's instances by words of place, with every part of the score as candidates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wordmask.components.place.expression import Expression, Ordinal, Relation
+from wordmask.components.place.intended import intended
+from wordmask.components.place.regions import RegionGeometry
+from wordmask.components.place.touching import split_touching
+from wordmask.results import Candidate, Found, Region
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wordmask.ops.masks import PackedMask
+
+SCORE_RATIO = 0.5
+"""Instances whose detection score is below this fraction of the best are no candidates."""
+
+
+def select(found: Found, expression: Expression, related: Mapping[Expression, Found]) -> Found:
+    """Return a result with the instances that an expression means; the others become rejected candidates.
+
+    Where fewer instances were found than the phrase presumes, those that touch are separated at narrow places
+    (`touching.split_touching`), which is said in `Found.notes`.
+
+    Args:
+        found: The result for the expression's name.
+        expression: What the phrase says about place.
+        related: Results for the things it relates to.
+    """
+    regions, notes = _regions(found, expression)
+    if not regions:
+        return replace(found, notes=(*found.notes, f"place: {expression}: nothing to choose from"))
+    best = max(region.score for region in regions)
+    kept = [i for i, region in enumerate(regions) if region.score >= SCORE_RATIO * best]
+    masks = [region.packed(found.threshold) for region in regions]
+    scored = intended(
+        expression,
+        RegionGeometry.of_masks([masks[i] for i in kept], found.size),
+        [regions[i].score for i in kept],
+        related={thing: _geometry(other) for thing, other in related.items()},
+    )
+    chosen = {kept[i] for i in scored.chosen}
+    parts: dict[int, dict[str, float]] = {i: {} for i in range(len(regions))}
+    for row, i in enumerate(kept):
+        parts[i] = {name: float(values[row]) for name, values in scored.parts.items()}
+        parts[i]["place"] = float(scored.place[row])
+    candidates = tuple(
+        Candidate(region, {"detection": region.score, **parts[i]}, chosen=i in chosen)
+        for i, region in enumerate(regions)
+    )
+    said = (f"place: {expression}: {len(chosen)} of {len(regions)} instances chosen", *notes, *scored.notes)
+    return replace(
+        found,
+        heatmap_logits=None,
+        regions=tuple(regions[kept[i]] for i in scored.chosen),
+        candidates=candidates,
+        notes=(*found.notes, *said),
+    )
+
+
+def _geometry(found: Found) -> RegionGeometry:
+    return RegionGeometry.of_masks([instance.packed for instance in found.instances], found.size)
+
+
+def _regions(found: Found, expression: Expression) -> tuple[list[Region], list[str]]:
+    """The instances as regions, and what was done to them."""
+    if not found.present:
+        return [], []
+    if found.regions is not None:
+        return [region for region in found.regions if region.packed(found.threshold).area], []
+    regions = [Region(one.packed, one.score, one.mask_score) for one in found.instances]
+    needed = _needed(expression)
+    if not regions or len(regions) >= needed:
+        return regions, []
+    masks: list[tuple[PackedMask, Region]] = []
+    for region in regions:
+        masks += [(part, region) for part in split_touching(region.packed(found.threshold))]
+    if len(masks) == len(regions):
+        few = f"only {len(regions)} found where the phrase presumes {needed}; instances that touch count as one"
+        return regions, [few]
+    said = f"{len(regions)} connected parts taken apart at narrow places into {len(masks)}"
+    return [replace(region, mask=mask) for mask, region in masks], [said]
+
+
+def _needed(expression: Expression) -> int:
+    """How many instances a phrase presumes."""
+    orders = [abs(c.number) for c in expression.constraints if isinstance(c, Ordinal)]
+    if all(isinstance(c, Relation) for c in expression.constraints):
+        return expression.count or 1
+    return max([2, expression.count or 0, *orders])
