@@ -87,6 +87,7 @@ def segment(
     threshold: float | None = None,
     presence_threshold: float | None = None,
     refine: bool | None = None,
+    place: str | None = None,
 ) -> Segmentation:
     """Segment one image with a segmenter that is loaded at the first call and kept.
 
@@ -97,6 +98,8 @@ def segment(
         threshold: Probability above which a pixel belongs to a mask; None takes the model's.
         presence_threshold: Presence below which a mask is empty; None takes the model's.
         refine: Whether masks are redrawn at the image's own resolution; None takes the model's default.
+        place: How words of place are read ("the second cup from the left"): `"auto"`, the default, `"viewer"` or
+            `"subject"` for whose left and right are meant, `"off"` for phrases as they are.
 
     Raises:
         WordmaskError: See `load`, `ImageError` and `PromptError`.
@@ -106,7 +109,8 @@ def segment(
         segmenter = _kept(None if model is None else os.fsdecode(model))
     elif not callable(getattr(model, "segment", None)):
         raise ModelNotFoundError(_no_name(model))
-    options = {} if refine is None else {"refine": refine}
+    options: dict[str, Any] = {} if refine is None else {"refine": refine}
+    options |= {} if place is None else {"place": place}
     result: Segmentation = segmenter.segment(
         image, prompts, threshold=threshold, presence_threshold=presence_threshold, **options
     )

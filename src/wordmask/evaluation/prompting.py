@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from wordmask.components.place.prompts import names_as_given
 from wordmask.data.sample import Query
 from wordmask.evaluation.resizing import resize_prompt
 from wordmask.ops.masks import empty
@@ -65,7 +66,8 @@ class PromptedModel:
             yield from self._segment(encoded, prompts[start : start + CHUNK])
 
     def _segment(self, encoded: Encoded, prompts: Sequence[Prompt]) -> Segmentation:
-        return self.segmenter.segment(encoded, prompts, threshold=self.threshold_in_force)
+        options = names_as_given(self.segmenter)
+        return self.segmenter.segment(encoded, prompts, threshold=self.threshold_in_force, **options)
 
 
 def queries_of(sample: Sample, protocol: EvaluationProtocol) -> list[tuple[Query, bool]]:

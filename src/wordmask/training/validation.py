@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from wordmask.components.place.prompts import names_as_given
 from wordmask.ops.masks import intersection, pack
 from wordmask.prompts import TextPrompt
 from wordmask.training.inspection import phrase_of
@@ -135,7 +136,8 @@ def answer(segmenter: Segmenter, sample: Sample, questions: Sequence[Question]) 
         return []
     known = None if sample.ignored is None else ~sample.ignored.full()  # (H, W)
     asked = [one for one in questions if not _is_ignored(one, known)]
-    answers = segmenter.segment(sample.image, [TextPrompt(question.phrase) for question in asked]) if asked else ()
+    phrases = [TextPrompt(question.phrase) for question in asked]
+    answers = segmenter.segment(sample.image, phrases, **names_as_given(segmenter)) if asked else ()
     scored = []
     for found, (phrase, target) in zip(answers, asked, strict=True):
         mask = _known_part(found.packed, known)

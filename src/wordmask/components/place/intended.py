@@ -27,6 +27,8 @@ MARGIN = 0.5
 """Regions are candidates whose score is above the lowest by at least this fraction of the range of scores..."""
 FLOOR = 0.01
 """Lowest value of a constraint: none excludes a region by itself."""
+EVIDENCE = 0.4
+"""Exponent of the evidence of a region, tuned on the training splits of the data sets in `benchmarks/place.py`."""
 _RANK_DECAY = 2.0
 
 
@@ -55,6 +57,7 @@ def intended(
     related: Mapping[Expression, RegionGeometry] | None = None,
     margin: float | None = None,
     depth: Sequence[float] | None = None,
+    evidence: Sequence[float] | None = None,
 ) -> Scored:
     """Choose the regions that an expression means.
 
@@ -66,6 +69,8 @@ def intended(
             is missing here, or has no region, is left out and noted.
         margin: For regions of unknown kind: candidates are those whose score is within this fraction of the range
             below the best. None takes all regions as candidates.
+        evidence: How sure it is that each is there at all, in (0, 1]; a place score is multiplied by its power
+            `EVIDENCE`, so that a small fragment at the very edge does not win.
         depth: Distance of each region from the camera; None estimates it: what stands lower and is larger is nearer.
 
     Returns:
@@ -87,6 +92,9 @@ def intended(
             parts[str(constraint)] = whole
     place = np.zeros(len(regions))
     place[among] = _mean([part[among] for part in parts.values()], len(among))
+    if evidence is not None:
+        parts["evidence"] = np.asarray(evidence, dtype=np.float64).reshape(-1)
+        place *= parts["evidence"] ** EVIDENCE
     chosen = _chosen(expression, place, values, among, parts)
     return Scored(chosen, place, parts, tuple(notes))
 
@@ -114,8 +122,9 @@ def _chosen(
     ranked = sorted(among, key=lambda i: (-round(float(place[i]), 9), -values[i], i))
     if expression.meant is not None:
         return tuple(ranked[: expression.meant])
-    least = {name: _least(name, float(part.max()), expression) for name, part in parts.items()}
-    enough = [i for i in ranked if all(part[i] >= least[name] for name, part in parts.items())]
+    said = {name: part for name, part in parts.items() if name != "evidence"}
+    least = {name: _least(name, float(part.max()), expression) for name, part in said.items()}
+    enough = [i for i in ranked if all(part[i] >= least[name] for name, part in said.items())]
     return tuple(enough or ranked[:1])
 
 

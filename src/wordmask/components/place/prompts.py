@@ -103,6 +103,15 @@ def split_prompts(prompts: Sequence[Prompt], place: str = "auto") -> PlacedPromp
     return PlacedPrompts(given, tuple(asked), placed)
 
 
+def names_as_given(segmenter: object) -> dict[str, Any]:
+    """Return the options of a call whose phrases are a data set's names, in which words of place are not read.
+
+    Args:
+        segmenter: Any segmenter; one that does not take `place` needs no option.
+    """
+    return {"place": "off"} if hasattr(segmenter, "understands_place") else {}
+
+
 def check_place(place: object) -> None:
     """Check the argument `place` of a call.
 

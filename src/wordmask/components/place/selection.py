@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from wordmask.ops.masks import PackedMask
 
+SMALLEST_RATIO = 0.05
+"""Connected parts smaller than this fraction of the largest are no candidates."""
 SCORE_RATIO = 0.5
 """Instances whose detection score is below this fraction of the best are no candidates."""
 
@@ -42,6 +44,7 @@ def select(found: Found, expression: Expression, related: Mapping[Expression, Fo
         RegionGeometry.of_masks([masks[i] for i in kept], found.size),
         [regions[i].score for i in kept],
         related={thing: _geometry(other) for thing, other in related.items()},
+        evidence=_evidence([masks[i].area * regions[i].score for i in kept]),
     )
     chosen = {kept[i] for i in scored.chosen}
     parts: dict[int, dict[str, float]] = {i: {} for i in range(len(regions))}
@@ -62,6 +65,12 @@ def select(found: Found, expression: Expression, related: Mapping[Expression, Fo
     )
 
 
+def _evidence(masses: list[float]) -> list[float]:
+    """Areas times scores, as fractions of the largest."""
+    largest = max(masses)
+    return [mass / largest if largest > 0 else 1.0 for mass in masses]
+
+
 def _geometry(found: Found) -> RegionGeometry:
     return RegionGeometry.of_masks([instance.packed for instance in found.instances], found.size)
 
@@ -73,12 +82,14 @@ def _regions(found: Found, expression: Expression) -> tuple[list[Region], list[s
     if found.regions is not None:
         return [region for region in found.regions if region.packed(found.threshold).area], []
     regions = [Region(one.packed, one.score, one.mask_score) for one in found.instances]
+    largest = max((region.packed().area for region in regions), default=0)
+    regions = [region for region in regions if region.packed().area >= SMALLEST_RATIO * largest]
     needed = _needed(expression)
     if not regions or len(regions) >= needed:
         return regions, []
     masks: list[tuple[PackedMask, Region]] = []
     for region in regions:
-        masks += [(part, region) for part in split_touching(region.packed(found.threshold))]
+        masks += [(part, region) for part in split_touching(region.packed(found.threshold), found.heatmap_logits)]
     if len(masks) == len(regions):
         few = f"only {len(regions)} found where the phrase presumes {needed}; instances that touch count as one"
         return regions, [few]

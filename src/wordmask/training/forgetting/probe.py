@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from wordmask.components.place.prompts import names_as_given
 from wordmask.data.problems import problems_of, require_sound
 from wordmask.errors import TrainingError, quote, sentence
 from wordmask.images import SAMPLES, RgbImage, load_image
@@ -191,7 +192,8 @@ def ask(probe: Probe, segmenter: Segmenter) -> Answers:
         answers.labelled.extend(answer(segmenter, sample, [one for one in questions if _counts(one, probe.trained)]))
     for key, image, absent in _images(probe):
         groups = (probe.everyday, probe.far, absent)
-        founds = iter(segmenter.segment(image, [TextPrompt(word) for group in groups for word in group]))
+        words = [TextPrompt(word) for group in groups for word in group]
+        founds = iter(segmenter.segment(image, words, **names_as_given(segmenter)))
         answers.everyday.extend(MaskAnswer(key, word, encode_packed(next(founds).packed)) for word in probe.everyday)
         answers.far.extend(Scored(key, word, None, next(founds).packed.area > 0) for word in probe.far)
         answers.absent.extend(Scored(key, word, None, next(founds).packed.area > 0) for word in absent)
