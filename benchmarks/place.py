@@ -127,7 +127,7 @@ def measure(segmenter: Any, path: str, split: str | None, *, mirror: bool) -> li
             flipped = np.ascontiguousarray(image[:, ::-1])
             other = segmenter.segment(flipped, [swapped(case.phrase) for case in cases])
         for case, found, again in zip(cases, answers, other, strict=True):
-            row = {"set": Path(path).name, "key": sample.key, "phrase": case.phrase, "kind": case.kind}
+            row: dict[str, Any] = {"set": Path(path).name, "key": sample.key, "phrase": case.phrase, "kind": case.kind}
             row |= {"found": bool(found.area), "right": is_right(found.packed, case)}
             row["iou"] = iou(found.packed, case.masks[case.target]) if found.area else 0.0
             if again is not None and found.area and again.area:

@@ -18,6 +18,8 @@ from wordmask.components.place.names import head_of, name_at, noun_phrases
 from wordmask.components.place.words import Words, is_plural
 
 _STRENGTHS = frozenset("right just directly immediately slightly".split())
+MOST_NESTED = 3
+"""Relations inside of relations that are read: "next to the cup on the table"; further ones belong to the name."""
 _BOUNDARIES = frozenset(",;:.")
 _FRAMES = {
     "from the viewer's perspective": VIEWER, "from the viewer's point of view": VIEWER, "from our view": VIEWER,
@@ -29,7 +31,6 @@ _FRAMES = {
 }  # fmt: skip
 
 
-@lru_cache(maxsize=4096)
 def parse(expression: str) -> Expression:
     """Take a phrase apart into what it names and what it says about place.
 
@@ -40,8 +41,13 @@ def parse(expression: str) -> Expression:
     Args:
         expression: Any text.
     """
+    return _parse(expression, 0)
+
+
+@lru_cache(maxsize=4096)
+def _parse(expression: str, nested: int) -> Expression:
     words = Words.of(expression)
-    reading = _Reading(words)
+    reading = _Reading(words, nested)
     position = 0
     while position < len(words):
         position = reading.step(position)
@@ -54,11 +60,13 @@ class _Reading:
 
     Attributes:
         words: The phrase.
+        nested: How many relations it is inside of.
         name: Positions of the words that name.
         constraints: What was said about place.
     """
 
     words: Words
+    nested: int = 0
     name: list[int] = field(default_factory=list)
     constraints: list[Constraint] = field(default_factory=list)
     count: int | None = None
@@ -81,7 +89,7 @@ class _Reading:
             self.name += range(place, place + kept.length)
             return place + kept.length
         fragment = read_fragment(self.words, place, named=self._named(), in_phrase=self._has_preposition())
-        if fragment:
+        if fragment and (fragment.kind is None or self.nested < MOST_NESTED):
             return self._take(fragment, place)
         self.name.append(place)
         return place + 1
@@ -114,7 +122,7 @@ class _Reading:
     def _relation(self, fragment: Fragment) -> int:
         """Read the things of a relation, up to a comma or to "and" with another word of place."""
         if fragment.thing:
-            owner = parse(self.words.slice(*fragment.thing).text.removesuffix("'s"))
+            owner = self._inner(self.words.slice(*fragment.thing).text.removesuffix("'s"))
             self._add(fragment, (owner,))
             return fragment.end
         start = fragment.end
@@ -132,13 +140,16 @@ class _Reading:
             parts.append((begin, cut))
             begin = cut + 1
         parts.append((begin, rest))
-        things = tuple(parse(self.words.slice(a, b).text) for a, b in parts if b > a)
-        things = tuple(thing for thing in things if thing.name)
+        things = tuple(self._inner(self.words.slice(a, b).text) for a, b in parts if b > a)
+        things = tuple(thing for thing in things if thing.name or thing.constraints)
         if not things:
             self.name += range(start - fragment.length, start)
             return start
         self._add(fragment, things)
         return rest
+
+    def _inner(self, text: str) -> Expression:
+        return _parse(text, self.nested + 1)
 
     def _add(self, fragment: Fragment, things: tuple[Expression, ...]) -> None:
         assert fragment.kind is not None
