@@ -45,9 +45,11 @@ def split_touching(
     Returns:
         The parts, the largest first; the union is the mask.
     """
+    if not mask.area:
+        return (mask,)
     inside = mask.crop()
-    scale = min(1.0, _SIDE / max(inside.shape, default=1))
-    if not mask.area or min(inside.shape) * scale < 4:
+    scale = min(1.0, _SIDE / max(inside.shape))
+    if min(inside.shape) * scale < 4:
         return (mask,)
     size = (max(1, round(inside.shape[1] * scale)), max(1, round(inside.shape[0] * scale)))
     small = cv2.resize(inside.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_)
