@@ -115,3 +115,17 @@ def test_a_tokenizer_that_ends_texts_otherwise_is_refused(tmp_path: Path) -> Non
     segmenter = load_clipseg(tmp_path, device="cpu", dtype="float32")
     with pytest.raises(CheckpointError, match="ends no text with 3"):
         segmenter.model.embed_texts(["hair"])  # type: ignore[attr-defined]
+
+
+def test_words_end_with_the_embedding_of_the_phrase(folder: Path, encoder: ClipTextEncoder) -> None:
+    from transformers import CLIPSegForImageSegmentation
+
+    phrases = ["hair", "a photo of hair"]
+    clip = CLIPSegForImageSegmentation.from_pretrained(folder).eval().clip
+    with torch.inference_mode():
+        words, whole = encoder.embed_words(phrases), encoder.embed_texts(phrases)
+        for phrase, found, end in zip(phrases, words, whole, strict=True):
+            tokens = encoder.tokenizer([phrase], return_tensors="pt")["input_ids"]
+            expected = clip.text_projection(clip.text_model(input_ids=tokens).last_hidden_state)[0, 1:]
+            torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
+            torch.testing.assert_close(found[-1], end, atol=TOLERANCE, rtol=0)

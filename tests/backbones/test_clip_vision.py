@@ -195,3 +195,18 @@ def test_a_random_vision_tower_depends_on_the_seed_alone() -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
     name = "vision_model.encoder.layers.1.mlp.fc1.weight"
     assert not torch.equal(one[name], third[name])
+
+
+def test_dense_embeddings_pass_on_the_values_of_the_last_block() -> None:
+    model, image = tower(), pixels(64, 96, images=1)
+    found = model.dense(image)
+    assert found.shape == (1, 24, 4, 6)
+    tokens = model.embed(image)
+    for block in model.blocks[:-1]:
+        tokens = block(tokens)
+    last = model.blocks[-1]
+    values = last.qkv(last.norm1(tokens))[..., 64:]  # of 32 channels, behind queries and keys
+    tokens = tokens + last.out(values)
+    tokens = tokens + last.fc2(last.activation(last.fc1(last.norm2(tokens))))
+    expected = model.projection(model.norm_out(tokens[0, 1:]))  # (24, channels)
+    torch.testing.assert_close(found[0].flatten(1).T, expected, atol=1e-5, rtol=1e-4)

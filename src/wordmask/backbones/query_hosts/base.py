@@ -185,6 +185,14 @@ class QueryHost(nn.Module, ABC):
     def decode(self, features: tuple[Tensor, ...], guide: Guide | None = None) -> QueryOutputs:
         """Return the proposals of encoded images."""
 
+    def part_of(self, name: str) -> str:
+        """Return the part that a weight or module of the model belongs to: guidance, decoder, pixels or backbone."""
+        if name.startswith("pmp"):
+            return "guidance"
+        if "pixel_level_module" in name:
+            return "backbone" if ".encoder" in name.partition("pixel_level_module")[2][:9] else "pixels"
+        return "decoder"
+
     def pixel_map(self, features: tuple[Tensor, ...]) -> Tensor:
         """Return the per-pixel embeddings `(B, C, h, w)` that masks are products with."""
         return features[0]

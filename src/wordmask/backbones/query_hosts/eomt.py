@@ -82,6 +82,12 @@ class EomtHost(QueryHost):
         masks.append(self.model.predict(normed)[0])
         return QueryOutputs(tuple(masks), (*states, normed[:, : self.queries]))
 
+    def part_of(self, name: str) -> str:
+        """Return the part that a weight belongs to; blocks in front of the queries are the backbone."""
+        first = len(self.model.layers) - self.guided
+        is_early = name.startswith("layers.") and int(name.split(".")[1]) < first
+        return "backbone" if is_early or name.startswith("embeddings") else super().part_of(name)
+
     def pixel_map(self, features: tuple[Tensor, ...]) -> Tensor:
         """Return the patches `(B, C, h, w)`."""
         patches = features[0][:, self.model.embeddings.num_prefix_tokens :]

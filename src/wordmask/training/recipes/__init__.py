@@ -9,6 +9,7 @@ from wordmask.training.recipes.compact import compact
 from wordmask.training.recipes.finetune import finetune
 from wordmask.training.recipes.phrasecut import phrasecut, phrasecut_plus
 from wordmask.training.recipes.pmp import pmp
+from wordmask.training.recipes.pmp_host import pmp_host, pmp_mask2former, pmp_maskformer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,9 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "finetune": finetune,
     "compact": compact,
     "pmp": pmp,
+    "pmp-host": pmp_host,
+    "pmp-mask2former": pmp_mask2former,
+    "pmp-maskformer": pmp_maskformer,
     "phrasecut-plus": phrasecut_plus,
     "phrasecut": phrasecut,
 }
