@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wordmask.cli.explanations import explained_json
 from wordmask.cli.printed import escaped, escaped_json
 from wordmask.cli.sources import Source, StandardInput
 from wordmask.errors import OutputError, quote, sentence
@@ -150,8 +151,8 @@ def _overlay_file(path: Path, images: Sequence[Source], on_existing: str) -> Pat
     return _writable(path)
 
 
-def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
-    """Return one image's results as JSON on one line, masks as COCO run lengths."""
+def json_line(result: Segmentation, name: str, files: list[Path], *, explain: bool = False) -> str:
+    """Return one image's results as JSON on one line, masks as COCO run lengths; with all that was scored if asked."""
     height, width = result.size
     line = json.dumps(
         {
@@ -160,7 +161,7 @@ def json_line(result: Segmentation, name: str, files: list[Path]) -> str:
             "width": width,
             "model": result.model,
             "files": [str(path) for path in files],
-            "prompts": [_found_json(found) for found in result],
+            "prompts": [_found_json(found) | (explained_json(found) if explain else {}) for found in result],
         },
         ensure_ascii=False,
     )

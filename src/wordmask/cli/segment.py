@@ -6,13 +6,14 @@ import contextlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wordmask.addresses import is_address
 from wordmask.cli.addresses import read_image
 from wordmask.cli.downloads import announce_download
+from wordmask.cli.explanations import explained_text, write_explanations
 from wordmask.cli.failures import SOME_FAILED, Debug, errors_as_sentences, print_error
 from wordmask.cli.interruption import INTERRUPTED, TERMINATED, Terminated, termination_raises, uninterrupted
 from wordmask.cli.printed import escaped
@@ -42,6 +43,11 @@ _ON_EXISTING = (
     "that is there about the image, or skip the image where every phrase is there."
 )
 _REFINE = "Redraw masks at the image's own resolution, whatever the model. Default: the model's."
+_PLACE = (
+    'Whose left and right phrases mean ("the second cup from the left"): viewer or subject; auto: the viewer\'s, but '
+    "parts such as a left eye have their own; off: phrases are not read."
+)
+_EXPLAIN = "Print what was scored for each phrase and why, and draw it (NAME.explain-PHRASE.png)."
 _LEGEND = "Labels below the image in overlays, or on it. Default: below where they would hide what they name."
 _URLS = "Read images from http and https addresses: at most 50 MB and 30 seconds each, never from private networks."
 _CACHE = "A folder in which image features are kept: new phrases of known images encode nothing."
@@ -70,6 +76,8 @@ def segment(
     ] = None,
     refine: Annotated[bool | None, typer.Option("--refine/--no-refine", help=_REFINE, show_default=False)] = None,
     cache: Annotated[Path | None, typer.Option(help=_CACHE, show_default=False)] = None,
+    place: Annotated[str, typer.Option(help=_PLACE)] = "auto",
+    explain: Annotated[bool, typer.Option("--explain", help=_EXPLAIN)] = False,
     on_existing: Annotated[str, typer.Option(help=_ON_EXISTING)] = "append",
     legend: Annotated[bool | None, typer.Option("--legend/--no-legend", help=_LEGEND, show_default=False)] = None,
     opacity: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of the colour in overlays.")] = 0.38,
@@ -109,7 +117,8 @@ def segment(
         announce_download(model)
         kept = {} if cache is None else {"cache": cache}
         segmenter = load(model, device=device, dtype=dtype, revision=revision, refine=refine, **kept)
-        run = _Run(segmenter, prompts, threshold, presence_threshold, destination, as_json, quiet, failed=len(errors))
+        options = {"threshold": threshold, "presence_threshold": presence_threshold} | place_options(place, segmenter)
+        run = _Run(segmenter, prompts, options, destination, as_json, quiet, explain, failed=len(errors))
         run.segment_and_write(sources)
     if destination.written and not (quiet or as_json):
         typer.echo(destination.summary())
@@ -117,21 +126,34 @@ def segment(
         raise typer.Exit(SOME_FAILED)
 
 
+def place_options(place: str, segmenter: Segmenter) -> dict[str, Any]:
+    """Return the option `place` for a segmenter, nothing for one that does not take it.
+
+    Raises:
+        PromptError: If there is no such place.
+    """
+    from wordmask.components.place.prompts import check_place
+
+    check_place(place)
+    return {"place": place} if hasattr(segmenter, "understands_place") else {}
+
+
 @dataclass
 class _Run:
     """One pass over the images.
 
     Attributes:
+        options: Further arguments of `segment`.
         failed: Number of images, or arguments that should have named some, that could not be read.
     """
 
     segmenter: Segmenter
     prompts: tuple[Prompt, ...]
-    threshold: float | None
-    presence_threshold: float | None
+    options: dict[str, Any]
     destination: Destination
     as_json: bool
     quiet: bool
+    explain: bool
     failed: int = 0
     done: int = 0
 
@@ -181,10 +203,10 @@ class _Run:
                 typer.echo(f"{escaped(label(source))}: skipped, its results are there")
             return
         image = read_image(source) if isinstance(source, str) and is_address(source) else source
-        result = self.segmenter.segment(
-            image, self.prompts, threshold=self.threshold, presence_threshold=self.presence_threshold
-        )
+        result = self.segmenter.segment(image, self.prompts, **self.options)
         files = self.destination.write(result, label(source))
+        if self.explain:
+            files += write_explanations(result, files)
         self.done += 1
         self._print(result, label(source), files)
 
@@ -192,9 +214,11 @@ class _Run:
         from wordmask.cli.output import json_line, text_lines
 
         if self.as_json:
-            typer.echo(json_line(result, name, files))
+            typer.echo(json_line(result, name, files, explain=self.explain))
         elif not self.quiet:
             typer.echo(text_lines(result, name))
+            if self.explain:
+                typer.echo(escaped(explained_text(result)))
 
 
 def _with_progress(sources: Sequence[Source], *, hidden: bool) -> Iterator[Source]:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from wordmask.formats.style import OverlayStyle
 
 _OVERLAY = ".overlay.png"
-_RESULT = re.compile(r".+(\.overlay|\.mask-.+)\.png", re.IGNORECASE)
+_RESULT = re.compile(r".+(\.overlay|\.mask-.+|\.explain-.+)\.png", re.IGNORECASE)
 
 
 def is_result(name: str) -> bool:
-    """Whether a file's name is that of an overlay or a mask in a folder of results."""
+    """Whether a file's name is that of an overlay, a mask or an explanation in a folder of results."""
     return _RESULT.fullmatch(name) is not None
 
 

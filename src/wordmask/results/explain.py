@@ -22,17 +22,27 @@ def candidate_lines(candidates: Sequence[Candidate], *, threshold: float) -> lis
     """
     if not candidates:
         return []
-    ranked = sorted(candidates, key=lambda candidate: -candidate.region.score)
+    ranked = best_first(candidates)
     chosen = sum(candidate.chosen for candidate in ranked)
     lines = [f"  candidates: {chosen} of {len(ranked)} chosen"]
     lines += [f"    {_line(candidate, threshold)}" for candidate in ranked[:SHOWN]]
     return lines + ([f"    and {len(ranked) - SHOWN} more"] if len(ranked) > SHOWN else [])
 
 
-def _line(candidate: Candidate, threshold: float) -> str:
+def score_text(candidate: Candidate) -> str:
+    """Return whether a candidate was chosen, its score and every part of it."""
     region, mark = candidate.region, "chosen  " if candidate.chosen else "rejected"
-    packed = region.packed(threshold)
-    box = " ".join(f"{side:.0f}" for side in region.box or packed.box or (0, 0, 0, 0))
     quality = "" if region.mask_score is None else f", mask quality {region.mask_score:.2f}"
     parts = "".join(f", {name} {value:.2f}" for name, value in candidate.scores.items())
-    return f"{mark} score {region.score:.2f}{quality}{parts}; box {box}, {packed.area} pixels"
+    return f"{mark} score {region.score:.2f}{quality}{parts}"
+
+
+def best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Return candidates in the order in which they are shown: those that are chosen first, then by score."""
+    return sorted(candidates, key=lambda candidate: (not candidate.chosen, -candidate.region.score))
+
+
+def _line(candidate: Candidate, threshold: float) -> str:
+    packed = candidate.region.packed(threshold)
+    box = " ".join(f"{side:.0f}" for side in candidate.region.box or packed.box or (0, 0, 0, 0))
+    return f"{score_text(candidate)}; box {box}, {packed.area} pixels"

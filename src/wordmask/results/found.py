@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wordmask.formats.candidates import ShownCandidate
 from wordmask.formats.named_mask import NamedMask, ScoredMask
 from wordmask.ops import masks
-from wordmask.results.explain import candidate_lines
+from wordmask.results.explain import SHOWN, best_first, candidate_lines, score_text
 from wordmask.results.mask_logits import MaskLogits
 from wordmask.results.region import Candidate, Instance, Region
 
@@ -149,6 +150,13 @@ class Found:
                 *candidate_lines(self.candidates, threshold=self.threshold),
             ]
         )
+
+    def shown(self) -> list[ShownCandidate]:
+        """Return the best candidates as plain data, which `wordmask.formats` draws; the instances without any."""
+        if not self.candidates:
+            return [ShownCandidate(one.packed, True, f"score {one.score:.2f}") for one in self.instances[:SHOWN]]
+        best = best_first(self.candidates)[:SHOWN]
+        return [ShownCandidate(one.region.packed(self.threshold), one.chosen, score_text(one)) for one in best]
 
     def __repr__(self) -> str:
         state = f"{len(self.instances)} instances, area={self.area}" if self.present else "absent"

@@ -123,6 +123,28 @@ class Segmentation:
 
         return draw_overlay(self.annotated(image), style=style)
 
+    def explained(self, key: int | str = 0, image: ImageInput | None = None) -> Image.Image:
+        """Return the image with all that was scored for a prompt, chosen or rejected, and the scores below.
+
+        Where nothing was scored the instances are shown. `Found.explain` says the same in words.
+
+        Args:
+            key: The prompt's position or name.
+            image: The input image, when the result did not keep it.
+
+        Raises:
+            ImageError: If there is no image to draw on, or it has another size.
+            PromptError: If no prompt has that name.
+        """
+        from wordmask.formats.candidates import draw_candidates
+
+        pixels = self.annotated(image).pixels
+        if pixels is None:
+            got = "a result that did not keep its image"
+            raise ImageError(sentence(got, "an image to draw on", "pass it as explained(key, image)"))
+        found = self[key]
+        return draw_candidates(pixels, found.shown(), found.explain().splitlines()[: 2 + len(found.notes)])
+
     def save(
         self,
         path: str | os.PathLike[str],
