@@ -32,9 +32,9 @@ def candidate_lines(candidates: Sequence[Candidate], *, threshold: float) -> lis
 def score_text(candidate: Candidate) -> str:
     """Return whether a candidate was chosen, its score and every part of it."""
     region, mark = candidate.region, "chosen  " if candidate.chosen else "rejected"
-    quality = "" if region.mask_score is None else f", mask quality {region.mask_score:.2f}"
-    parts = "".join(f", {name} {value:.2f}" for name, value in candidate.scores.items())
-    return f"{mark} score {region.score:.2f}{quality}{parts}"
+    parts = {"score": region.score} if "detection" not in candidate.scores else {}
+    parts |= {} if region.mask_score is None else {"mask quality": region.mask_score}
+    return f"{mark} {', '.join(f'{name} {value:.2f}' for name, value in (parts | {**candidate.scores}).items())}"
 
 
 def best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
