@@ -207,25 +207,25 @@ class TwoStageSegmenter(MethodRunner[Asked]):
         settings = self.model.settings
         chosen = self._chosen(scored, places, len(plan.prompts))
         maps = semantic_maps(scored.scores[:, list(places)], scored.masks).clamp(SURE, 1 - SURE).logit()
-        regions: dict[int, Region] = {}
-        for place, values in zip(places, maps, strict=True):
-            scores = scored.scores[:, place]
-            listed = scores.argsort(descending=True, stable=True)[: settings.candidates].tolist()
-            wanted = list(dict.fromkeys([*chosen.get(place, []), *listed]))
-            for query in wanted:
-                if query not in regions:  # prompts share the values of a mask
-                    regions[query] = Region(MaskLogits(_numpy(scored.masks[query]), encoded.placement), 0.0)
-            own = {query: replace(regions[query], score=float(scores[query])) for query in wanted}
+        masks, values = _numpy(scored.masks), {"score": _numpy(scored.scores)}
+        values |= {name: _numpy(part) for name, part in scored.parts.items()}
+        order = scored.scores.argsort(dim=0, descending=True, stable=True)[: settings.candidates].cpu().numpy()
+        for place, heat in zip(places, _numpy(maps), strict=True):
+            wanted = list(dict.fromkeys([*chosen.get(place, []), *order[:, place].tolist()]))
+            own = {  # prompts share the values of a mask
+                query: Region(MaskLogits(masks[query], encoded.placement), float(values["score"][query, place]))
+                for query in wanted
+            }
             yield Found(
                 plan.prompts[place],
-                float(scores.max()),
+                float(values["score"][:, place].max()),
                 threshold=settings.threshold if thresholds.mask is None else thresholds.mask,
                 presence_threshold=thresholds.presence,
                 size=encoded.size,
-                heatmap_logits=MaskLogits(_numpy(values), encoded.placement),
+                heatmap_logits=MaskLogits(heat, encoded.placement),
                 regions=None if settings.policy == "semantic" else tuple(own[q] for q in chosen.get(place, [])),
                 candidates=tuple(
-                    Candidate(own[q], _parts(scored, q, place), chosen=q in chosen.get(place, [])) for q in wanted
+                    Candidate(own[q], _parts(values, q, place), chosen=q in chosen.get(place, [])) for q in wanted
                 ),
             )
 
@@ -238,12 +238,13 @@ class TwoStageSegmenter(MethodRunner[Asked]):
                 allowed=asked,
             )  # fmt: skip
             return {place: [one.query for one in segments if one.name == place] for place in places}
+        good = scored.scores >= scored.scores.amax(dim=0).clamp(max=settings.region_threshold)  # (Q, K + O)
         chosen = {}
         for place in places:
-            scores = scored.scores[:, place]
-            good = torch.nonzero(scores >= min(settings.region_threshold, float(scores.max()))).flatten()
-            kept = distinct(scored.masks[good], scores[good], settings.nms)
-            chosen[place] = good[kept].tolist()
+            queries = torch.nonzero(good[:, place]).flatten()
+            if len(queries) > 1:
+                queries = queries[distinct(scored.masks[queries], scored.scores[queries, place], settings.nms)]
+            chosen[place] = queries.tolist()
         return chosen
 
     def propose(self, image: Any) -> tuple[Region, ...]:
@@ -266,7 +267,6 @@ def _numpy(values: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.ascontiguousarray(values.float().cpu().numpy())
 
 
-def _parts(scored: ScoredMasks, query: int, place: int) -> dict[str, float]:
+def _parts(values: dict[str, np.ndarray[Any, Any]], query: int, place: int) -> dict[str, float]:
     """The score of a mask for a prompt, and what it is made of."""
-    parts = {name: value[query] if value.ndim == 1 else value[query, place] for name, value in scored.parts.items()}
-    return {"score": float(scored.scores[query, place]), **{name: float(value) for name, value in parts.items()}}
+    return {name: float(part[query] if part.ndim == 1 else part[query, place]) for name, part in values.items()}

@@ -88,6 +88,7 @@ class VocabularyEncoder:
         """
         names = tuple(bare_name(p.text) if isinstance(p, TextPrompt) else p.name for p in prompts)
         others = self.competitors(prompts, names)
+        self.sentences([name for name, p in zip(names, prompts, strict=True) if isinstance(p, TextPrompt)])  # together
         asked = [self._row(prompt, name) for prompt, name in zip(prompts, names, strict=True)]
         rows = torch.cat([torch.stack(asked), self.sentences(others)]) if others else torch.stack(asked)
         by_example = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
@@ -150,7 +151,9 @@ class VocabularyEncoder:
         for name, vector in zip(fresh, embed(fresh) if fresh else [], strict=True):
             cache.put(name, vector)
             found[name] = vector
-        return torch.stack([found[name] for name in names]) if stacked else found[names[0]]
+        if not stacked:
+            return found[names[0]]
+        return torch.stack([found[name] for name in names]) if names else torch.zeros(0, self.clip.channels)
 
 
 def bare_name(phrase: str) -> str:
