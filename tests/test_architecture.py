@@ -62,12 +62,16 @@ ADAPTERS = {
     "accelerate": {"training"},
     "datasets": {"annotate", "data"},
     "fsspec": {"annotate"},
-    "ray": {"annotate"},
+    "ray": {"annotate", "serve"},
     "nltk": {"data"},
     "typer": {"cli"},
     "click": {"cli"},
     "rich": {"cli"},
     "fastapi": {"serve"},
+    "uvicorn": {"serve"},
+    "mcp": {"serve"},
+    "onnxruntime": {"backbones", "export"},
+    "openvino": {"backbones", "export"},
     "gradio": {"serve"},
 }
 

@@ -13,12 +13,14 @@ from wordmask.cli.command import PhraseCommand
 from wordmask.cli.compare import compare
 from wordmask.cli.evaluate import evaluate
 from wordmask.cli.export import export
+from wordmask.cli.export_model import export_model
+from wordmask.cli.mcp import mcp
 from wordmask.cli.models import models
 from wordmask.cli.segment import segment
 from wordmask.cli.serve import serve
 from wordmask.cli.train import train
 
-COMMANDS = (segment, annotate, export, cache, train, evaluate, compare, serve, models)
+COMMANDS = (segment, annotate, export, cache, train, evaluate, compare, serve, mcp, export_model, models)
 
 app = typer.Typer(
     name="wordmask",

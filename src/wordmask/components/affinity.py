@@ -30,7 +30,7 @@ EPSILON = 1e-5
 """Probabilities are kept this far from 0 and 1 before they are turned into logits."""
 
 
-def affinity_matrix(embeddings: Tensor, sharpness: float) -> Tensor:
+def affinity_matrix(embeddings: Tensor, sharpness: float, *, longer: int | None = None) -> Tensor:
     """Return the affinities of all cells: softmax(sharpness * cosine - (distance / SIGMA)^2 / 2).
 
     The cosine is that of pixel embeddings from which the image's mean was subtracted. No gradient flows through it.
@@ -38,16 +38,19 @@ def affinity_matrix(embeddings: Tensor, sharpness: float) -> Tensor:
     Args:
         embeddings: float (B, D, h, w), one embedding per pixel.
         sharpness: Factor of the cosine; the higher, the more weight similar cells get.
+        longer: Longer side of the maps, where it is known whatever their shape: an exported graph must not depend on
+            the shape that it was traced with. None takes that of the embeddings.
 
     Returns:
         float32 (B, N, M), rows sum to 1; N cells of the finer grid and M of the coarser one.
     """
     with torch.autocast(embeddings.device.type, enabled=False):
-        grids = [_pooled(embeddings.detach().float(), cells) for cells in (QUERY_CELLS, KEY_CELLS)]
+        strides = [_stride(embeddings, cells, longer) for cells in (QUERY_CELLS, KEY_CELLS)]
+        grids = [_pooled(embeddings.detach().float(), stride) for stride in strides]
         mean = grids[0].mean((2, 3), keepdim=True)
         rows, columns = (F.normalize((grid - mean).flatten(2), dim=1) for grid in grids)  # (B, D, N), (B, D, M)
         places, key_places = (
-            _centres(embeddings, cells).T.expand(len(embeddings), -1, -1) for cells in (QUERY_CELLS, KEY_CELLS)
+            _centres(embeddings, stride, longer).T.expand(len(embeddings), -1, -1) for stride in strides
         )  # (B, 2, N), (B, 2, M)
         # -|a - b|^2 / 2 = a b - |b|^2 / 2 - |a|^2 / 2, whose last term is the same for all keys of a cell
         distance = key_places.square().sum(1, keepdim=True) / (-2 * SIGMA**2)
@@ -55,12 +58,13 @@ def affinity_matrix(embeddings: Tensor, sharpness: float) -> Tensor:
         return (queries.transpose(1, 2) @ torch.cat([columns, key_places, distance], 1)).softmax(2)
 
 
-def refine(logits: Tensor, affinity: Tensor) -> Tensor:
+def refine(logits: Tensor, affinity: Tensor, *, longer: int | None = None) -> Tensor:
     """Return mask logits after averaging probabilities over similar cells.
 
     Args:
         logits: float (B, P, h, w).
         affinity: float (B, N, M), the `affinity_matrix` of pixel embeddings (B, D, h, w), in any precision.
+        longer: As for `affinity_matrix`.
 
     Returns:
         float32 (B, P, h, w).
@@ -68,7 +72,8 @@ def refine(logits: Tensor, affinity: Tensor) -> Tensor:
     with torch.autocast(logits.device.type, enabled=False):
         logits, affinity = logits.float(), affinity.float()
         probability = logits.sigmoid()
-        before, keys = (_pooled(probability, cells) for cells in (QUERY_CELLS, KEY_CELLS))  # fine and coarse grid
+        strides = (_stride(logits, cells, longer) for cells in (QUERY_CELLS, KEY_CELLS))
+        before, keys = (_pooled(probability, stride) for stride in strides)  # fine and coarse grid
         total = affinity.sum(2).unsqueeze(1)  # (B, 1, N), not quite 1 where affinities were rounded
         after = (keys.flatten(2) @ affinity.transpose(1, 2) / total).view_as(before)
         change = torch.logit(after, eps=EPSILON) - torch.logit(before, eps=EPSILON)
@@ -77,18 +82,18 @@ def refine(logits: Tensor, affinity: Tensor) -> Tensor:
         return logits + strength * finer
 
 
-def _stride(maps: Tensor, cells: int) -> int:
+def _stride(maps: Tensor, cells: int, longer: int | None) -> int:
     """Side of the squares that divide maps (B, C, h, w) into at most `cells` along the longer side."""
-    return -(-max(maps.shape[2:]) // cells)
+    return -(-(longer or max(maps.shape[2:])) // cells)
 
 
-def _pooled(maps: Tensor, cells: int) -> Tensor:
-    """Maps (B, C, h, w) averaged over squares, at most `cells` of them along the longer side."""
-    return F.avg_pool2d(maps, _stride(maps, cells), ceil_mode=True, count_include_pad=False)
+def _pooled(maps: Tensor, stride: int) -> Tensor:
+    """Maps (B, C, h, w) averaged over squares of `stride` cells."""
+    return F.avg_pool2d(maps, stride, ceil_mode=True, count_include_pad=False)
 
 
-def _centres(maps: Tensor, cells: int) -> Tensor:
-    """Centres (n, 2) of the squares that `_pooled` averages over, as fractions of the longer side."""
-    side, (height, width) = _stride(maps, cells), maps.shape[2:]
+def _centres(maps: Tensor, side: int, longer: int | None) -> Tensor:
+    """Centres (n, 2) of the squares of `side` cells that `_pooled` averages over, as fractions of the longer side."""
+    height, width = maps.shape[2:]
     y, x = (torch.arange(-(-length // side), device=maps.device) + 0.5 for length in (height, width))
-    return torch.cartesian_prod(y, x) * (side / max(height, width))
+    return torch.cartesian_prod(y, x) * (side / (longer or max(height, width)))

@@ -90,6 +90,7 @@ class DenseSegmenter(MethodRunner[DensePlan]):
     ) -> None:
         super().__init__(model, device=device, dtype=dtype)
         self.model = model
+        self.exportable = bool(getattr(model, "exportable", False))
         self.prompt_cache = PromptCache(self._embed_texts, model.embed_prompt)
         self.weak_part_ratio = model.weak_part_ratio if isinstance(model, RemovesWeakParts) else None
 

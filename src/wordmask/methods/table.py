@@ -122,7 +122,10 @@ METHODS: dict[str, Method] = {
         Method(
             "compact",
             "text or visual prompt; small convolutional network with attention, dense mask and presence",
-            loaders={"wordmask-compact": "wordmask.methods.compact:load_compact"},
+            loaders={
+                "wordmask-compact": "wordmask.methods.compact:load_compact",
+                "wordmask-exported": "wordmask.methods.exported:load_exported",  # ONNX or OpenVINO
+            },
             embedded=WEIGHTS / "compact",
             trainer="wordmask.methods.compact.training:finetune_compact",
         ),

@@ -66,6 +66,7 @@ class CompactModel:
     mean = IMAGENET_MEAN
     std = IMAGENET_STD
     chunk = 16
+    exportable = True
 
     def __init__(
         self, name: str, network: CompactNetwork, tokenizer: Tokenizer, settings: CompactSettings | None = None
@@ -167,11 +168,19 @@ class CompactModel:
             return pixel.new_empty((len(pixel), 0, 0))
         return affinity_matrix(pixel, sharpness).to(pixel.dtype)
 
-    def _embed_example(self, prompt: VisualPrompt) -> Tensor:
+    def check_mode(self, prompt: VisualPrompt) -> None:
+        """Check that an example asks for the default mode.
+
+        Raises:
+            UnsupportedPromptError: If it does not.
+        """
         if prompt.mode != MODE:
             got = f"the visual prompt mode {quote(prompt.mode)} for {self.name}"
             remedy = "leave mode out (examples are pooled under their mask, unchanged), or load a CLIPSeg checkpoint"
             raise UnsupportedPromptError(sentence(got, repr(MODE), remedy))
+
+    def _embed_example(self, prompt: VisualPrompt) -> Tensor:
+        self.check_mode(prompt)
         image = prompt.example
         placement = self.canvas(image.size)
         weight = self.network.text.position

@@ -14,8 +14,8 @@ __all__ = ["STATISTICS", "PooledPresence", "pool_inputs"]
 
 STATISTICS = 15
 """Numbers that describe the map of one phrase."""
-PARTS = (0.01, 0.05, 0.2)
-"""The strongest cells whose mean is taken, as parts of all cells."""
+PERCENT = (1, 5, 20)
+"""The strongest cells whose mean is taken, in percent of all cells: whole numbers, which exporters follow."""
 
 
 class PooledPresence(nn.Module):
@@ -143,4 +143,4 @@ class _Member(nn.Module):
 def _top(falling: Tensor) -> list[Tensor]:
     """Means (B, K) of the strongest cells of (B, K, N), sorted falling."""
     count = falling.shape[2]
-    return [falling[..., : max(1, int(count * part))].mean(2) for part in PARTS]
+    return [falling[..., : max(1, count * part // 100)].mean(2) for part in PERCENT]

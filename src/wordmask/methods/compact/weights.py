@@ -55,7 +55,7 @@ def load_compact(
     fold_norms(network.eval())
     _move(network, torch.device(device), dtype)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model = CompactModel(f"{name}-{checksum:08x}", network, _read_tokenizer(folder, config.tokens), settings)
+    model = CompactModel(f"{name}-{checksum:08x}", network, read_tokenizer(folder, config.tokens), settings)
     return DenseSegmenter(model, device=torch.device(device), dtype=dtype)
 
 
@@ -170,7 +170,12 @@ def _read_weights(path: Path, network: CompactNetwork) -> tuple[dict[str, Tensor
         raise CheckpointError(sentence(got, "a safetensors file", "fetch or save the model again")) from error
 
 
-def _read_tokenizer(folder: Path, tokens: int) -> Tokenizer:
+def read_tokenizer(folder: Path, tokens: int) -> Tokenizer:
+    """Read `tokenizer.json` of a folder.
+
+    Raises:
+        CheckpointError: If it is damaged, or has more than `tokens` tokens.
+    """
     content = read_file(folder / "tokenizer.json", limit=LARGEST_JSON)
     try:
         tokenizer = Tokenizer.from_str(content.decode("utf-8"))
