@@ -113,8 +113,14 @@ class Augmentation(Settings):
             choice, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
             seed=schedule.seed, skip_bad=skip_bad,
         )  # fmt: skip
-        train = AugmentedSet(opened.train, self, model, schedule, phrases=opened.phrases)
+        train = self.training_set(opened.train, model, schedule, opened.phrases)
         return TrainingData(train, opened.train, opened.validation, opened.left_out)
+
+    def training_set(
+        self, samples: Subset, model: Trainable, schedule: Schedule, phrases: Mapping[int, PhraseList]
+    ) -> AugmentedSet:
+        """Return the set that augments samples by these settings."""
+        return AugmentedSet(samples, self, model, schedule, phrases=phrases)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +202,10 @@ class AugmentedSet:
                 phrases.update(listed.absent)
         return phrases | {swap_left_right(phrase) for phrase in phrases} if self.settings.mirror else phrases
 
+    def window(self, shown: NDArray[np.bool_], random: np.random.Generator) -> Window:
+        """Return the window of an image in which a mask `(H, W)` is shown."""
+        return choose_window(shown, self.settings.crop, self.square, random)
+
     def _read(self, index: int) -> Sample:
         return self.samples.dataset[self.samples.indices[index]]
 
@@ -218,7 +228,7 @@ class AugmentedSet:
         known = np.ones(sample.size, np.bool_) if sample.ignored is None else ~sample.ignored.full()
         shown = masks[0] if variant is None else draw_phrases(sample, 1, settings.negatives, variant)[0][1]
         random = random if variant is None else variant
-        window = choose_window(shown, settings.crop, self.square, random)
+        window = self.window(shown, random)
         pixels = cut_window(load_image(sample.image).pixels, window, size, self._fill)  # (S, S, 3)
         planes = np.stack([cut_mask(plane, window, size) for plane in (*masks, known)])  # (K + 1, S, S)
         phrases = tuple(phrase for phrase, _ in chosen)

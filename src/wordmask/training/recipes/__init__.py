@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from wordmask.errors import DataError, quote, sentence
 from wordmask.training.recipes.compact import compact
 from wordmask.training.recipes.finetune import finetune
+from wordmask.training.recipes.imss_sam import imss_sam
 from wordmask.training.recipes.phrasecut import phrasecut, phrasecut_plus
 from wordmask.training.recipes.pmp import pmp
 from wordmask.training.recipes.pmp_host import pmp_host, pmp_mask2former, pmp_maskformer
@@ -25,6 +26,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "pmp-host": pmp_host,
     "pmp-mask2former": pmp_mask2former,
     "pmp-maskformer": pmp_maskformer,
+    "imss-sam": imss_sam,
     "phrasecut-plus": phrasecut_plus,
     "phrasecut": phrasecut,
 }
