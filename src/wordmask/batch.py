@@ -46,6 +46,7 @@ class Batch(NamedTuple):
         name_ids: int64 `(B, K)`, index of each phrase in the training set's names.
         boxes: B float32 tensors `(N, 4)`, XYXY in pixels of the augmented image.
         box_labels: B int64 tensors `(N,)`: index of each box's phrase among the image's K.
+        coarse: float32 `(P, S, S)`, coarse logits of what is drawn finer.
         instance_masks: B float32 tensors `(N, h, w)` in [0, 1], one for each box.
     """
 
@@ -65,3 +66,4 @@ class Batch(NamedTuple):
     boxes: list[Tensor] | None = None
     box_labels: list[Tensor] | None = None
     instance_masks: list[Tensor] | None = None
+    coarse: Tensor | None = None

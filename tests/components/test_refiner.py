@@ -28,7 +28,8 @@ class Redness(torch.nn.Module):
         super().__init__()
         self.head = torch.nn.Linear(1, 1)
 
-    def forward(self, pixels: torch.Tensor, coarse: torch.Tensor, condition: Any = None) -> torch.Tensor:
+    def forward(self, pixels: torch.Tensor, coarse: torch.Tensor, pyramid: Any, condition: Any = None) -> torch.Tensor:
+        assert pyramid == ()
         assert coarse.shape == pixels[:, 0].shape
         return 4 * (pixels[:, 0] - 0.6)
 
@@ -42,7 +43,8 @@ def image() -> Any:
 
 def _refiner(**settings: Any) -> CropRefiner:
     network: Any = Redness()
-    return CropRefiner(network, RefinerSettings(**settings))
+    encoder: Any = lambda pixels: ()  # noqa: E731
+    return CropRefiner(network, encoder, RefinerSettings(**settings))
 
 
 def _coarse(rows: slice, columns: slice, cells: tuple[int, int] = (30, 40)) -> MaskLogits:
@@ -132,15 +134,16 @@ def test_windows_cover_parts_and_merge() -> None:
 
 def test_the_network_keeps_the_size_and_reads_phrases_once_trained() -> None:
     torch.manual_seed(0)
-    network = CropNetwork(CropConfig(widths=(4, 8, 8, 8, 16), condition=6)).eval()
-    pixels, coarse, phrase = torch.randn(2, 3, 32, 48), torch.randn(2, 32, 48), torch.randn(2, 6)
-    plain = network(pixels, coarse)
-    assert plain.shape == (2, 32, 48)
-    assert torch.equal(network(pixels, coarse, phrase), plain)  # a fresh network ignores phrases
+    network = CropNetwork(CropConfig(widths=(8, 8, 8, 8, 16), pyramid=(4, 6, 8, 10), condition=6)).eval()
+    pixels, coarse, phrase = torch.randn(2, 3, 32, 64), torch.randn(2, 32, 64), torch.randn(2, 6)
+    pyramid = [torch.randn(2, c, 32 // s, 64 // s) for c, s in zip((4, 6, 8, 10), (4, 8, 16, 32), strict=True)]
+    plain = network(pixels, coarse, pyramid)
+    assert plain.shape == (2, 32, 64)
+    assert torch.equal(network(pixels, coarse, pyramid, phrase), plain)  # a fresh network ignores phrases
     first: Any = network.modulate[0]
     torch.nn.init.normal_(first.linear.weight)
-    assert not torch.allclose(network(pixels, coarse, phrase), plain)
-    assert torch.equal(network(pixels, coarse), plain)
+    assert not torch.allclose(network(pixels, coarse, pyramid, phrase), plain)
+    assert torch.equal(network(pixels, coarse, pyramid), plain)
 
 
 def test_letterboxed_maps_are_refined(image: Any) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from wordmask.backbones.crop.network import CropNetwork
+    from wordmask.contracts import ImageEncoder
     from wordmask.images import RgbImage
     from wordmask.ops.geometry import Size, Window
     from wordmask.ops.masks import PackedMask
@@ -44,18 +45,18 @@ class RefinerSettings:
         least_margin: ... but at least this many crop pixels.
         longest: A region's longer side is reduced to this many crop pixels.
         most_windows: More regions than this are refined in one window.
-        tile: A crop with longer sides goes through the network in overlapping tiles of this side, in pixels.
-        smallest: Masks that cover less than this fraction of the image are refined ...
-        largest: ... and so are those that cover no more than this; others stay as they are.
+        smallest: Masks that cover a smaller fraction of the image stay as they are ...
+        largest: ... and so do those that cover a larger one.
+        shift: Added to the network's logits; fitted on training images.
     """
 
     margin: float = 0.35
     least_margin: int = 16
     longest: int = 320
     most_windows: int = 8
-    tile: int = 512
     smallest: float = 0.0
     largest: float = 1.0
+    shift: float = 0.0
 
 
 class CropRefiner:
@@ -63,14 +64,17 @@ class CropRefiner:
 
     Args:
         network: The network, in evaluation mode.
+        encoder: The frozen image encoder whose maps it reads.
         settings: Windows and scales.
-        device: Where the network is.
+        device: Where both are.
     """
 
     def __init__(
-        self, network: CropNetwork, settings: RefinerSettings | None = None, *, device: torch.device | str = "cpu"
-    ) -> None:
+        self, network: CropNetwork, encoder: ImageEncoder, settings: RefinerSettings | None = None, *,
+        device: torch.device | str = "cpu",
+    ) -> None:  # fmt: skip
         self.network = network
+        self.encoder = encoder
         self.settings = settings or RefinerSettings()
         self.device = torch.device(device)
 
@@ -129,8 +133,9 @@ class CropRefiner:
         weight = self.network.head.weight
         words = None if condition is None else condition[None].to(weight)
         batch = crop[None].to(weight).contiguous(memory_format=torch.channels_last)
-        logits: NDArray[np.float32] = self.network(batch, coarse[None].to(weight), words)[0].float().cpu().numpy()
-        return logits
+        logits: Tensor = self.network(batch, coarse[None].to(weight), self.encoder(batch), words)[0]
+        shifted: NDArray[np.float32] = logits.float().cpu().numpy() + np.float32(self.settings.shift)
+        return shifted
 
     def _region(self, region: Region, threshold: float, pixels: NDArray[np.uint8], condition: Tensor | None) -> Region:
         """A region with a finer mask: logits where it had logits, otherwise bits."""

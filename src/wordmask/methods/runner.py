@@ -19,6 +19,7 @@ from wordmask.components.thresholds import Thresholds, checked_probability
 from wordmask.contracts import Encoded
 from wordmask.errors import CheckpointError, ImageError, PromptError, UnsupportedPromptError, quote, sentence
 from wordmask.images import ImageInput, RgbImage, load_image
+from wordmask.methods.table import REFINER, imported
 from wordmask.ops.resize import place
 from wordmask.prompts import Prompt, PromptInput, as_prompts, distinct_prompts
 
@@ -234,9 +235,7 @@ class MethodRunner(ABC, Generic[Plan]):
         """Return a result with masks redrawn at the image's own resolution; it needs the image."""
         if encoded.image is None:
             return result
-        from wordmask.methods.imss.refinement import embedded_refiner
-
-        refiner = embedded_refiner(str(self.device))
+        refiner = imported(REFINER)(str(self.device))
         founds = tuple(refiner.refine(found, encoded.image) for found in result.founds)
         return replace(result, founds=founds)
 

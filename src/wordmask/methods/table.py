@@ -16,7 +16,7 @@ from wordmask.checkpoints.bundles import Part, read_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["METHODS", "Entry", "Method", "Preset", "imported", "known_presets", "method_of_type"]
+__all__ = ["METHODS", "REFINER", "Entry", "Method", "Preset", "imported", "known_presets", "method_of_type"]
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 
@@ -116,6 +116,9 @@ def _bundle(name: str, summary: str) -> Preset:
     return Preset(name, summary, read_parts(folder), folder)
 
 
+REFINER: Entry = "wordmask.methods.imss.refinement:embedded_refiner"
+"""What loads the refiner in the package for a device: `components.refiner.CropRefiner`."""
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -200,7 +203,10 @@ METHODS: dict[str, Method] = {
         Method(
             "imss",
             "text; boxes first, then high-resolution masks of small targets",
-            loaders={"wordmask-regions": "wordmask.methods.imss.loader:load_regions"},
+            loaders={
+                "wordmask-regions": "wordmask.methods.imss.loader:load_regions",
+                "wordmask-imss": "wordmask.methods.imss.embedded:load_embedded_imss",
+            },
             presets=(
                 _sam("grounded-sam", "facebook/sam-vit-base", 375, "Grounding DINO tiny and SAM ViT-B"),
                 _sam("grounded-sam-l", "facebook/sam-vit-large", 1249, "Grounding DINO tiny and SAM ViT-L"),

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from wordmask.backbones.crop.weights import load_crop_network
 from wordmask.checkpoints import read_json
+from wordmask.checkpoints.bundles import read_parts
 from wordmask.components.refiner import CropRefiner, RefinerSettings
 from wordmask.errors import CheckpointError, quote, sentence
+from wordmask.methods.compact import load_compact
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["EMBEDDED", "embedded_refiner", "load_refiner", "read_settings"]
+__all__ = ["EMBEDDED", "embedded_refiner", "load_refiner", "read_settings", "trunk_of"]
 
 EMBEDDED = Path(__file__).parents[2] / "weights" / "imss"
 """The weights in the package."""
@@ -37,14 +39,29 @@ def read_settings(folder: Path, group: str = "refine") -> RefinerSettings:
     return RefinerSettings(**values)
 
 
+def trunk_of(folder: Path) -> Path:
+    """Return the folder of the compact network that a bundle names as its part "trunk".
+
+    Raises:
+        ModelNotFoundError: There is no config.json.
+        CheckpointError: It names no such folder.
+    """
+    paths = [part.path for part in read_parts(folder) if part.role == "trunk" and part.path is not None]
+    if not paths:
+        got = f"no local folder as the part 'trunk' in {quote(folder / 'config.json')}"
+        raise CheckpointError(sentence(got, '{"trunk": {"path": FOLDER}}', "correct config.json"))
+    return paths[0]
+
+
 def load_refiner(folder: Path, *, device: torch.device | str = "cpu") -> CropRefiner:
-    """Load the crop network of a folder as a refiner that is told no phrase.
+    """Load the crop network of a bundle, and the encoder of its trunk, as a refiner that is told no phrase.
 
     Raises:
         ModelNotFoundError: A file is missing.
         CheckpointError: A file is damaged.
     """
-    return CropRefiner(load_crop_network(folder, device=device), read_settings(folder), device=device)
+    encoder = load_compact(trunk_of(folder), device=device).model.image_encoder  # type: ignore[attr-defined]
+    return CropRefiner(load_crop_network(folder, device=device), encoder, read_settings(folder), device=device)
 
 
 @lru_cache(maxsize=4)

@@ -40,9 +40,10 @@ def blurred_map(mask: NDArray[np.bool_], draw: Generator) -> NDArray[np.float32]
     noise: NDArray[Any] = cv2.GaussianBlur(
         draw.normal(0, 1, shape).astype(np.float32), (0, 0), float(draw.uniform(1, 4))
     )
-    noise = noise * np.float32(draw.uniform(0, 0.15) / max(float(noise.std()), 1e-6))
+    noise = noise * np.float32(draw.uniform(0, 0.08) / max(float(noise.std()), 1e-6))
     cut = float(draw.uniform(0.25, 0.6)) * min(1.0, float(map_.max()))
-    return ((map_ + noise * (map_ > 0.02) - cut) * np.float32(draw.uniform(4, 14))).astype(np.float32)
+    logits = (map_ + noise * (map_ > 0.02) - cut) * np.float32(draw.uniform(4, 14))
+    return np.asarray(logits, dtype=np.float32)
 
 
 def box_map(mask: NDArray[np.bool_], draw: Generator, *, jitter: float = 0.25) -> NDArray[np.float32]:
@@ -73,7 +74,7 @@ def degraded(logits: NDArray[np.float32], draw: Generator) -> NDArray[np.float32
         height, width = map_.shape
         matrix = np.array([[1, 0, dx], [0, 1, dy]])
         map_ = cv2.warpAffine(map_, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    if draw.random() < 0.3:
+    if draw.random() < 0.15:
         noise = cv2.GaussianBlur(draw.normal(0, 1, map_.shape).astype(np.float32), (0, 0), float(draw.uniform(1.5, 5)))
-        map_ = map_ + noise * np.float32(draw.uniform(0.2, 1.5) / max(float(noise.std()), 1e-6))
+        map_ = map_ + noise * np.float32(draw.uniform(0.1, 0.8) / max(float(noise.std()), 1e-6))
     return map_ * np.float32(draw.uniform(0.6, 1.5)) + np.float32(draw.normal(0, 0.6))

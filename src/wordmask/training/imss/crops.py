@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from wordmask.backbones.crop.inputs import FILL, OUTSIDE, coarse_input, pixel_input, working_scale
-from wordmask.data.sampling.left_right import swap_left_right
 from wordmask.ops.crops import CropView, cut
+from wordmask.prompts.left_right import swap_left_right
 from wordmask.training.imss.coarse_maps import blurred_map, box_map, degraded, mask_box
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class CropSettings:
         smaller: Exponent of 1 / area with which one of an image's names is drawn; 0: all alike.
     """
 
-    side: int = 112
-    segmenter: float = 0.6
-    box: float = 0.12
+    side: int = 128
+    segmenter: float = 0.55
+    box: float = 0.2
     wrong: float = 0.06
     phrase: float = 0.6
     mirror: float = 0.5

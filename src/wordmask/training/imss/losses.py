@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["bce_loss", "dice_loss"]
 
-_SMOOTH = 20.0
+_SMOOTH = 8.0
 """Pixels added to both sides of Dice's fraction, so that crops without a target give a small gradient only."""
 
 

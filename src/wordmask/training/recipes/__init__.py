@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from wordmask.errors import DataError, quote, sentence
 from wordmask.training.recipes.compact import compact
 from wordmask.training.recipes.finetune import finetune
+from wordmask.training.recipes.imss import imss
 from wordmask.training.recipes.imss_sam import imss_sam
 from wordmask.training.recipes.phrasecut import phrasecut, phrasecut_plus
 from wordmask.training.recipes.pmp import pmp
@@ -27,6 +28,7 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
     "pmp-mask2former": pmp_mask2former,
     "pmp-maskformer": pmp_maskformer,
     "imss-sam": imss_sam,
+    "imss": imss,
     "phrasecut-plus": phrasecut_plus,
     "phrasecut": phrasecut,
 }

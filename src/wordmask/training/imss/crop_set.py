@@ -1,0 +1,202 @@
+"""The training set of the crop network: crops of a user's images with the trunk's coarse maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from wordmask.batch import Batch
+from wordmask.errors import TrainingError, sentence
+from wordmask.images import load_image
+from wordmask.ops.probability import logit
+from wordmask.prompts import TextPrompt
+from wordmask.prompts.left_right import swap_left_right
+from wordmask.settings import Ranges, Settings
+from wordmask.training.data import TrainingData
+from wordmask.training.imss.crops import Crop, CropSettings, LabelledImage, draw_crop
+from wordmask.training.imss.trainable import CropTrainable
+from wordmask.training.inspection import phrase_of
+from wordmask.training.opening import open_training_data
+from wordmask.training.order import Order, epochs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from wordmask.batch import Place
+    from wordmask.contracts import Segmenter, Trainable
+    from wordmask.data.sample import Sample
+    from wordmask.data.sampling.phrase_samples import PhraseList
+    from wordmask.training.data import DataChoice, Subset
+    from wordmask.training.schedule import Schedule
+
+__all__ = ["CropData", "CropSet", "coarse_maps"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropData(Settings):
+    """Settings of how crops of a user's data are drawn: see `training.imss.crops.CropSettings`.
+
+    Attributes:
+        segmenter: Fraction of coarse maps that are the trunk's own.
+        box: Fraction of coarse maps that are a jittered box; the others are blurred ground truth.
+        wrong: Fraction of crops round another part than the one that is asked for.
+        phrase: Fraction of crops with their phrase.
+        mirror: Fraction of crops that are mirrored, with left and right exchanged in the phrase.
+        border: Weight added to pixels within 3 px of the mask's border.
+        smaller: Exponent of 1 / area with which one of an image's names is drawn; 0: all alike.
+        unlabelled: Whether objects may be in an image that are not marked.
+        holdout: Part of the images that is held out for validation where there are no others.
+        valid_limit: Most images that a validation takes.
+    """
+
+    segmenter: float = 0.55
+    box: float = 0.2
+    wrong: float = 0.06
+    phrase: float = 0.6
+    mirror: float = 0.5
+    border: float = 2.0
+    smaller: float = 0.3
+    unlabelled: bool = False
+    holdout: float = 0.1
+    valid_limit: int = 100
+
+    ranges: ClassVar[Ranges] = {
+        **dict.fromkeys(("segmenter", "box", "wrong", "phrase", "mirror"), (0, 1)),
+        "border": (0, 100), "smaller": (0, 2), "holdout": (0, 0.9), "valid_limit": (1, 10**6),
+    }  # fmt: skip
+
+    @property
+    def repeats(self) -> bool:
+        """Crops are drawn anew in every epoch."""
+        return False
+
+    def open(
+        self, choice: DataChoice, model: Trainable, schedule: Schedule, *, skip_bad: bool, scratch: Path
+    ) -> TrainingData:
+        """Open the user's data, and keep the trunk's map of every name in the folder `coarse`.
+
+        Raises:
+            DataError: If something is wrong, or nothing is left.
+            TrainingError: If the model is another than the crop network in training.
+        """
+        if not isinstance(model, CropTrainable):
+            got = f"the model {type(model).__name__}"
+            raise TrainingError(sentence(got, "the crop network", "use the recipe imss with --model left out"))
+        opened = open_training_data(
+            choice, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
+            seed=schedule.seed, skip_bad=skip_bad,
+        )  # fmt: skip
+        folder = scratch.parent / "coarse"
+        if self.segmenter:
+            coarse_maps(opened.train, model.trunk, folder)
+        train = CropSet(opened.train, self, schedule, folder, side=model.size, phrases=opened.phrases)
+        return TrainingData(train, opened.train, opened.validation, opened.left_out)
+
+
+class CropSet:
+    """A `TrainingSet` of crops: one crop of each image an epoch.
+
+    Args:
+        samples: What is trained on.
+        settings: How crops are drawn.
+        schedule: Seed, batches and sizes.
+        folder: Of the trunk's maps, one file a sample.
+        side: Of the crops in pixels, where the schedule names none.
+        phrases: Phrases of the samples by index.
+    """
+
+    def __init__(
+        self, samples: Subset, settings: CropData, schedule: Schedule, folder: Path, *, side: int,
+        phrases: Mapping[int, PhraseList],
+    ) -> None:  # fmt: skip
+        self.samples, self.settings, self.schedule, self.folder, self.side = samples, settings, schedule, folder, side
+        dataset = samples.dataset
+        self.name, self.split, self.fingerprint = dataset.name, dataset.split, dataset.fingerprint
+        self._phrases = dict(phrases)
+        with_masks = [place for place, index in enumerate(samples.indices) if self._phrases[index].present]
+        self._places = tuple(with_masks)
+
+    @property
+    def images(self) -> int:
+        """Number of images that are trained on."""
+        return len(self._places)
+
+    def __getitem__(self, place: Place) -> Crop:
+        epoch, number, size = place
+        index = self._places[number]
+        draw = np.random.default_rng([self.schedule.seed, epoch, index])
+        image = self._image(index)
+        values = {f.name: getattr(self.settings, f.name) for f in fields(CropSettings) if f.name != "side"}
+        return draw_crop(image, draw, CropSettings(side=size or self.side, **values))
+
+    def order(self, first: int, last: int) -> Order:
+        """Return the places of some steps: every epoch in a random order."""
+        return Order(epochs(self.images, seed=self.schedule.seed), self.schedule, first, last)
+
+    def collate(self, samples: list[Crop]) -> Batch:
+        """Put crops together."""
+        parts: dict[str, Any] = {
+            name: torch.from_numpy(np.stack([getattr(crop, name) for crop in samples]))
+            for name in ("pixels", "coarse", "target", "weight")
+        }
+        keys, phrases = [""] * len(samples), [crop.phrase for crop in samples]
+        return Batch(keys, parts["pixels"], phrases, parts["target"], parts["weight"], coarse=parts["coarse"])
+
+    def phrases(self) -> Iterable[str]:
+        """Return every phrase that may be asked, mirrored ones too."""
+        names = {phrase for listed in self._phrases.values() for _, phrase in listed.present}
+        return names | {swap_left_right(name) for name in names}
+
+    def _image(self, index: int) -> LabelledImage:
+        position = self.samples.indices[index]
+        sample = self.samples.dataset[position]
+        path = self.folder / f"{position}.npz"
+        coarse = np.load(path)["logits"].astype(np.float32) if path.is_file() else None
+        return labelled_image(sample, coarse, unlabelled=self.settings.unlabelled)
+
+
+def labelled_image(sample: Sample, coarse: NDArray[np.float32] | None, *, unlabelled: bool = False) -> LabelledImage:
+    """Return a sample with at least one mask in memory.
+
+    Args:
+        sample: The sample.
+        coarse: Logits (K, h, w) of its masks that are not empty, in order.
+        unlabelled: See `LabelledImage`.
+    """
+    queries = _present(sample)
+    ignored = np.zeros(sample.size, np.bool_) if sample.ignored is None else sample.ignored.full()
+    names = tuple(name for name, _ in queries)
+    masks = np.stack([mask for _, mask in queries])
+    return LabelledImage(load_image(sample.image).pixels, names, masks, coarse, ignored, unlabelled)
+
+
+def coarse_maps(samples: Subset, trunk: Segmenter, folder: Path) -> None:
+    """Write the trunk's logits, less their threshold, for every mask of every sample; files that are there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in samples.indices:
+        path = folder / f"{index}.npz"
+        if path.is_file():
+            continue
+        sample = samples.dataset[index]
+        names = [name for name, _ in _present(sample)]
+        if not names:
+            continue
+        result = trunk.segment(sample.image, [TextPrompt(name) for name in names])
+        maps: list[NDArray[np.float32]] = []
+        for found in result:
+            assert found.heatmap_logits is not None
+            maps.append(found.heatmap_logits.values - np.float32(logit(found.threshold)))
+        unfinished = path.with_suffix(".unfinished.npz")
+        np.savez(unfinished, logits=np.stack(maps).astype(np.float16))
+        unfinished.replace(path)
+
+
+def _present(sample: Sample) -> list[tuple[str, NDArray[np.bool_]]]:
+    """The phrases of a sample with masks that are not empty."""
+    return [(phrase_of(q.prompt) or q.label, q.mask) for q in sample.queries if q.packed.area and not q.boxes_only]
