@@ -38,9 +38,9 @@ class OracleRegions(CompactRegions):
 
     def __init__(self, model: CompactRegions) -> None:
         self.oracle = OracleSource()
-        super().__init__(model.name, model.trunk, self.oracle, names=model.names, keep=EVERYTHING)
+        super().__init__(model.name, model.trunk, model.network, [self.oracle], names=model.names, keep=EVERYTHING)
 
-    def regions(self, encoded: Encoded, phrase: str) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
         """Return the masks alone, whatever the phrase."""
         found: RegionSet = encoded.features.regions(encoded.size)
         return found
@@ -51,7 +51,7 @@ class KeptRegions:
 
     def __init__(self, model: RegionModel) -> None:
         self.model, self.name = model, model.name
-        self._kept: dict[str, RegionSet] = {}
+        self._kept: dict[tuple[str, int], RegionSet] = {}
         self._texts: dict[str, Tensor] = {}
         self._image: Encoded | None = None
 
@@ -59,13 +59,14 @@ class KeptRegions:
         """Encode an image."""
         return self.model.encode(image)
 
-    def regions(self, encoded: Encoded, phrase: str) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
         """Return the regions for a phrase, computed once an image."""
         if encoded is not self._image:
             self._image, self._kept = encoded, {}
-        if phrase not in self._kept:
-            self._kept[phrase] = self.model.regions(encoded, phrase)
-        return self._kept[phrase]
+        key = (phrase, presumed)
+        if key not in self._kept:
+            self._kept[key] = self.model.regions(encoded, phrase, presumed=presumed)
+        return self._kept[key]
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit vectors (P, C) of texts, each computed once."""

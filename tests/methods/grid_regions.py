@@ -50,7 +50,7 @@ class GridRegions:
         )
         return Encoded(image.size, squash(image.size, image.size), features, image, self.name)
 
-    def regions(self, encoded: Encoded, phrase: str) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
         found: RegionSet = encoded.features.regions(encoded.size)
         return found
 

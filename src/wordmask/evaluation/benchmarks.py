@@ -124,7 +124,7 @@ _COCO20I = Benchmark(
     _clipseg_presets(0.1, "squash352", "label", f"{_SQUASHED}, 1,000 episodes a fold, one example, mean over folds"),
 )  # fmt: skip
 
-_REFERRING = replace(_OWN, headline=("oiou", "miou", "pr@0.5", "pr@0.7", "pr@0.9"), absent=False)
+_REFERRING = replace(_OWN, headline=("oiou", "miou", "pr@0.5", "pr@0.7", "pr@0.9"), absent=False, place=True)
 
 
 def _referring(name: str, title: str) -> Benchmark:

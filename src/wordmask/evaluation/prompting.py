@@ -66,7 +66,7 @@ class PromptedModel:
             yield from self._segment(encoded, prompts[start : start + CHUNK])
 
     def _segment(self, encoded: Encoded, prompts: Sequence[Prompt]) -> Segmentation:
-        options = names_as_given(self.segmenter)
+        options = {} if self.protocol.place else names_as_given(self.segmenter)
         return self.segmenter.segment(encoded, prompts, threshold=self.threshold_in_force, **options)
 
 

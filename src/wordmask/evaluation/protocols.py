@@ -47,6 +47,8 @@ class EvaluationProtocol:
         decline: Whether a pixel gets no name (or the background) where no probability exceeds the threshold.
         absent: Whether names known to be absent are asked for, too, to score presence.
         only: Labels to which a table is restricted; () for all.
+        place: Whether words of place in the prompts choose among instances, as they do for a user: for sentences that
+            refer. Otherwise prompts are names.
     """
 
     task: Task
@@ -63,6 +65,7 @@ class EvaluationProtocol:
     decline: bool = False
     absent: bool = False
     only: tuple[str, ...] = ()
+    place: bool = False
 
     def phrase(self, name: str) -> str:
         """Return the prompt for a name."""
@@ -84,6 +87,7 @@ class EvaluationProtocol:
             "absent_names": self.absent,
             "only": list(self.only),
             "words": dict(self.words),
+            "place": self.place,
         }
 
 

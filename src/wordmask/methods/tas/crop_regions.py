@@ -85,7 +85,7 @@ class ClipRegions:
         )
         return Encoded(image.size, squash(image.size, image.size), features, image, self.name)
 
-    def regions(self, encoded: Encoded, phrase: str) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
         """Return the proposals: they do not depend on the phrase."""
         found: RegionSet = encoded.features.regions(encoded.size)
         return found

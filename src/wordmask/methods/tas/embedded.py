@@ -13,12 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wordmask.components.place.touching import split_touching
 from wordmask.components.thresholds import Thresholds
 from wordmask.contracts import Encoded
 from wordmask.methods.tas.filtering import filter_masks
 from wordmask.methods.tas.mask_pooling import coverage, pooled
 from wordmask.methods.tas.regions import RegionSet, TasFeatures, pack_masks, pack_text
-from wordmask.ops.masks import iou
+from wordmask.ops.masks import intersection, iou
 from wordmask.prompts import TextPrompt
 from wordmask.results import Region
 
@@ -46,8 +47,10 @@ class CompactRegions:
 
     Args:
         name: Name in messages and results.
-        trunk: The segmenter of the compact network.
-        source: Proposes regions; None: `VocabularyParts`.
+        trunk: A segmenter on the compact network, which finds the instances of names: the network itself, or one with
+            a query decoder (PMP).
+        network: The compact network.
+        sources: Propose regions without a prompt, those that matter most first.
         names: Vocabulary of the captions.
         keep: Filter of the proposals.
     """
@@ -56,22 +59,20 @@ class CompactRegions:
         self,
         name: str,
         trunk: DenseSegmenter,
-        source: ProposalSource | None = None,
+        network: CompactModel,
+        sources: Sequence[ProposalSource],
         *,
         names: tuple[str, ...],
         keep: MaskFilter,
     ) -> None:
-        self.name = name
-        self.trunk = trunk
-        self.network: CompactModel = trunk.model  # type: ignore[assignment]
-        self.names = names
-        self.source: ProposalSource = source or VocabularyParts(trunk, names)
-        self.keep = keep
+        self.name, self.trunk, self.network = name, trunk, network
+        self.sources = tuple(sources)
+        self.names, self.keep = names, keep
 
     def encode(self, image: RgbImage) -> Encoded:
         """Return proposals, their vectors and captions, and the features of the trunk."""
         trunk = self.trunk.encode(image)
-        proposals = self.source.propose(trunk)
+        proposals = [region for source in self.sources for region in source.propose(trunk)]
         masks = [region.packed() for region in proposals]
         kept = filter_masks(masks, self.keep)
         regions = self._described(
@@ -91,13 +92,23 @@ class CompactRegions:
         )
         return Encoded(image.size, trunk.placement, features, image, self.name)
 
-    def regions(self, encoded: Encoded, phrase: str) -> RegionSet:
-        """Return the proposals, and the connected parts of the phrase's own mask."""
-        proposals = encoded.features.regions(encoded.size)
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
+        """Return the instances of the phrase's own mask, and the proposals that do not repeat them.
+
+        Where the mask has fewer parts than the phrase presumes instances, those that touch are taken apart
+        (`components.place.touching`).
+        """
+        proposals: RegionSet = encoded.features.regions(encoded.size)
+        if not phrase:
+            return proposals
         found = self._found(encoded, phrase)
-        parts = [instance for instance in found.instances if instance.area]
-        own = self._described([part.packed for part in parts], [part.score for part in parts], encoded.features.trunk)
-        both: RegionSet = own.joined(proposals)
+        parts = [(instance.packed, instance.score) for instance in found.instances if instance.area]
+        if len(parts) < presumed:
+            parts = [(one, score) for mask, score in parts for one in split_touching(mask, found.heatmap_logits)]
+        own = self._described([mask for mask, _ in parts], [score for _, score in parts], encoded.features.trunk)
+        merged = [mask for mask, _ in parts] if len(parts) > 1 else []
+        rest = [index for index, mask in enumerate(proposals.masks) if not _holds_several(mask, merged)]
+        both = own.joined(proposals.select(rest))
         return both.select(_without_repeats(both.masks))
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
@@ -141,17 +152,19 @@ class VocabularyParts:
     """A `ProposalSource` on a compact network: connected parts of the masks of the most likely names.
 
     Args:
-        trunk: The segmenter of the compact network.
+        trunk: A segmenter on the compact network.
+        network: The compact network.
         names: The vocabulary.
         decoded: Names that are decoded, those whose pixel embeddings fit best somewhere in the image.
         min_presence: Names less likely than that make no regions.
     """
 
     def __init__(
-        self, trunk: DenseSegmenter, names: tuple[str, ...], *, decoded: int = 24, min_presence: float = 0.2
-    ) -> None:
-        self.trunk, self.names, self.decoded, self.min_presence = trunk, names, decoded, min_presence
-        self.network: CompactModel = trunk.model  # type: ignore[assignment]
+        self, trunk: DenseSegmenter, network: CompactModel, names: tuple[str, ...], *, decoded: int = 24,
+        min_presence: float = 0.2,
+    ) -> None:  # fmt: skip
+        self.trunk, self.network, self.names = trunk, network, names
+        self.decoded, self.min_presence = decoded, min_presence
 
     @cached_property
     def vocabulary(self) -> Tensor:
@@ -176,6 +189,11 @@ class VocabularyParts:
         pixel = F.avg_pool2d(features.maps.pixel, 2)
         strongest = self.network.network.decoder.dot(pixel, self.vocabulary[None]).flatten(2).amax(2)[0]
         return [self.names[index] for index in strongest.topk(min(self.decoded, len(self.names))).indices.tolist()]
+
+
+def _holds_several(mask: PackedMask, parts: Sequence[PackedMask]) -> bool:
+    """Whether a mask covers most of two parts or more."""
+    return sum(intersection(mask, part) > part.area / 2 for part in parts) > 1
 
 
 def _without_repeats(masks: Sequence[PackedMask]) -> list[int]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wordmask.components.place import parse
+from wordmask.components.place import Ordinal, Relation, parse
 from wordmask.components.place.names import head_of
+from wordmask.components.place.prompts import read
 from wordmask.methods.tas.synonyms import installed_wordnet, near_synonyms
 
 if TYPE_CHECKING:
@@ -46,22 +47,35 @@ class Reading:
         return self.prompt.negatives or (self.parsed.negatives if self.place else ())
 
     @property
+    def presumed(self) -> int:
+        """Instances of what is named that must be there: two where a side or an extreme is meant."""
+        constraints = self.parsed.constraints
+        if not self.place or all(isinstance(one, Relation) for one in constraints):
+            return 1
+        return max([2, self.parsed.count or 0, *(abs(one.number) for one in constraints if isinstance(one, Ordinal))])
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """Every text whose vector is needed."""
         named = [self.target, *(thing.name for thing in _things(self.parsed))] if self.place else [self.target]
         return tuple(text for text in (*named, *map(TEMPLATE.format, self.negatives)) if text)
 
 
-def read_prompt(prompt: TextPrompt, *, place: bool) -> Reading:
+def read_prompt(prompt: TextPrompt, place: str = "auto") -> Reading:
     """Read a prompt.
 
     Args:
         prompt: A phrase or sentence of any kind; what the parser does not understand names.
-        place: Whether words of place choose among the regions.
+        place: How words of place are read (`components.place.prompts.split_prompts`); "off": they name.
     """
     sentence = prompt.text.casefold()
-    parsed = parse(sentence)
-    return Reading(prompt, sentence, parsed, place and bool(parsed.constraints or parsed.plural))
+    parsed = parse(prompt.text)
+    if place == "off":
+        return Reading(prompt, sentence, parsed, place=False)
+    spoken = read(prompt, place)
+    if spoken is not None:
+        return Reading(prompt, sentence, spoken, place=True)
+    return Reading(prompt, sentence, parsed, place=parsed.plural or bool(parsed.constraints and not parsed.name))
 
 
 def is_near_synonym(phrase: str, reading: Reading, rule: str) -> bool:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wordmask.checkpoints import read_json
+from wordmask.contracts import ProposalSource
 from wordmask.errors import CheckpointError, DataError, quote, sentence
 from wordmask.methods.compact import load_compact
+from wordmask.methods.compact.method import CompactModel
+from wordmask.methods.pmp.embedded.model import ProposalModel
+from wordmask.methods.pmp.embedded.segmenter import ProposalSegmenter
+from wordmask.methods.pmp.embedded.weights import load_proposals
 from wordmask.methods.tas.automatic_masks import AutomaticMasks, GridSettings
 from wordmask.methods.tas.crop_regions import ClipRegions
-from wordmask.methods.tas.embedded import CompactRegions
+from wordmask.methods.tas.embedded import CompactRegions, VocabularyParts
 from wordmask.methods.tas.segmenter import TasSegmenter
 from wordmask.methods.tas.settings import TasSettings
-
-SOURCES = ("crops", "tokens")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +24,13 @@ if TYPE_CHECKING:
 
     import torch
 
+    from wordmask.contracts import ProposalSource
+    from wordmask.methods.dense import DenseSegmenter
+
 __all__ = ["load_tas", "load_tas_compact", "read_settings"]
+
+SOURCES = ("crops", "tokens")
+"""How CLIP sees a region (`methods.tas.crop_regions`)."""
 
 
 def load_tas(folder: Path, *, parts: Mapping[str, Path], device: torch.device, dtype: torch.dtype) -> TasSegmenter:
@@ -65,7 +74,7 @@ def load_tas_compact(
 
     Args:
         folder: With config.json: `settings`, and `names`, the vocabulary of the captions.
-        parts: `trunk`, a folder of a compact network.
+        parts: `trunk`, a folder of a compact network, and perhaps `proposals`, a query decoder on it (embedded PMP).
         device: Where to run.
         dtype: In which precision.
 
@@ -77,10 +86,24 @@ def load_tas_compact(
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         got = f"names {quote(names)} in {quote(folder / 'config.json')}"
         raise CheckpointError(sentence(got, "a list of names", "correct config.json"))
-    trunk = load_compact(parts["trunk"], device=device, dtype=dtype)
+    trunk = _trunk(parts, device=device, dtype=dtype)
+    network = trunk.model.compact if isinstance(trunk.model, ProposalModel) else trunk.model
+    assert isinstance(network, CompactModel)
+    vocabulary = tuple(names)
+    sources: list[ProposalSource] = [VocabularyParts(trunk, network, vocabulary)]
+    if isinstance(trunk, ProposalSegmenter):
+        sources.insert(0, trunk)
     name = f"{config.get('name', folder.name)}-{trunk.name}"
-    model = CompactRegions(name, trunk, names=tuple(names), keep=settings.filter)
+    model = CompactRegions(name, trunk, network, sources, names=vocabulary, keep=settings.filter)
     return TasSegmenter(model, settings, device=device, dtype=dtype)
+
+
+def _trunk(parts: Mapping[str, Path], *, device: torch.device, dtype: torch.dtype) -> DenseSegmenter:
+    """The compact network, with a query decoder where the bundle names one."""
+    if "proposals" in parts:
+        folder, trunk = parts["proposals"], {"trunk": parts["trunk"]}
+        return load_proposals(folder, device=device, dtype=dtype, parts=trunk)
+    return load_compact(parts["trunk"], device=device, dtype=dtype)
 
 
 def _grid(folder: Path, config: Mapping[str, Any]) -> GridSettings:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import torch
 
 from wordmask.components.place import RegionGeometry
-from wordmask.methods.runner import MethodRunner
+from wordmask.components.place.prompts import check_place
+from wordmask.methods.runner import Asked, MethodRunner
 from wordmask.methods.tas.choice import Choice, by_place, by_released_rule, by_score
 from wordmask.methods.tas.expressions import TEMPLATE, Reading, is_near_synonym, read_prompt
 from wordmask.methods.tas.released_parser import dependency_tree
@@ -20,7 +22,6 @@ from wordmask.results import Candidate, Found, Region, Segmentation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import torch
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from wordmask.contracts import Encoded
     from wordmask.images import RgbImage
     from wordmask.methods.tas.regions import RegionSet, TasFeatures
+    from wordmask.prompts import PromptInput
 
 __all__ = ["RegionModel", "TasPlan", "TasSegmenter"]
 
@@ -47,8 +49,8 @@ class RegionModel(Protocol):
         """Return the `TasFeatures` of an image, computed once for all expressions."""
         ...
 
-    def regions(self, encoded: Encoded, phrase: str) -> RegionSet:
-        """Return the regions that are scored for a phrase."""
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
+        """Return the regions that are scored for a phrase, which presumes so many instances of what it names."""
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
@@ -97,31 +99,42 @@ class TasSegmenter(MethodRunner[TasPlan]):
         dtype: Precision of the model.
     """
 
+    understands_place = True
+
     def __init__(
         self,
         model: RegionModel,
         settings: TasSettings | None = None,
         *,
         device: torch.device | str = "cpu",
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        import torch
-
-        super().__init__(_Facts(model.name), device=device, dtype=dtype or torch.float32)  # type: ignore[arg-type]
+        super().__init__(_Facts(model.name), device=device, dtype=dtype)  # type: ignore[arg-type]
         self.model = model
         self.settings = settings or TasSettings()
 
+    @torch.inference_mode()
+    def _ask(self, prompts: PromptInput, place: str = "auto") -> Asked[TasPlan]:
+        check_place(place)
+        asked = super()._ask(prompts, "off")
+        return asked if place == "auto" else replace(asked, plan=self._planned(asked.plan, place))
+
     def prepare(self, prompts: tuple[Prompt, ...]) -> TasPlan:
         """Read the expressions and embed everything that does not depend on an image."""
-        place = self.settings.rectifier == "intended"
-        readings = tuple(read_prompt(prompt, place=place) for prompt in prompts if isinstance(prompt, TextPrompt))
+        return self._plan(tuple(prompt for prompt in prompts if isinstance(prompt, TextPrompt)), "auto")
+
+    def _planned(self, plan: TasPlan, place: str) -> TasPlan:
+        """The plan of the same prompts, their words of place read in another way."""
+        return self._plan(tuple(reading.prompt for reading in plan.readings), place)
+
+    def _plan(self, prompts: tuple[TextPrompt, ...], place: str) -> TasPlan:
+        chosen = place if self.settings.rectifier == "intended" else "off"
+        readings = tuple(read_prompt(prompt, chosen) for prompt in prompts)
         texts = list(dict.fromkeys(text for reading in readings for text in reading.texts))
-        vectors = self.model.embed_texts(texts)
+        vectors = self.model.embed_texts(texts) if texts else ()
         return TasPlan(readings, dict(zip(texts, vectors, strict=True)))
 
     def _encode_all(self, images: list[RgbImage]) -> list[Encoded]:
-        import torch
-
         with torch.inference_mode():
             return [self.model.encode(image) for image in images]
 
@@ -131,10 +144,10 @@ class TasSegmenter(MethodRunner[TasPlan]):
         return Segmentation(encoded.size, tuple(founds), encoded.image, self.name)
 
     def _found(self, encoded: Encoded, plan: TasPlan, reading: Reading, thresholds: Thresholds) -> Found:
-        regions = self.model.regions(encoded, reading.target)
+        regions = self.model.regions(encoded, reading.target, presumed=reading.presumed)
         scores = self.scores(encoded.features, regions, reading, plan)
         choice = self._choice(encoded, plan, reading, regions, scores)
-        presence = self.model.presence(encoded, reading.target) if len(regions) else 0.0
+        presence = self._presence(encoded, reading.target) if len(regions) else 0.0
         candidates = self._candidates(regions, scores, choice)
         return Found(
             reading.prompt,
@@ -144,7 +157,11 @@ class TasSegmenter(MethodRunner[TasPlan]):
             size=encoded.size,
             regions=tuple(candidates[index].region for index in choice.chosen),
             candidates=candidates,
+            notes=choice.notes if len(regions) else ("no proposals: the mask is empty",),
         )
+
+    def _presence(self, encoded: Encoded, target: str) -> float:
+        return self.model.presence(encoded, target) if target else 1.0
 
     def scores(self, features: TasFeatures, regions: RegionSet, reading: Reading, plan: TasPlan) -> RegionScores:
         """Return the scores of regions for an expression; without a name ("left") their mask quality counts."""
@@ -161,8 +178,6 @@ class TasSegmenter(MethodRunner[TasPlan]):
 
     def _negatives(self, features: TasFeatures, reading: Reading, plan: TasPlan) -> Tensor | None:
         """Unit vectors (K, C) of what the regions must not be: the user's negatives, or noun phrases of the caption."""
-        import torch
-
         if reading.negatives:
             return torch.stack([plan.vectors[TEMPLATE.format(text)] for text in reading.negatives])
         rule, phrases = self.settings.synonyms, features.texts()[1]
