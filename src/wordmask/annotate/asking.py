@@ -178,11 +178,9 @@ class Asker:
         return [next(computed) if one.encoded is None else one.encoded for one in loaded]
 
     def _computed(self, images: list[RgbImage], contents: list[str]) -> list[Encoded]:
-        from wordmask.components.cached_segmenter import CachedSegmenter
-
-        segmenter = self._model.segmenter
-        if isinstance(segmenter, CachedSegmenter):
-            return segmenter.encode_many(images, contents)
+        segmenter: Any = self._model.segmenter
+        if hasattr(segmenter, "find"):  # a `CachedSegmenter`, which is not imported here: that would load torch
+            return list(segmenter.encode_many(images, contents))
         together = getattr(segmenter, "encode_many", None)
         return list(together(images)) if callable(together) else [segmenter.encode(image) for image in images]
 

@@ -16,6 +16,7 @@ rounded to float16 before they are used for the first time, so that the first ti
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -171,6 +172,10 @@ class CachedFeatures:
     def __init__(self, encoder: Callable[[Tensor], Sequence[Tensor]], cache: FeatureCache, fingerprint: str) -> None:
         self._encoder, self.cache, self._fingerprint = encoder, cache, fingerprint
         self._readers = ThreadPoolExecutor(min(READERS, os.cpu_count() or 1), "feature-cache")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> CachedFeatures:
+        """Copy the encoder; the cache stays one, and threads cannot be copied."""
+        return CachedFeatures(copy.deepcopy(self._encoder, memo), self.cache, self._fingerprint)
 
     def __call__(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """Return the encoder's K outputs for pixels float32 (B, 3, H, W), float32 rounded to float16, on their device.
