@@ -42,12 +42,14 @@ class JobSettings:
         workers: Threads that read ahead.
         on_existing: What is done with results and labels that are there: `append`, `replace` or `skip`.
         shard: `(number, count)`, the number from 1; None for the whole.
+        exported: Whether the classes become those of the exports; not so for a second model's.
     """
 
     batch: int = 8
     workers: int = 2
     on_existing: str = "append"
     shard: tuple[int, int] | None = None
+    exported: bool = True
 
 
 @dataclass
@@ -160,6 +162,8 @@ def _silent(_: str, __: dict[str, Any]) -> None:
 
 def _begin(journal: Journal, plan: Plan, inputs: Inputs, settings: JobSettings) -> None:
     """Keep classes and labels that were there."""
+    if not settings.exported:
+        return
     replacing = settings.on_existing == "replace"
     if replacing:
         journal.drop_given()

@@ -79,17 +79,19 @@ class LabelledSet:
     Args:
         journal: Of the job.
         filters: What of it counts; None takes those that the job kept.
-        only: Hashes of files that count; None: all.
+        classes: Where answers are; None takes the classes that the job kept.
     """
 
-    def __init__(self, journal: Journal, filters: Filters | None = None, *, only: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, journal: Journal, filters: Filters | None = None, *, classes: Sequence[LabelledClass] | None = None
+    ) -> None:
         self.journal = journal
         self.filters = filters or read_filters(journal)
-        self._only = only
-        self.classes = tuple(
+        kept = (
             LabelledClass(one["name"], tuple(one["questions"]), one.get("presence"))
             for one in json.loads(journal.meta("classes") or "[]")
         )
+        self.classes = tuple(kept if classes is None else classes)
         self.root = _common_folder(row.uri for row in journal.images() if row.error is None)
 
     @property
@@ -108,7 +110,7 @@ class LabelledSet:
 
     def _rows(self) -> Iterator[ImageRow]:
         for row in self.journal.images():
-            if row.error is None and (self._only is None or row.content in self._only):
+            if row.error is None:
                 yield row
 
     def __iter__(self) -> Iterator[LabelledImage]:
@@ -162,6 +164,21 @@ class LabelledSet:
         if (one.score or 0.0) < self.filters.min_score:
             return False
         return one.mask_score is None or one.mask_score >= self.filters.min_mask_score
+
+    def presence_thresholds(self) -> dict[str, float]:
+        """Return the presence threshold of every class that has one of its own or of its model's."""
+        found = {}
+        for one in self.classes:
+            question = self.journal.question(one.questions[0]) if one.questions else None
+            method = self.journal.method(question.method) if question else None
+            cut = one.presence if one.presence is not None else method[1] if method else None
+            if cut is not None:
+                found[one.name] = self.filters.presence.get(one.name, cut)
+        return found
+
+    def is_reviewed(self, uri: str) -> bool:
+        """Whether a person has looked at the labels of an image."""
+        return any(origin == "reviewed" for _, _, origin in self.journal.given(uri))
 
     def difference_hash(self, content: str) -> int:
         """Return 64 bits that are alike for images that look alike; the file is read where they are not known.

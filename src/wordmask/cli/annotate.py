@@ -29,6 +29,9 @@ _FORMAT = "What to write: coco, coco-results and others (wordmask export --list)
 _EXISTING = "Results and labels that are there: append to them, replace them, or skip images that have every phrase."
 _SHARD = "Annotate a part, such as 2/8, into a journal of its own; wordmask annotate --merge joins them."
 _REFINE = "Whether masks are redrawn at the image's own resolution. Default: the model's."
+_PREVIEW = "Only write a page with this many images and sliders for the thresholds: OUT/preview.html."
+_REVIEW = "After the job, write this many of the riskiest images as a Label Studio project: OUT/review."
+_SECOND = "Another model, whose disagreement counts for --review."
 _CACHE = "A folder in which image features are kept, so that new phrases of known images encode nothing."
 
 
@@ -54,6 +57,9 @@ def annotate(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read images ahead.")] = 2,
     splits: Annotated[str | None, typer.Option(help="Such as train=0.8,val=0.2.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the splits.")] = 0,
+    preview: Annotated[int, typer.Option(min=0, help=_PREVIEW)] = 0,
+    review: Annotated[int, typer.Option(min=0, help=_REVIEW)] = 0,
+    second_model: Annotated[str | None, typer.Option(help=_SECOND, show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event, nothing else.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
     debug: Debug = False,
@@ -71,22 +77,25 @@ def annotate(
         from wordmask.annotate.splits import parse_splits
 
         settings = JobSettings(batch=batch, workers=workers, on_existing=on_existing, shard=parse_shard(shard))
-        fractions = parse_splits(splits)
-        formats = _checked_formats(format)
+        fractions, formats = parse_splits(splits), _checked_formats(format)
+
+        def opened(name: str | None) -> JobModel:
+            return _model(name, revision if name == model else None, device, dtype, cache, refine)
+
         summary = None
+        if preview:
+            _preview(images or [], _ontology(prompt, ontology), out, opened(model), preview, ontology)
+            return
         if merge:
             events.merged(merge_shards(out))
         else:
-            summary = _annotate(
-                images or [],
-                _ontology(prompt, ontology),
-                out,
-                _model(model, revision, device, dtype, cache, refine),
-                settings,
-                events,
-            )
+            concepts = _ontology(prompt, ontology)
+            summary = _annotate(images or [], concepts, out, opened(model), settings, events)
         if settings.shard is None:
             _export(out, formats, fractions, seed, min_score, min_mask_score, on_existing == "replace", events)
+        if review:
+            second = None if second_model is None else opened(second_model)
+            _review(images or [], _ontology(prompt, ontology), out, second, settings, review, events)
     if summary is not None and summary.bad:
         raise typer.Exit(SOME_FAILED)
 
@@ -135,6 +144,46 @@ def _annotate(
     except (KeyboardInterrupt, Terminated) as end:
         typer.echo("Interrupted: what was done is kept, and the same command continues", err=True)
         raise typer.Exit(INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED) from None
+
+
+def _preview(
+    images: list[str], concepts: Ontology, out: Path, model: JobModel, count: int, ontology: Path | None
+) -> None:
+    """Write the page of a preview."""
+    from wordmask.annotate.inputs import expand_inputs
+    from wordmask.annotate.preview import spread, write_preview
+
+    path, name = out / "preview.html", "ontology.json" if ontology is None else ontology.with_suffix(".json").name
+    chosen = spread(expand_inputs(images, out=out).images, count)
+    shown = write_preview(chosen, concepts, model.segmenter, path, name=name)
+    typer.echo(f"Wrote {path} with {shown} images: open it, move the sliders and save {name}; then annotate with it")
+
+
+def _review(
+    images: list[str], concepts: Ontology, out: Path, second: JobModel | None, settings: JobSettings, count: int,
+    events: JobEvents,
+) -> None:  # fmt: skip
+    """Write the riskiest images of a job, compared with a second model's where one is named."""
+    from dataclasses import replace
+
+    from wordmask.annotate.asking import Plan
+    from wordmask.annotate.job import journal_path
+    from wordmask.annotate.journal import Journal
+    from wordmask.annotate.labelled import LabelledClass, LabelledSet
+    from wordmask.annotate.review import write_review
+
+    if second is not None:
+        _annotate(images, concepts, out, second, replace(settings, exported=False), events)
+    with Journal(journal_path(out), create=False) as journal:
+        other = None
+        if second is not None:
+            keys = Plan.of(concepts, second, journal).of_class
+            pairs = zip(concepts.concepts, keys, strict=True)
+            classes = [LabelledClass(one.name, own, one.presence) for one, own in pairs]
+            other = LabelledSet(journal, classes=classes)
+        tasks = write_review(LabelledSet(journal), out / "review", count, other)
+    events.exported([out / "review"])
+    events.note(f"{tasks} tasks for review, the riskiest first")
 
 
 def _checked_formats(names: list[str] | None) -> list[str]:

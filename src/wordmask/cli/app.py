@@ -9,6 +9,7 @@ import typer
 from wordmask import __version__
 from wordmask.cli.annotate import annotate
 from wordmask.cli.cache import cache
+from wordmask.cli.calibrate import calibrate
 from wordmask.cli.command import PhraseCommand
 from wordmask.cli.compare import compare
 from wordmask.cli.evaluate import evaluate
@@ -20,7 +21,7 @@ from wordmask.cli.segment import segment
 from wordmask.cli.serve import serve
 from wordmask.cli.train import train
 
-COMMANDS = (segment, annotate, export, cache, train, evaluate, compare, serve, mcp, export_model, models)
+COMMANDS = (segment, annotate, export, calibrate, cache, train, evaluate, compare, serve, mcp, export_model, models)
 
 app = typer.Typer(
     name="wordmask",

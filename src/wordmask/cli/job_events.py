@@ -74,6 +74,11 @@ class JobEvents:
             for path in files:
                 typer.echo(f"Wrote {escaped(str(path))}")
 
+    def note(self, text: str) -> None:
+        """Show a sentence."""
+        if not (self.as_json or self.quiet):
+            typer.echo(text)
+
     def _print_json(self, facts: dict[str, Any]) -> None:
         typer.echo(escaped_json(json.dumps(facts, ensure_ascii=False)))
 
