@@ -50,6 +50,10 @@ def test_pixels_tokens_logits_and_boxes_equal_transformers(saved: tuple[Path, An
     np.testing.assert_allclose(logits, expected.logits[0, :, : len(ids)].numpy(), atol=2e-4)
     np.testing.assert_allclose(boxes, expected.pred_boxes[0].numpy(), atol=1e-5)
     assert expected.pred_boxes.std() > 0.05
+    inputs["pixel_mask"][:, :, 50:] = 0  # as an image that is padded on the right
+    expected = saved[1](**inputs)
+    logits, _ = detector.forward(pixels, inputs["pixel_mask"], inputs["input_ids"])
+    np.testing.assert_allclose(logits, expected.logits[0, :, : len(ids)].numpy(), atol=5e-4)
 
 
 def test_it_is_a_detector(detector: GroundingDino) -> None:

@@ -54,8 +54,8 @@ class _Levels:
         ends = sizes.prod(dim=1).cumsum(0)
         self.height, self.width = (sizes[:, axis].view(1, 1, -1, 1).to(device) for axis in (0, 1))
         self.first = (ends - sizes.prod(dim=1)).view(1, 1, -1, 1).to(device)
-        self.heads = heads
-        self.head = torch.arange(heads, device=device, dtype=torch.float32).view(1, -1, 1, 1)
+        head = torch.arange(heads, device=device, dtype=torch.float32).view(1, -1, 1, 1)
+        self.heads, self.row, self.start = heads, self.width * heads, self.first * heads + head
 
     def corners(self, locations: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return table rows int32 and factors float32, both `(Q * heads, levels * points * 4)`."""
@@ -67,11 +67,12 @@ class _Levels:
         index = torch.empty(*x.shape, 4, dtype=torch.int32, device=x.device)
         factor = torch.empty(*x.shape, 4, device=x.device, dtype=x.dtype)
         columns = [self._inside(place, part, self.width) for place, part in x_parts]
+        columns = [(cell.mul_(self.heads), part) for cell, part in columns]
         for row, (place, part) in enumerate(y_parts):
             line, share = self._inside(place, part, self.height)
-            base, share = line * self.width + self.first, share * weights
+            base, share = line.mul_(self.row).add_(self.start), share.mul_(weights)
             for column, (cell, width_part) in enumerate(columns):
-                index[..., 2 * row + column] = (base + cell) * self.heads + self.head
+                index[..., 2 * row + column] = base + cell
                 torch.mul(share, width_part, out=factor[..., 2 * row + column])
         return index.flatten(2).flatten(0, 1), factor.flatten(2).flatten(0, 1)
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from wordmask.backbones.deformable_attention import use_bag_sampling
 from wordmask.backbones.encoded_pixels import require_pixels
-from wordmask.backbones.low_precision import CastModule, cast_linears
+from wordmask.backbones.fusion_attention import use_folded_fusion
+from wordmask.backbones.low_precision import CastModule, cast_feed_forward, cast_linears
 from wordmask.backbones.phrase_scores import best_phrases, concatenated, from_centres, span_scores
 from wordmask.backbones.pretrained import read_pretrained, read_processor_values, read_tokenizer
 from wordmask.checkpoints import read_json
@@ -39,8 +40,15 @@ KINDS = {
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SHORT, LONG = 800, 1333
 """Sides of the resized image in pixels: the shorter is `SHORT`, unless the longer would exceed `LONG`."""
-IN_FLOAT32 = ("bbox_embed", "reference_points_head", "class_embed", "backbone.conv_encoder", "text_backbone")
-"""Layers that stay float32, since their results are coordinates; backbones are converted as a whole."""
+IN_FLOAT32 = (
+    "bbox_embed",
+    "reference_points_head",
+    "class_embed",
+    "backbone.conv_encoder",
+    "text_backbone",
+    "fusion_layer",
+)
+"""Layers that stay float32: their results are coordinates, or they are small; backbones are converted as a whole."""
 _SMALLEST = 32
 
 
@@ -163,9 +171,11 @@ def load_grounding_dino(
 def prepare_network(network: Any, dtype: torch.dtype) -> None:
     """Make the network fast, in place: sampling by table rows, matrix products in `dtype`."""
     use_bag_sampling(network)
+    use_folded_fusion(network)
     if dtype == torch.float32:
         return
     inner: Any = network.model
+    cast_feed_forward(inner.encoder, dtype)
     cast_linears(network, dtype, but=IN_FLOAT32)
     inner.backbone.conv_encoder = CastModule(inner.backbone.conv_encoder, dtype)
     inner.text_backbone = CastModule(inner.text_backbone, dtype)

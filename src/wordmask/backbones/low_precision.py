@@ -15,26 +15,28 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["CastLinear", "CastModule", "cast_linears"]
+__all__ = ["CastLinear", "CastModule", "cast_feed_forward", "cast_linears"]
 
 
 class CastLinear(nn.Module):
-    """A linear layer that computes in `dtype` and returns the type of its input.
+    """A linear layer that computes in `dtype`.
 
     Args:
         linear: The layer whose weights are taken.
         dtype: Precision of the product.
+        result: Type of the result; None is that of the input.
     """
 
-    def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype, *, result: torch.dtype | None = None) -> None:
         super().__init__()
+        self.result = result
         self.weight = nn.Parameter(linear.weight.detach().to(dtype), requires_grad=False)
         given: Tensor | None = linear.bias
         self.bias = None if given is None else nn.Parameter(given.detach().to(dtype), requires_grad=False)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Rows (..., D) -> (..., H)."""
-        return F.linear(rows.to(self.weight.dtype), self.weight, self.bias).to(rows.dtype)
+        return F.linear(rows.to(self.weight.dtype), self.weight, self.bias).to(self.result or rows.dtype)
 
 
 class CastModule(nn.Module):
@@ -75,6 +77,24 @@ def cast_linears(model: nn.Module, dtype: torch.dtype, *, but: Iterable[str] = (
     for parent, name, child in chosen:
         setattr(parent, name, CastLinear(child, dtype))
     return len(chosen)
+
+
+def cast_feed_forward(model: nn.Module, dtype: torch.dtype) -> int:
+    """Replace pairs of linear layers `fc1` and `fc2` with an activation between them; return how many pairs.
+
+    What lies between them, the widest activations of a transformer, stays in `dtype`.
+
+    Args:
+        model: A float32 model.
+        dtype: Precision of the products.
+    """
+    pairs = [module for module in model.modules() if hasattr(module, "fc1") and hasattr(module, "fc2")]
+    for module in pairs:
+        assert isinstance(module.fc1, nn.Linear)
+        assert isinstance(module.fc2, nn.Linear)
+        module.fc1 = CastLinear(module.fc1, dtype, result=dtype)
+        module.fc2 = CastLinear(module.fc2, dtype, result=torch.float32)
+    return len(pairs)
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
