@@ -68,13 +68,16 @@ BENCHMARKS: dict[str, tuple[Callable[[Path], Path], int]] = {
 }
 
 
+SLOW, LARGE = pytest.mark.slow, ("ade20k-847", "pascal-context-459", "pascal-context-59")
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "bundle"
     return write_bundle(folder, scorer="dense", dense_size=64, templates=["a {}"], distract_below=20)
 
 
-@pytest.mark.parametrize("name", list(BENCHMARKS))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW if name in LARGE else ()) for name in BENCHMARKS])
 def test_a_benchmark_runs_with_all_its_names_in_one_call(
     name: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ class TestTwoStage(MethodContract):
         return two_stage
 
 
+@pytest.mark.slow
 class TestGuided(MethodContract):
     """The same with a decoder that reads the prompts one by one."""
 
@@ -104,12 +105,12 @@ def test_one_prompt_alone_is_a_vocabulary_of_one(guided: TwoStageSegmenter) -> N
 def test_auto_asks_a_few_prompts_one_by_one(guided: TwoStageSegmenter, two_stage: TwoStageSegmenter) -> None:
     assert [guided.chosen_mode(number) for number in (1, 8, 9, 847)] == ["single", "single", "vocab", "vocab"]
     assert two_stage.chosen_mode(1) == "unguided"
-    np.testing.assert_array_equal(scores(guided, list(NAMES)), scores(guided.in_mode("vocab"), list(NAMES)))
+    np.testing.assert_allclose(scores(guided, list(NAMES)), scores(guided.in_mode("vocab"), list(NAMES)), atol=2e-3)
 
 
 def test_unguided_is_the_host_whatever_the_gates(guided: TwoStageSegmenter, two_stage: TwoStageSegmenter) -> None:
     names = list(NAMES[:3])
-    np.testing.assert_array_equal(scores(guided.in_mode("unguided"), names), scores(two_stage, names))
+    np.testing.assert_allclose(scores(guided.in_mode("unguided"), names), scores(two_stage, names), atol=2e-3)
     assert np.abs(scores(guided, names) - scores(two_stage, names)).max() > 1e-2
 
 
@@ -194,7 +195,10 @@ def test_scorers_differ_and_say_what_they_are_made_of(two_stage: TwoStageSegment
 
 def test_examples_are_scored_by_themselves(two_stage: TwoStageSegmenter) -> None:
     one, other = (two_stage.segment(random_image(), ["hair", example(seed=seed)]) for seed in (1, 2))
-    np.testing.assert_array_equal(one[0].heatmap_logits.values, other[0].heatmap_logits.values)  # type: ignore[union-attr]
+    first, second = (found.heatmap_logits for found in (one[0], other[0]))
+    assert first is not None
+    assert second is not None
+    np.testing.assert_allclose(first.values, second.values, atol=2e-3)
     assert one[1].presence != other[1].presence
 
 
@@ -207,6 +211,7 @@ def test_it_proposes_without_a_prompt(two_stage: TwoStageSegmenter) -> None:
     assert full.shape == (48, 64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["maskformer", "eomt"])
 def test_other_hosts(tmp_path: Path, kind: str) -> None:
     segmenter = load(write_bundle(tmp_path / kind, kind, scorer="dense", dense_size=64))

@@ -21,7 +21,8 @@ class StageTwoSettings(Settings):
         mode: One of `MODES`; "auto" asks up to `single_up_to` prompts one by one and more of them together.
         single_up_to: See `mode`.
         shortlist: Most prompts that the mode "shortlist" asks again, one by one.
-        chunk: Prompts decoded at once in the mode "single".
+        chunk: Prompts decoded at once in the mode "single"; 0 = one on a CPU, where more of them cost more each
+            (`benchmarks/prompt_guidance.py`), 16 elsewhere.
         text_tokens: What the decoder reads of a phrase: "sentence", "word" or "both"; "auto" = words where prompts are
             asked one by one, otherwise sentences.
         templates: Sentences around a name, whose embeddings are averaged; "{}" stands for the name.
@@ -49,7 +50,7 @@ class StageTwoSettings(Settings):
     mode: str = "auto"
     single_up_to: int = 8
     shortlist: int = 16
-    chunk: int = 8
+    chunk: int = 0
     text_tokens: str = "auto"
     templates: tuple[str, ...] = (
         "a photo of a {}.",
@@ -85,7 +86,7 @@ class StageTwoSettings(Settings):
             (0, 1),
         ),
         **dict.fromkeys(("single_up_to", "shortlist", "max_crops", "distract_below", "candidates"), (0, 10**6)),
-        "chunk": (1, 4096),
+        "chunk": (0, 4096),
         "dense_size": (16, 4096),
         **dict.fromkeys(("short_side", "long_side"), (0, 8192)),
     }

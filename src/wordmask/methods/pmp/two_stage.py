@@ -37,6 +37,8 @@ __all__ = ["Asked", "ScoredMasks", "TwoStageSegmenter"]
 
 MANY_PASSES = 64
 """Prompts from which asking them one by one is warned of."""
+CHUNK = 16
+"""Prompts decoded at once, each in a pass of its own, on an accelerator."""
 SURE = 1e-4
 """Maps are kept this far from 0 and 1 when they are turned into logits."""
 
@@ -141,7 +143,7 @@ class TwoStageSegmenter(MethodRunner[Asked]):
     def _one_by_one(
         self, encoded: Encoded, vocabulary: Vocabulary, prompts: Sequence[int]
     ) -> Iterator[tuple[Sequence[int], ScoredMasks]]:
-        chunk = self.model.settings.chunk
+        chunk = self.model.settings.chunk or (1 if self.device.type == "cpu" else CHUNK)
         for start in range(0, len(prompts), chunk):
             part = prompts[start : start + chunk]
             features = repeated(encoded.features["host"], len(part))
