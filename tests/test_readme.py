@@ -157,7 +157,7 @@ def test_the_site_shows_the_help_of_every_command() -> None:
     page = CommandLineHelp().run(["# Command line", PLACEHOLDER, "The end."])
 
     assert (page[0], page[-1]) == ("# Command line", "The end.")
-    assert {f"## `wordmask {command.__name__}`" for command in COMMANDS} <= set(page)
+    assert {f"## `wordmask {command.__name__.replace('_', '-')}`" for command in COMMANDS} <= set(page)
     assert CommandLineHelp().run(["nothing to replace"]) == ["nothing to replace"]
 
 

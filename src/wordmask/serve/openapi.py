@@ -46,7 +46,7 @@ _FORM = {
         "instances": {"type": "boolean"},
         "heatmap": {"type": "boolean"},
         "refine": {"type": "boolean"},
-        "place": {"type": "boolean"},
+        "place": {"type": "string", "enum": ["auto", "viewer", "subject", "off"]},
         "explain": {"type": "boolean"},
     },
 }

@@ -82,7 +82,7 @@ class SegmentRequest:
     instances: bool
     heatmap: bool
     explain: bool
-    options: tuple[tuple[str, bool], ...] = ()
+    options: tuple[tuple[str, bool | str], ...] = ()
 
 
 def read_request(body: Any, files: Mapping[str, bytes], settings: ServiceSettings) -> SegmentRequest:
@@ -100,7 +100,7 @@ def read_request(body: Any, files: Mapping[str, bytes], settings: ServiceSetting
     sources = _Sources(files, settings)
     content = sources.read(ImageBody(field="image") if checked.image is None else checked.image, "image")
     specs = _prompt_bodies(checked, settings)
-    options = tuple((name, bool(v)) for name in ("refine", "place") if (v := getattr(checked, name)) is not None)
+    options = tuple((name, v) for name in ("refine", "place") if (v := getattr(checked, name)) is not None)
     for name in ("threshold", "presence_threshold"):
         _check_probability(getattr(checked, name), name)
     return SegmentRequest(
@@ -177,7 +177,8 @@ def decoded_base64(text: str, name: str) -> bytes:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
+        plain = "".join(text.split()) if any(blank in text for blank in " \r\n\t") else text
+        return base64.b64decode(plain, validate=True)
     except (binascii.Error, ValueError):
         got = f"{name} that is no base64"
         raise invalid(sentence(got, "the bytes of a file in base64", "encode them"), code="image_unreadable") from None

@@ -30,18 +30,20 @@ class ServedModels:
 
     Attributes:
         models: As for `wordmask.load`, by the names that requests give.
-        device, dtype: As for `wordmask.load`.
+        device, dtype, cache: As for `wordmask.load`.
     """
 
     models: dict[str, str]
     device: str = "auto"
     dtype: str = "auto"
+    cache: str | None = None
 
     def load(self) -> dict[str, Segmenter]:
         """Load every model."""
         from wordmask.api import load
 
-        return {name: load(model, device=self.device, dtype=self.dtype) for name, model in self.models.items()}
+        options: dict[str, Any] = {"device": self.device, "dtype": self.dtype, "cache": self.cache}
+        return {name: load(model, **options) for name, model in self.models.items()}
 
 
 @dataclass(frozen=True)

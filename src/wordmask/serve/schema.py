@@ -106,7 +106,7 @@ class SegmentBody:
         instances: Whether objects come one by one; otherwise one mask a prompt, the union.
         heatmap: Whether the map of probabilities comes along, small.
         refine: Whether masks are refined on crops of the image; the model's habit by default.
-        place: Whether words of place ("left", "largest") are understood; the model's habit by default.
+        place: How words of place ("left", "largest") are read: `auto`, by `viewer` or `subject`, or `off`.
         explain: Whether the answer says in words how each result came about.
     """
 
@@ -120,7 +120,7 @@ class SegmentBody:
     instances: bool = True
     heatmap: bool = False
     refine: bool | None = None
-    place: bool | None = None
+    place: Literal["auto", "viewer", "subject", "off"] | None = None
     explain: bool = False
 
 

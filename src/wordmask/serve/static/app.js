@@ -304,7 +304,7 @@ function showOptions() {
     box.type = "checkbox";
     box.checked = true;
     box.addEventListener("change", () => {
-      state.options[name] = box.checked;
+      state.options[name] = name === "place" ? (box.checked ? "auto" : "off") : box.checked;
       ask();
     });
     label.append(box, texts[name]);
