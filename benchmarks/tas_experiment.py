@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from referring import Referring, Thing, expressions_of, things_of
 from tas_regions import KeptRegions, OracleRegions
@@ -24,7 +25,7 @@ from tas_tables import print_tables
 import wordmask
 from wordmask.data.registry import open_data
 from wordmask.data.sets.shapes import Shapes
-from wordmask.images import load_image
+from wordmask.images import RgbImage, load_image
 from wordmask.methods.tas.embedded import CompactRegions
 from wordmask.methods.tas.segmenter import TasSegmenter
 from wordmask.methods.tas.settings import TasSettings
@@ -36,17 +37,17 @@ if TYPE_CHECKING:
     from wordmask.contracts import Encoded
 
 SETS = ("coco", "carparts", "windows", "celebamask")
-LAMBDAS = {"code": 0.7, "paper-refcocog": 0.2}
+MIRROR = "mirrored image against image"
+LAMBDAS = {"code": 0.7, "between": 0.45, "paper-refcocog": 0.2}
 
 
 def configurations(own: TasSettings) -> dict[str, TasSettings]:
-    """Return the settings that are compared, by name; `own` are those of the embedded weights."""
-    presets = {**LAMBDAS, "own": own.negative_weight}
+    """Return the settings that are compared, by name; `own` are those of the model."""
     made = {"V": (0.0, 0.0, "none"), "V+P": (0.1, 0.0, "none")}
-    made |= {f"V+N {name}": (0.0, value, "none") for name, value in presets.items()}
+    made |= {f"V+N {name}": (0.0, value, "none") for name, value in LAMBDAS.items()}
     made |= {"V+released": (0.0, 0.0, "released"), "V+intended": (0.0, 0.0, "intended")}
     for rule in ("none", "released", "intended"):
-        made |= {f"all {rule} {name}": (0.1, value, rule) for name, value in presets.items()}
+        made |= {f"all {rule} {name}": (0.1, value, rule) for name, value in LAMBDAS.items()}
     plain = own.to_json()
     return {
         name: TasSettings(**plain | {"caption_weight": caption, "negative_weight": negative, "rectifier": rule})
@@ -77,7 +78,7 @@ def shapes(count: int, *, seed: int) -> Iterator[tuple[str, Any, list[Thing], An
         kinds = [query for query in sample.queries if query.label in data.names]
         things = [Thing(q.label, one.mask) for q in kinds for one in q.instances if one.mask is not None]
         asked = [query for query in sample.queries if query not in kinds]
-        made = [Referring(q.prompt.name, "shapes", q.packed, "", "", 1) for q in asked[:6]]
+        made = [Referring(q.prompt.name, "shapes", q.packed, "", q.prompt.name, 1) for q in asked[:6]]
         if made:
             yield f"shapes/{index}", sample.image, things, made
 
@@ -109,6 +110,9 @@ def run(arguments: argparse.Namespace) -> None:
                     for line in asked(asker, encoded[proposals], made):
                         out.write(json.dumps({"key": key, "set": source, "proposals": proposals, "way": name, **line}))
                         out.write("\n")
+                for line in mirrored(own, pixels, made) if arguments.mirror else ():
+                    out.write(json.dumps({"key": key, "set": source, "proposals": "real", "way": MIRROR, **line}))
+                    out.write("\n")
                 out.flush()
             print(f"{source}: {time.time() - started:.0f} s", flush=True)
 
@@ -126,6 +130,17 @@ def asked(asker: TasSegmenter, encoded: Encoded, made: list[Referring]) -> Itera
         yield {"kind": one.kind, "text": one.text, "i": joint, "u": union, "others": one.others}
 
 
+def mirrored(asker: TasSegmenter, image: Any, made: list[Referring]) -> Iterator[dict[str, Any]]:
+    """Yield, as `asked` does, how the answers about the mirrored image agree with those about the image."""
+    flipped = RgbImage(np.ascontiguousarray(image.pixels[:, ::-1]))
+    founds = asker.segment(image, [one.text for one in made])
+    others = asker.segment(flipped, [one.mirrored for one in made])
+    for one, found, other in zip(made, founds, others, strict=True):
+        here, there = found.mask, other.mask[:, ::-1]
+        joint, union = int((here & there).sum()), int((here | there).sum())
+        yield {"kind": one.kind, "text": one.text, "i": joint, "u": max(1, union), "others": one.others}
+
+
 def parse() -> argparse.Namespace:
     """Return the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -134,6 +149,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--split", default="val")
     parser.add_argument("--limit", type=int, help="images of a set, evenly spaced")
     parser.add_argument("--proposals", nargs="+", default=["oracle", "real"], choices=["oracle", "real"])
+    parser.add_argument(
+        "--mirror", action="store_true", help="ask the mirrored image, too, with left and right swapped"
+    )
     parser.add_argument("--only", nargs="+", help="names of configurations")
     parser.add_argument("--model", default="tas")
     parser.add_argument("--out", type=Path, default=Path("tas_experiment.jsonl"))

@@ -94,8 +94,8 @@ def _differences(rows: list[Row]) -> None:
     names = {way for _, way in _ways(rows)}
     for proposals in dict.fromkeys(row["proposals"] for row in rows):
         for first, second in (
-            ("all intended own", "V"), ("all intended code", "V"), ("V+intended", "V"), ("V+P", "V"), ("V+N own", "V"),
-            ("V+N code", "V"), ("V+released", "V"), ("all intended own", "all released own"),
+            ("all intended code", "V"), ("all intended paper-refcocog", "V"), ("V+intended", "V"), ("V+P", "V"),
+            ("V+N code", "V"), ("V+released", "V"), ("all intended code", "all released code"),
             ("V+intended", "V+released"),
         ):  # fmt: skip
             if {first, second} <= names:

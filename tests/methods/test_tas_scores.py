@@ -9,12 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from wordmask.components.place import extract_entity, parse, target_phrase
 from wordmask.methods.tas.choice import by_place, by_released_rule, distinct
 from wordmask.methods.tas.crops import blurred_image, caption_crop, clip_crop, clip_pixels
 from wordmask.methods.tas.filtering import MaskFilter, filter_masks
 from wordmask.methods.tas.language import noun_phrases
+from wordmask.methods.tas.regions import RegionSet
 from wordmask.methods.tas.released_parser import rule_tree
 from wordmask.methods.tas.scores import WEIGHTS, ScoreWeights, best_index, normalised, tas_score
 from wordmask.methods.tas.synonyms import near_synonyms, singular
@@ -186,13 +188,27 @@ def test_the_released_rule_chooses_quadrants(sentence: str, cue: str) -> None:
     assert choice.chosen == (golden["selected"][cue],)
 
 
+def region_set(masks: list[PackedMask], quality: list[float], found: int = 0) -> RegionSet:
+    nothing = torch.zeros(len(masks), 2)
+    return RegionSet(masks, quality, nothing, nothing, [""] * len(masks), found)
+
+
 def test_words_of_place_choose_among_what_fits_the_name() -> None:
-    masks, scores = quadrant_masks(), np.array([0.9, 0.88, 0.1, 0.86])  # the third is something else
-    size = (100, 100)
+    scores = np.array([0.9, 0.88, 0.1, 0.86])  # the third is something else
+    regions, size = region_set(quadrant_masks(), [1.0] * 4), (100, 100)
     for sentence, expected in (("man on the right", 3), ("the man at the top", 0), ("second man from the left", 1)):
-        assert by_place(parse(sentence), scores, masks, size, margin=0.1).chosen == (expected,)
-    assert set(by_place(parse("men"), scores, masks, size, margin=0.1).chosen) == {0, 1, 3}
-    assert by_place(parse("man on the right"), np.zeros(0), [], size, margin=0.1).chosen == ()
+        assert by_place(parse(sentence), scores, regions, size, margin=0.1).chosen == (expected,)
+    assert set(by_place(parse("men"), scores, regions, size, margin=0.1).chosen) == {0, 1, 3}
+    nothing = region_set([], [])
+    assert by_place(parse("man on the right"), np.zeros(0), nothing, size, margin=0.1).chosen == ()
+
+
+def test_instances_of_the_name_come_before_other_regions() -> None:
+    regions = region_set(
+        quadrant_masks(), [0.8, 0.7, 0.1, 0.9], found=3
+    )  # the third is uncertain, the fourth a proposal
+    choice = by_place(parse("man on the right"), np.array([0.1, 0.1, 0.1, 0.9]), regions, (100, 100), margin=0.1)
+    assert choice.chosen == (1,)
 
 
 def test_repeated_regions_are_one_candidate() -> None:

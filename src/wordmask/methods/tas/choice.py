@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.components.place import RegionGeometry, intended, released
+from wordmask.components.place.selection import SCORE_RATIO, SMALLEST_RATIO
 from wordmask.methods.tas.scores import best_index
 from wordmask.ops.masks import intersection
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordmask.components.place import DependencyTree, Expression
+    from wordmask.methods.tas.regions import RegionSet
     from wordmask.ops.geometry import Size
     from wordmask.ops.masks import PackedMask
 
@@ -58,7 +60,7 @@ def by_released_rule(scores: NDArray[np.float64], masks: Sequence[PackedMask], t
 def by_place(
     expression: Expression,
     scores: NDArray[np.float64],
-    masks: Sequence[PackedMask],
+    regions: RegionSet,
     size: Size,
     *,
     margin: float,
@@ -66,23 +68,46 @@ def by_place(
 ) -> Choice:
     """Choose by what an expression says about place, among distinct regions that fit the name.
 
+    These are the instances that the model found for the name itself or, where it found none, the regions whose score is
+    near the best.
+
     Args:
         expression: The expression.
         scores: How well each region fits its name.
-        masks: The regions.
+        regions: The regions.
         size: `(H, W)` of the image.
         margin: Candidates are the regions whose score is within this distance of the best.
         related: Where the related things are.
     """
     if not len(scores):
         return Choice(())
-    near = [index for index in np.argsort(-scores, kind="stable").tolist() if scores[index] >= scores.max() - margin]
-    rows = distinct([masks[index] for index in near])
-    among = [near[row] for row in rows]
+    masks = regions.masks
+    among, evidence = _instances(regions) if regions.found else (_near(scores, masks, margin), None)
     geometry = RegionGeometry.of_masks([masks[index] for index in among], size)
-    found = intended(expression, geometry, scores[among], related=related)
-    parts = {name: _spread(values, among, len(scores)) for name, values in found.parts.items()}
+    values = [regions.quality[index] for index in among] if regions.found else scores[among]
+    found = intended(expression, geometry, values, related=related, evidence=evidence)
+    parts = {name: _spread(part, among, len(scores)) for name, part in found.parts.items()}
     return Choice(tuple(among[index] for index in found.chosen), parts, found.notes)
+
+
+def _instances(regions: RegionSet) -> tuple[list[int], list[float]]:
+    """Instances of the name that are neither much smaller nor much less certain than the best, and their evidence."""
+    masks, quality = regions.masks[: regions.found], regions.quality[: regions.found]
+    largest, best = max(mask.area for mask in masks), max(quality)
+    kept = [
+        index
+        for index, mask in enumerate(masks)
+        if mask.area >= SMALLEST_RATIO * largest and quality[index] >= SCORE_RATIO * best
+    ]
+    masses = [masks[index].area * quality[index] for index in kept]
+    return kept, [mass / max(masses) if max(masses) > 0 else 1.0 for mass in masses]
+
+
+def _near(scores: NDArray[np.float64], masks: Sequence[PackedMask], margin: float) -> list[int]:
+    """Distinct regions whose score is near the best, the best first."""
+    order = np.argsort(-scores, kind="stable").tolist()
+    near = [index for index in order if scores[index] >= scores.max() - margin]
+    return [near[row] for row in distinct([masks[index] for index in near])]
 
 
 def distinct(masks: Sequence[PackedMask]) -> list[int]:

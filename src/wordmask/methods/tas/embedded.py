@@ -6,6 +6,7 @@ nearest to the region's, and the noun phrases of the whole image are the names o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -108,7 +109,7 @@ class CompactRegions:
         own = self._described([mask for mask, _ in parts], [score for _, score in parts], encoded.features.trunk)
         merged = [mask for mask, _ in parts] if len(parts) > 1 else []
         rest = [index for index, mask in enumerate(proposals.masks) if not _holds_several(mask, merged)]
-        both = own.joined(proposals.select(rest))
+        both = replace(own, found=len(own)).joined(proposals.select(rest))
         return both.select(_without_repeats(both.masks))
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:

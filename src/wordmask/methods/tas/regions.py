@@ -29,6 +29,7 @@ class RegionSet:
         vectors: (N, C), unit vectors of the regions.
         captions: (N, C), unit vectors of their captions; zero where there is none.
         texts: Their captions; "" where there is none.
+        found: How many of them, the first ones, the model found as instances of the phrase itself.
     """
 
     masks: list[PackedMask]
@@ -36,28 +37,31 @@ class RegionSet:
     vectors: Tensor
     captions: Tensor
     texts: list[str]
+    found: int = 0
 
     def __len__(self) -> int:
         return len(self.masks)
 
     def select(self, indices: list[int]) -> RegionSet:
-        """Return some of the regions."""
+        """Return some of the regions, in rising order."""
         return RegionSet(
             [self.masks[index] for index in indices],
             [self.quality[index] for index in indices],
             self.vectors[indices],
             self.captions[indices],
             [self.texts[index] for index in indices],
+            sum(index < self.found for index in indices),
         )
 
     def joined(self, other: RegionSet) -> RegionSet:
-        """Return these regions and others."""
+        """Return these regions and others behind them."""
         return RegionSet(
             [*self.masks, *other.masks],
             [*self.quality, *other.quality],
             torch.cat([self.vectors, other.vectors]),
             torch.cat([self.captions, other.captions]),
             [*self.texts, *other.texts],
+            self.found,
         )
 
 

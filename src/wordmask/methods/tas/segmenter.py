@@ -193,14 +193,14 @@ class TasSegmenter(MethodRunner[TasPlan]):
             return by_score(scores.total)
         related = {thing: self._located(encoded, plan, thing) for thing in reading.parsed.related if thing.name}
         margin = self.settings.margin if reading.target else np.inf
-        return by_place(reading.parsed, scores.total, regions.masks, encoded.size, margin=margin, related=related)
+        return by_place(reading.parsed, scores.total, regions, encoded.size, margin=margin, related=related)
 
     def _located(self, encoded: Encoded, plan: TasPlan, thing: PlaceExpression) -> RegionGeometry:
         """Where a related thing is: the regions that fit its name, or those that its own words of place choose."""
         regions = self.model.regions(encoded, thing.name)
         fits = _array(regions.vectors @ plan.vectors[thing.name].to(regions.vectors))
         related = {one: self._located(encoded, plan, one) for one in thing.related if one.name}
-        choice = by_place(thing, fits, regions.masks, encoded.size, margin=self.settings.margin, related=related)
+        choice = by_place(thing, fits, regions, encoded.size, margin=self.settings.margin, related=related)
         return RegionGeometry.of_masks([regions.masks[index] for index in choice.chosen], encoded.size)
 
     def _candidates(self, regions: RegionSet, scores: RegionScores, choice: Choice) -> tuple[Candidate, ...]:
