@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,14 @@ def test_sam2_equals_transformers(sam2: tuple[Path, Any]) -> None:
     boxes = torch.tensor([[[3 * 3.2, 4 * 128 / 60, 30 * 3.2, 50 * 128 / 60]]])
     expected = sam2[1](pixel_values=pixels, input_boxes=boxes, multimask_output=False)
     np.testing.assert_allclose(one.logits.values, expected.pred_masks[0, 0, 0].numpy(), atol=5e-5)
+
+
+def test_the_published_folders_of_the_video_model_are_read(sam2: tuple[Path, Any], tmp_path: Path) -> None:
+    shutil.copytree(sam2[0], tmp_path / "video")
+    config = tmp_path / "video" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "sam2_video"}))
+    hosts = [open_host(folder, device="cpu", dtype=torch.float32, name="x") for folder in (sam2[0], tmp_path / "video")]
+    assert hosts[0].name == hosts[1].name
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])

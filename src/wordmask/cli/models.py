@@ -100,7 +100,15 @@ def _print_tables(methods: list[dict[str, Any]], presets: list[dict[str, Any]]) 
         for index, part in enumerate(preset["parts"]):
             name, summary = (preset["name"], preset["summary"]) if index == 0 else ("", "")
             cached = "yes" if part["cached"] else "no"
-            table.add_row(name, part["hub"], size_text(part["bytes"]), part["licence"] or "unknown", cached, summary)
+            revision = f" @{part['revision'][:7]}" if part["revision"] else ""
+            table.add_row(
+                name,
+                f"{part['hub']}{revision}",
+                size_text(part["bytes"]),
+                part["licence"] or "unknown",
+                cached,
+                summary,
+            )
     console.print(table)
     console.print('Use one: wordmask segment photo.jpg "left eye" --model NAME (or a hub id, or a local folder)')
 

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["load_regions", "open_detector", "open_host"]
 
 
+SAM2_KINDS = ("sam2", "sam2_video")
+"""The published folders hold the weights of the video model, too, and are named after it."""
+
+
 def load_regions(
     folder: Path, *, parts: Mapping[str, Path], device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> RegionSegmenter:
@@ -113,11 +117,11 @@ def open_host(
         trained = read_resolver(resolver, parts).to(device=device, dtype=dtype)
         value ^= checksum(trained.state_dict().values(), each=1024)
         return ResolvedSamHost(parts, trained, name=f"{name}-{value:08x}")
-    if resolver is not None or kind not in ("sam_hq", "sam2"):
+    if resolver is not None or kind not in ("sam_hq", *SAM2_KINDS):
         got = f"a vision model of model_type {quote(kind)} in {quote(folder)}"
         expected = "sam, for a resolver" if resolver is not None else "sam, sam_hq or sam2"
         raise CheckpointError(sentence(got, expected, "name another part"))
-    if kind == "sam2":
+    if kind in SAM2_KINDS:
         model = load_sam2(folder, device=device, dtype=dtype)
         return Sam2Host(model, name=f"{name}-{checksum(model.model.state_dict().values(), each=1024):08x}")
     parts = load_sam_hq(folder, device=device, dtype=dtype)
