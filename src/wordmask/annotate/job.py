@@ -28,7 +28,18 @@ if TYPE_CHECKING:
     from wordmask.annotate.reading import LoadedImage
     from wordmask.annotate.sources import ImageSource, Inputs
 
-__all__ = ["JobSettings", "Summary", "journal_path", "parse_shard", "run_job", "write_quarantine"]
+__all__ = [
+    "JobSettings",
+    "Summary",
+    "begin_job",
+    "chunks_of",
+    "journal_path",
+    "locked_job",
+    "parse_shard",
+    "pending_of",
+    "run_job",
+    "write_quarantine",
+]
 
 QUARANTINE_NAME = "quarantine.jsonl"
 
@@ -149,7 +160,7 @@ def run_job(
     checked_on_existing(settings.on_existing)
     with locked_job(out, settings.shard), Journal(journal_path(out, settings.shard)) as journal:
         plan = Plan.of(ontology, model, journal)
-        _begin(journal, plan, inputs, settings)
+        begin_job(journal, plan, inputs, settings)
         run = _Run(journal, Asker(plan, model), settings, report or _silent)
         summary = run.through(inputs.images)
         write_quarantine(journal, out)
@@ -160,7 +171,7 @@ def _silent(_: str, __: dict[str, Any]) -> None:
     pass
 
 
-def _begin(journal: Journal, plan: Plan, inputs: Inputs, settings: JobSettings) -> None:
+def begin_job(journal: Journal, plan: Plan, inputs: Inputs, settings: JobSettings) -> None:
     """Keep classes and labels that were there."""
     if not settings.exported:
         return
@@ -178,6 +189,30 @@ def _begin(journal: Journal, plan: Plan, inputs: Inputs, settings: JobSettings) 
             journal.set_given(uri, labels)
 
 
+def chunks_of(images: Sequence[ImageSource], settings: JobSettings) -> list[Sequence[ImageSource]]:
+    """Return the batches of a job or a shard; they are the same in any number of shards."""
+    chunks = [images[start : start + settings.batch] for start in range(0, len(images), settings.batch)]
+    if settings.shard is None:
+        return chunks
+    number, count = settings.shard
+    return chunks[number - 1 :: count]
+
+
+def pending_of(chunk: Sequence[ImageSource], plan: Plan, journal: Journal, settings: JobSettings) -> list[ImageSource]:
+    """Return the images that lack answers, changed, or were refused before."""
+    skip = settings.on_existing == "skip"
+    return [source for source in chunk if not _is_done(source, plan, journal, skip=skip)]
+
+
+def _is_done(source: ImageSource, plan: Plan, journal: Journal, *, skip: bool) -> bool:
+    if any("\ud800" <= character <= "\udfff" for character in source.uri):
+        return False
+    row = journal.image(source.uri)
+    if row is None or row.error is not None or not row.signature or row.signature != source.signature():
+        return False
+    return not plan.missing(journal, row.content, skip=skip)
+
+
 class _Run:
     """One pass over the images."""
 
@@ -192,10 +227,7 @@ class _Run:
         self.summary = Summary()
 
     def through(self, images: Sequence[ImageSource]) -> Summary:
-        chunks = [images[start : start + self.settings.batch] for start in range(0, len(images), self.settings.batch)]
-        if self.settings.shard is not None:
-            number, count = self.settings.shard
-            chunks = chunks[number - 1 :: count]  # whole chunks: a batch is the same in any number of shards
+        chunks = chunks_of(images, self.settings)
         self.summary.total = sum(map(len, chunks))
         self.report("start", {"images": self.summary.total, "phrases": len(self.asker.plan.questions)})
         began = time.monotonic()
@@ -214,7 +246,7 @@ class _Run:
 
     def _pending(self, chunk: Sequence[ImageSource]) -> list[ImageSource]:
         """The images of a chunk that lack answers, or were refused before."""
-        pending = [source for source in chunk if not self._is_done(source)]
+        pending = pending_of(chunk, self.asker.plan, self.journal, self.settings)
         self.summary.known += len(chunk) - len(pending)
         if pending and not self.asker.is_ready and any(self._is_new(source) for source in pending):
             self.asker.prepare()  # so that cached features are found from the first image on
@@ -223,14 +255,6 @@ class _Run:
     def _is_new(self, source: ImageSource) -> bool:
         row = self.journal.image(_text(source.uri))
         return row is None or row.error is None
-
-    def _is_done(self, source: ImageSource) -> bool:
-        if any("\ud800" <= character <= "\udfff" for character in source.uri):
-            return False
-        row = self.journal.image(source.uri)
-        if row is None or row.error is not None or not row.signature or row.signature != source.signature():
-            return False
-        return not self._missing(row.content)
 
     def _missing(self, content: str) -> list[str]:
         plan = self.asker.plan

@@ -29,6 +29,7 @@ _FORMAT = "What to write: coco, coco-results and others (wordmask export --list)
 _EXISTING = "Results and labels that are there: append to them, replace them, or skip images that have every phrase."
 _SHARD = "Annotate a part, such as 2/8, into a journal of its own; wordmask annotate --merge joins them."
 _REFINE = "Whether masks are redrawn at the image's own resolution. Default: the model's."
+_ENGINE = "local, or ray: a Ray cluster (RAY_ADDRESS) or a local Ray; --workers is then the number of actors."
 _PREVIEW = "Only write a page with this many images and sliders for the thresholds: OUT/preview.html."
 _REVIEW = "After the job, write this many of the riskiest images as a Label Studio project: OUT/review."
 _SECOND = "Another model, whose disagreement counts for --review."
@@ -57,6 +58,7 @@ def annotate(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Threads that read images ahead.")] = 2,
     splits: Annotated[str | None, typer.Option(help="Such as train=0.8,val=0.2.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(help="Of the splits.")] = 0,
+    engine: Annotated[str, typer.Option(help=_ENGINE)] = "local",
     preview: Annotated[int, typer.Option(min=0, help=_PREVIEW)] = 0,
     review: Annotated[int, typer.Option(min=0, help=_REVIEW)] = 0,
     second_model: Annotated[str | None, typer.Option(help=_SECOND, show_default=False)] = None,
@@ -90,7 +92,7 @@ def annotate(
             events.merged(merge_shards(out))
         else:
             concepts = _ontology(prompt, ontology)
-            summary = _annotate(images or [], concepts, out, opened(model), settings, events)
+            summary = _annotate(images or [], concepts, out, opened(model), settings, events, _checked_engine(engine))
         if settings.shard is None:
             _export(out, formats, fractions, seed, min_score, min_mask_score, on_existing == "replace", events)
         if review:
@@ -127,8 +129,9 @@ def _model(
 
 
 def _annotate(
-    images: list[str], ontology: Ontology, out: Path, model: JobModel, settings: JobSettings, events: JobEvents
-) -> Summary:
+    images: list[str], ontology: Ontology, out: Path, model: JobModel, settings: JobSettings, events: JobEvents,
+    engine: str = "local",
+) -> Summary:  # fmt: skip
     """Run the job; an interruption ends the process with the usual exit code, and the job may be continued."""
     from wordmask.annotate.inputs import expand_inputs
     from wordmask.annotate.job import run_job
@@ -140,10 +143,24 @@ def _annotate(
     inputs = expand_inputs(images, out=out)
     try:
         with termination_raises(), events:
+            if engine == "ray":
+                from wordmask.annotate.ray_engine import run_on_ray
+
+                summary = run_on_ray(inputs, ontology, out, model, settings)
+                events.report("end", vars(summary) | {"images_per_second": 0.0})
+                return summary
             return run_job(inputs, ontology, out, model, settings, events.report)
     except (KeyboardInterrupt, Terminated) as end:
         typer.echo("Interrupted: what was done is kept, and the same command continues", err=True)
         raise typer.Exit(INTERRUPTED if isinstance(end, KeyboardInterrupt) else TERMINATED) from None
+
+
+def _checked_engine(name: str) -> str:
+    from wordmask.errors import OutputError, quote, sentence
+
+    if name not in ("local", "ray"):
+        raise OutputError(sentence(f"the engine {quote(name)}", "local or ray", "choose one of these"))
+    return name
 
 
 def _preview(
