@@ -6,6 +6,7 @@ Commands run in this process. Data that the pages call the user's are generated 
 from __future__ import annotations
 
 import glob
+import json
 import re
 import shlex
 from pathlib import Path
@@ -86,6 +87,9 @@ def write_users_data() -> None:
         image.rename(Path("photos") / image.name)
     coco.rename("labels.json")
     write_small_compact(Path("my-model"))
+    Path("concepts.yaml").write_text("face: human face\neye: [left eye, right eye]\n")
+    names = json.loads(Path("sets/faces/classes.json").read_text())
+    Path("faces.yaml").write_text("".join(f"{name}: {name}\n" for name in names.values() if isinstance(name, str)))
 
 
 def shorten_training(monkeypatch: pytest.MonkeyPatch) -> None:
