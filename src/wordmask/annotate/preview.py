@@ -59,7 +59,7 @@ def write_preview(
             heat, presence = np.zeros(loaded.image.size, dtype=np.float32), 0.0
             for found in segmenter.segment(loaded.image, concept.prompts, presence_threshold=0.0):
                 heat, presence = np.maximum(heat, found.heatmap), max(presence, found.presence)
-                thresholds.see(concept.name, found.threshold)
+                thresholds.see(concept.name, found.threshold, found.presence)
             classes.append({"presence": round(presence, 4), "heat": _png(_small(np.rint(heat * 255).astype(np.uint8)))})
         shown.append({"name": source.uri, "pixels": _jpeg(_small(loaded.image.pixels)), "classes": classes})
     colours = palette(max(1, len(ontology.names)))
@@ -84,16 +84,18 @@ def write_preview(
 
 
 class _Thresholds:
-    """Median of the thresholds that a method chose for the masks of each class."""
+    """Median of the thresholds that a method chose for the masks of each class, where the class is likely there."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, list[float]] = {}
+        self._seen: dict[str, list[tuple[float, float]]] = {}
 
-    def see(self, name: str, value: float) -> None:
-        self._seen.setdefault(name, []).append(value)
+    def see(self, name: str, value: float, presence: float) -> None:
+        self._seen.setdefault(name, []).append((value, presence))
 
     def of(self, name: str) -> float:
-        return round(float(np.median(self._seen.get(name, [0.5]))), 2)
+        seen = self._seen.get(name, [(0.5, 1.0)])
+        least = max(presence for _, presence in seen) / 2
+        return round(float(np.median([value for value, presence in seen if presence >= least])), 2)
 
 
 def _default_presence(segmenter: Segmenter, shown: Sequence[Any], images: Sequence[ImageSource]) -> float:
