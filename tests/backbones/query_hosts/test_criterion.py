@@ -68,7 +68,7 @@ def test_two_queries_and_two_targets(swapped: bool) -> None:
         [torch.tensor(labels)], EVERY_CELL,
     )  # fmt: skip
     for name, value in expected.items():
-        assert float(found[name]) == pytest.approx(value, abs=1e-5)
+        assert float(found[name]) == pytest.approx(value, abs=2e-6)
 
 
 @pytest.mark.usefixtures("_points_are_cells")
@@ -87,9 +87,9 @@ def test_images_without_ground_truth_teach_no_object(criterion: str) -> None:
     masks, logits = torch.randn(2, 3, 8, 8, requires_grad=True), torch.randn(2, 3, 4, requires_grad=True)
     nothing, none = torch.zeros(0, 16, 16), torch.zeros(0, dtype=torch.int64)
     found = matched_losses(masks, logits, [nothing, nothing], [none, none], settings)
-    assert float(found["mask"]) == float(found["dice"]) == 0
+    assert float(found["mask"].detach()) == float(found["dice"].detach()) == 0
     expected = -logits.detach().log_softmax(-1)[..., -1].mean()
-    assert float(found["class"]) == pytest.approx(settings.class_weight * float(expected), abs=1e-5)
+    assert float(found["class"].detach()) == pytest.approx(settings.class_weight * float(expected), abs=1e-5)
     torch.autograd.backward(sum(found.values(), torch.zeros(())))
     assert masks.grad is not None
     assert masks.grad.abs().max() == 0
@@ -97,4 +97,4 @@ def test_images_without_ground_truth_teach_no_object(criterion: str) -> None:
     target[0, :4] = 1
     mixed = matched_losses(masks, logits, [nothing, target], [none, torch.tensor([2])], settings)
     assert all(bool(value.isfinite()) for value in mixed.values())
-    assert float(mixed["mask"]) > 0
+    assert float(mixed["mask"].detach()) > 0

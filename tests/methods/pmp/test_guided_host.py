@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -168,6 +170,25 @@ def test_the_first_step_moves_the_gates_and_the_second_the_attention(kind: str) 
             assert (layer.gate.grad != 0).all()
             assert [bool(value is not None and value.abs().max() > 0) for value in gradients] == [step == 1] * 4
         optimiser.step()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_calls_in_several_threads_do_not_see_each_others_prompts(kind: str) -> None:
+    model, asked = guided(kind, gates=1.0), [None, *(prompts(2, seed=seed) for seed in range(5))]
+    expected = [run(model, one).masks[-1] for one in asked]
+    with ThreadPoolExecutor(3) as pool:
+        for found, own in zip(pool.map(lambda one: run(model, one).masks[-1], asked), expected, strict=True):
+            assert torch.equal(found, own)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_guides_itself(kind: str) -> None:
+    model = guided(kind, gates=1.0)
+    other = copy.deepcopy(model)
+    for layer in other.guidance.attentions:
+        torch.nn.init.zeros_(layer.gate)
+    assert_is_the_host(kind, other.host, run(other, prompts()))
+    assert not torch.equal(run(model, prompts()).masks[-1], run(other, prompts()).masks[-1])
 
 
 def test_a_query_with_an_empty_mask_attends_everywhere() -> None:

@@ -202,6 +202,15 @@ def test_examples_are_scored_by_themselves(two_stage: TwoStageSegmenter) -> None
     assert one[1].presence != other[1].presence
 
 
+def test_bfloat16_is_near_float32(folder: Path, two_stage: TwoStageSegmenter) -> None:
+    half = wordmask.load(folder, dtype="bfloat16", device="cpu")
+    assert isinstance(half, TwoStageSegmenter)
+    assert {w.dtype for w in half.model.guided.parameters()} == {torch.float32}
+    assert {w.dtype for w in half.model.clip.parameters()} == {torch.bfloat16}
+    one, other = (s.segment(random_image(), list(NAMES[:3])) for s in (half, two_stage))
+    assert [f.presence for f in one] == pytest.approx([f.presence for f in other], abs=0.2)
+
+
 def test_it_proposes_without_a_prompt(two_stage: TwoStageSegmenter) -> None:
     assert isinstance(two_stage, ProposalSource)
     regions = two_stage.propose(two_stage.encode(random_image()))
