@@ -1,0 +1,248 @@
+"""Train and score small query decoders: does the prompt in every layer help, and when (docs/experiments/pmp.md).
+
+    python benchmarks/pmp_experiment.py --train train.pt --valid val.pt --model pmp --arms host,pmp,placebo \
+        --queries 8 --seeds 0,1,2 --steps 600 --out results
+
+All arms read the same frozen pixel features (`benchmarks/pmp_features.py`); only queries, layers and heads are trained.
+`benchmarks/pmp_table.py` makes tables of the results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import wordmask
+from wordmask.methods.pmp.embedded.config import DecoderConfig
+from wordmask.methods.pmp.embedded.features import ProposalFeatures
+from wordmask.methods.pmp.embedded.network import ProposalNetwork
+from wordmask.training.pmp.losses import ProposalLosses, proposal_losses
+from wordmask.training.pmp.targets import ProposalTargets
+
+BATCH, PROMPTS, LR, POINTS = 8, 2, 1e-3, 384
+SIDE = 128
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a decoder gets.
+
+    Attributes:
+        guided: Whether prompts are given to it.
+        attention: Whether its queries attend to the prompt.
+        own: Whether one of its queries is made from the prompt.
+        shuffled: Whether the prompt is replaced by a random other name.
+        start: Arm that its weights come from; "" for random ones.
+        dual: Whether every step has an unprompted pass, too.
+    """
+
+    guided: bool = True
+    attention: bool = True
+    own: bool = False
+    shuffled: bool = False
+    start: str = ""
+    dual: bool = False
+
+
+ARMS = {
+    "host": Arm(guided=False, attention=False),
+    "host-on": Arm(guided=False, attention=False, start="host"),
+    "pmp-tuned": Arm(start="host", dual=True),
+    "pmp": Arm(),
+    "placebo": Arm(shuffled=True),
+    "query": Arm(attention=False, own=True),
+    "query-pmp": Arm(own=True),
+}
+
+
+class Data:
+    """Features and masks of images; with a generator for draws."""
+
+    def __init__(self, path: Path, seed: int = 0) -> None:
+        content = torch.load(path, weights_only=False)
+        self.rows = [row for row in content["rows"] if row["names"]]
+        self.vectors: dict[str, Tensor] = dict(zip(content["names"], content["vectors"], strict=True))
+        self.random = np.random.default_rng(seed)
+
+    def features(self, chosen: list[int]) -> ProposalFeatures:
+        """Return features of images."""
+        rows = [self.rows[i] for i in chosen]
+        fine, mixed = (torch.stack([row[name] for row in rows]).float() for name in ("fine", "mixed"))
+        memories = [torch.stack([row["memories"][level] for row in rows]).float() for level in range(3)]
+        return ProposalFeatures((memories[0], memories[1], memories[2]), fine, mixed)
+
+    def masks(self, index: int) -> Tensor:
+        """Return bool `(names, SIDE, SIDE)`."""
+        row = self.rows[index]
+        bits = np.unpackbits(row["masks"], count=len(row["names"]) * SIDE * SIDE)
+        return torch.from_numpy(bits.reshape(-1, SIDE, SIDE).astype(bool))
+
+    def other(self, name: str) -> str:
+        """Return another name."""
+        names = [n for n in self.vectors if n != name]
+        return names[int(self.random.integers(len(names)))]
+
+
+def targets(masks: list[Tensor], whole: bool) -> ProposalTargets:
+    """Return targets of rows; with `whole` each row has one mask, that of its prompt."""
+    instances = torch.zeros(len(masks), max(map(len, masks)), SIDE, SIDE, dtype=torch.bool)
+    for row, mask in enumerate(masks):
+        instances[row, : len(mask)] = mask
+    sure = torch.ones(len(masks), dtype=torch.bool)
+    first = instances[:, 0] if whole else torch.zeros_like(instances[:, 0])
+    counts = torch.tensor([len(mask) for mask in masks])
+    return ProposalTargets(first, sure & whole, instances, counts, sure, torch.ones_like(first))
+
+
+def guided_loss(
+    network: ProposalNetwork, data: Data, chosen: list[int], features: ProposalFeatures, arm: Arm
+) -> Tensor:
+    """Return the loss of PROMPTS prompts for each image."""
+    names, masks = [], []
+    for i in chosen:
+        every = data.masks(i)
+        for k in data.random.integers(len(every), size=PROMPTS).tolist():
+            names.append(data.rows[i]["names"][k])
+            masks.append(every[k : k + 1])
+    asked = [data.other(name) if arm.shuffled else name for name in names]
+    phrases = torch.stack([data.vectors[name] for name in asked]).view(len(chosen), PROMPTS, -1)
+    state = network(features, phrases)
+    losses, _ = proposal_losses(
+        network, features, state, targets(masks, whole=arm.own), weights=ProposalLosses(points=POINTS)
+    )
+    return torch.stack(list(losses.values())).sum()
+
+
+def host_loss(network: ProposalNetwork, data: Data, chosen: list[int], features: ProposalFeatures) -> Tensor:
+    """Return the loss of one unprompted pass, with the names of its proposals."""
+    state = network(features, None)
+    masks = [data.masks(i) for i in chosen]
+    losses, matches = proposal_losses(
+        network, features, state, targets(masks, whole=False), weights=ProposalLosses(points=POINTS)
+    )
+    names = sorted({name for i in chosen for name in data.rows[i]["names"]})
+    phrases = torch.stack([data.vectors[name] for name in names])
+    logits = network.name_logits(state.queries[:, 0], phrases.expand(len(chosen), -1, -1)).float()
+    wanted = torch.zeros_like(logits)
+    last = matches.outputs == len(state.heads) - 1
+    for row, query, target in torch.stack([matches.rows, matches.queries, matches.targets], 1)[last].tolist():
+        wanted[row, query, names.index(data.rows[chosen[row]]["names"][target])] = 1
+    matched = wanted.any(-1, keepdim=True)
+    each = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    return torch.stack(list(losses.values())).sum() + 2 * (each * matched).sum() / matched.sum().clamp(min=1) / 4
+
+
+def trained(network: ProposalNetwork, data: Data, arm: Arm, steps: int) -> float:
+    """Train all but the pixel encoder; return the seconds of processor time."""
+    frozen = ("memory", "mask_features")
+    weights = [p for n, p in network.named_parameters() if not n.startswith(frozen)]
+    optimiser = torch.optim.AdamW(weights, lr=LR, weight_decay=0.03, betas=(0.9, 0.98))
+    began = time.process_time()
+    for step in range(steps):
+        scale = min(1.0, (step + 1) / 40) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
+        optimiser.param_groups[0]["lr"] = LR * scale
+        chosen = data.random.integers(len(data.rows), size=BATCH).tolist()
+        with torch.autocast("cpu", torch.bfloat16):
+            features = data.features(chosen)
+            losses = []
+            if arm.guided:
+                losses.append(guided_loss(network, data, chosen, features, arm))
+            if arm.dual or not arm.guided:
+                losses.append(host_loss(network, data, chosen, features))
+        optimiser.zero_grad()
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(weights, 2.0)
+        optimiser.step()
+    return time.process_time() - began
+
+
+@torch.inference_mode()
+def scored(network: ProposalNetwork, data: Data, arm: Arm) -> list[list[float]]:
+    """Return a row for each image and name: image, area, best IoU, IoU of the chosen proposal, of the own query."""
+    rows = []
+    for i in range(len(data.rows)):
+        features, masks = data.features([i]), data.masks(i)[:, ::2, ::2].flatten(1).float()
+        names = data.rows[i]["names"]
+        asked = [data.other(name) if arm.shuffled else name for name in names]
+        phrases = torch.stack([data.vectors[name] for name in asked])[None]
+        with torch.autocast("cpu", torch.bfloat16):
+            state = network(features, phrases if arm.guided else None)
+            last = state.heads[-1]
+            found = last.logits(network.mask_features.grid(features).flatten(2), None)[0] > 0  # (K, N, cells)
+            quality = last.quality[0].float().sigmoid()
+            if not arm.guided:
+                names_of = network.name_logits(state.queries[:, 0], phrases)[0].float().sigmoid()  # (N, K)
+                found, quality = found.expand(len(names), -1, -1), quality[0] * names_of.T
+        bits = found.float()
+        both = (bits * masks.unsqueeze(1)).sum(-1)
+        ious = both / (bits.sum(-1) + masks.sum(-1, keepdim=True) - both).clamp(min=1)  # (K, N)
+        chosen = ious.gather(1, quality.argmax(1, keepdim=True))[:, 0]
+        for k in range(len(names)):
+            rows.append([i, masks[k].mean().item(), ious[k].max().item(), chosen[k].item(), ious[k, -1].item()])
+    return rows
+
+
+def main() -> None:
+    """Run arms one after the other; runs whose result is there are left out."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--valid", type=Path, required=True)
+    parser.add_argument("--model", default="pmp")
+    parser.add_argument("--arms", default="host,pmp,placebo")
+    parser.add_argument("--queries", type=int, default=8)
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    segmenter: Any = wordmask.load(asked.model, device="cpu", dtype="float32")
+    valid = Data(asked.valid)
+    for seed in map(int, asked.seeds.split(",")):
+        for name in asked.arms.split(","):
+            path = asked.out / f"{name}-{asked.queries}-{seed}.json"
+            if not path.exists():
+                run(name, seed, path, asked, segmenter.model.network, valid)
+
+
+def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, valid: Data) -> None:
+    """Train and score one arm: `host` for 3/4 of the steps, arms that start from it for the rest, others for all."""
+    arm = ARMS[name]
+    torch.manual_seed(seed)
+    queries = asked.queries - arm.own  # the prompt's own query is one of them
+    network = ProposalNetwork(
+        DecoderConfig(queries=queries, guided=arm.attention, prompt_query=arm.own, dense=False, names=True)
+    )
+    network.memory.load_state_dict(product.memory.state_dict())
+    network.mask_features.load_state_dict(product.mask_features.state_dict())
+    steps = 3 * asked.steps // 4 if name == "host" else asked.steps
+    if arm.start:
+        steps = asked.steps // 4
+        network.load_state_dict(torch.load(path.with_name(f"{arm.start}-{asked.queries}-{seed}.pt")), strict=False)
+        for layer in network.guidance.attentions if network.guidance is not None else ():
+            torch.nn.init.zeros_(layer.gate)
+    network.requires_grad_(True)
+    network.memory.requires_grad_(False)
+    network.mask_features.requires_grad_(False)
+    data = Data(asked.train, seed)
+    seconds = trained(network, data, arm, steps)
+    rows = scored(network.eval(), valid, arm)
+    torch.save(network.state_dict(), path.with_suffix(".pt"))
+    best, chosen = (sum(row[k] for row in rows) / len(rows) for k in (2, 3))
+    content = {"arm": name, "queries": asked.queries, "seed": seed, "steps": steps, "seconds": seconds, "rows": rows}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    print(f"{path.stem}: recall {best:.3f}, selected {chosen:.3f}, {seconds:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
