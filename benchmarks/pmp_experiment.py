@@ -152,9 +152,8 @@ def trained(network: ProposalNetwork, data: Data, arm: Arm, steps: int) -> float
         scale = min(1.0, (step + 1) / 40) * (0.5 + 0.5 * math.cos(math.pi * step / steps))
         optimiser.param_groups[0]["lr"] = LR * scale
         chosen = data.random.integers(len(data.rows), size=BATCH).tolist()
+        features, losses = data.features(chosen), []
         with torch.autocast("cpu", torch.bfloat16):
-            features = data.features(chosen)
-            losses = []
             if arm.guided:
                 losses.append(guided_loss(network, data, chosen, features, arm))
             if arm.dual or not arm.guided:

@@ -117,10 +117,14 @@ def test_the_mask_is_that_of_compact_and_candidates_are_all_proposals(folder: Pa
     image = random_image(60, 90)
     one, other = (s.segment(image, ["hair"], presence_threshold=0)[0] for s in (loaded, compact))
     assert one.presence == other.presence
-    assert len(one.candidates) == 7  # five queries, the prompt's own, and the dense mask
+    assert len(one.candidates) == 8  # five queries, the prompt's own, the dense mask, and what is made of these two
+    assert [next(iter(reversed(c.scores))) for c in one.candidates[:2]] == ["dense", "blend"]
+    dense = one.candidates[0].region.packed(one.threshold).full()
+    assert (dense != other.mask).mean() < 0.02  # one of the two has lost its weak parts
     union = np.logical_or.reduce([instance.mask for instance in one.instances])
     assert (union == one.mask).all()
-    assert (one.mask != other.mask).mean() < 0.05  # borders between instances
+    blended = one.candidates[1].region.packed(one.threshold).full()
+    assert (one.mask != blended).mean() < 0.05  # borders between instances
 
 
 def test_what_is_absent_has_no_instances(loaded: Segmenter) -> None:

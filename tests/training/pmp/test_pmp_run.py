@@ -66,7 +66,7 @@ def test_training_gives_a_model_that_loads_and_goes_on(table: Path, trunk: Path,
     assert weights[0] == weights[1]
     model = wordmask.load(tmp_path / "whole/last", dtype="float32")
     found = model.segment(next(iter((table.parent / "photos").glob("*.png"))), ["red square"], presence_threshold=0)[0]
-    assert len(found.candidates) == 6
+    assert len(found.candidates) == 7
     further = recipe(steps=1, lr=0.0, ema=0.0)
     train(further, DataChoice(table), tmp_path / "further", model=tmp_path / "whole/last", probe=None)
     assert (tmp_path / "further/last/model.safetensors").read_bytes() == weights[0]

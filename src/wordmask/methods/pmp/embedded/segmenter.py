@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from wordmask.components.thresholds import own_threshold
 from wordmask.contracts import Encoded
 from wordmask.errors import ImageError, sentence
 from wordmask.methods.dense import DensePlan, DenseSegmenter
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 
     from wordmask.components.thresholds import Thresholds
     from wordmask.images import RgbImage
+    from wordmask.methods.pmp.embedded.features import ProposalFeatures
     from wordmask.ops.geometry import Placement
 
 __all__ = ["ProposalSegmenter"]
 
 LOOKED_FOR = 0.25
 """Prompts get proposals where their presence reaches this fraction of its threshold."""
+LEAST_UNPROMPTED = 0.02
+"""Expected IoU of regions without a prompt, at least."""
 FURTHEST = 30.0
 """Masks are cut at a logit between -FURTHEST and FURTHEST."""
 
@@ -35,9 +39,9 @@ FURTHEST = 30.0
 class ProposalSegmenter(DenseSegmenter):
     """A `Segmenter` and `ProposalSource`: dense masks of the compact network, divided by proposals into instances.
 
-    The dense mask is proposal 0. The mask of the prompt's own query replaces it where a higher IoU is expected of it.
-    `Found.instances` are parts of that mask, one for each proposal that is good enough; `Found.candidates` are all
-    proposals, the dense mask among them.
+    The dense mask is proposal 0; its logits are averaged with those of the prompt's own query. `Found.instances` are
+    parts of that mask, one for each proposal that is good enough; `Found.candidates` are all proposals, the dense mask
+    among them.
 
     Args:
         model: Network, trunk and settings.
@@ -52,19 +56,37 @@ class ProposalSegmenter(DenseSegmenter):
         self.proposals = model
 
     def answer(self, encoded: Encoded, plan: DensePlan, thresholds: Thresholds) -> Segmentation:
-        """Answer densely, and add instances and candidates for every prompt that may be in the image."""
-        result = super().answer(encoded, plan, thresholds)
-        founds = list(result.founds)
-        asked = [i for i, f in enumerate(founds) if f.presence >= LOOKED_FOR * f.presence_threshold]
-        features = map_tensors(encoded.features, lambda tensor: tensor.to(plan.embeddings)).proposals
-        for start in range(0, len(asked), self.model.chunk):
-            chosen = asked[start : start + self.model.chunk]
-            dense = np.stack([_logits(founds[i]) for i in chosen])
-            rows = plan.embeddings[[plan.own[i] for i in chosen]]
-            proposed = self.proposals.propose(features, rows, torch.from_numpy(dense).to(rows.device))
-            for i, one in zip(chosen, proposed, strict=True):
-                founds[i] = self._with_proposals(founds[i], one, thresholds, fixed=bool(plan.negatives[i]))
-        return replace(result, founds=tuple(founds))
+        """Decode the prompts densely and by proposals, and apply negatives and thresholds to the average of both."""
+        features = map_tensors(encoded.features, lambda tensor: tensor.to(plan.embeddings))
+        dense, presences = self._decode(features, plan.embeddings)
+        assert presences is not None
+        rivals = {row for negatives in plan.negatives for row in negatives}
+        asked = [u for u, p in enumerate(presences) if p >= LOOKED_FOR * thresholds.presence or u in rivals]
+        proposed = self._propose(features.proposals, plan, dense, asked)
+        logits = dense.copy()
+        for row, one in proposed.items():
+            blend = np.float32(self.proposals.settings.blend)
+            logits[row] += blend * (one.masks[-1] - logits[row])
+        founds = []
+        for prompt, own, negatives in zip(plan.prompts, plan.own, plan.negatives, strict=True):
+            strongest = np.maximum.reduce([logits[row] for row in negatives]) if negatives else None
+            found = self._found(prompt, logits[own], strongest, float(presences[own]), encoded, thresholds)
+            if own in proposed:
+                found = self._with_proposals(found, dense[own], proposed[own])
+            founds.append(found)
+        return Segmentation(encoded.size, tuple(founds), encoded.image, self.name)
+
+    def _propose(
+        self, features: ProposalFeatures, plan: DensePlan, dense: NDArray[np.float32], rows: list[int]
+    ) -> dict[int, Proposed]:
+        """Return proposals for some rows of a plan's embeddings."""
+        found: dict[int, Proposed] = {}
+        for start in range(0, len(rows), self.model.chunk):
+            chosen = rows[start : start + self.model.chunk]
+            given = torch.from_numpy(dense[chosen]).to(plan.embeddings.device)
+            ones = self.proposals.propose(features, plan.embeddings[chosen], given)
+            found |= dict(zip(chosen, ones, strict=True))
+        return found
 
     @torch.inference_mode()
     def propose(self, image: Encoded | RgbImage) -> tuple[Region, ...]:
@@ -81,44 +103,34 @@ class ProposalSegmenter(DenseSegmenter):
         features = map_tensors(_trunk_features(encoded), lambda tensor: tensor.to(weight))
         maps = features.proposals if isinstance(features, PmpFeatures) else self.proposals.features(features)
         one = self.proposals.propose(maps, None, None)[0]
-        kept = kept_proposals(one.masks > 0, one.quality, self.proposals.settings, area=0)
+        settings = replace(self.proposals.settings, least_quality=LEAST_UNPROMPTED)
+        kept = kept_proposals(one.masks > 0, one.quality, settings, area=0)
         placement = encoded.placement
         return tuple(Region(MaskLogits(one.masks[i], placement), *2 * (float(one.quality[i]),)) for i in kept)
 
-    def _with_proposals(self, dense: Found, one: Proposed, thresholds: Thresholds, *, fixed: bool) -> Found:
-        """Return a dense result with the instances and candidates that proposals make of it.
+    def _with_proposals(self, found: Found, dense: NDArray[np.float32], one: Proposed) -> Found:
+        """Return a result with the instances and candidates that proposals make of its mask.
 
         Args:
-            dense: The dense result.
-            one: Proposals for its prompt.
-            thresholds: Of the call.
-            fixed: Whether the dense mask stays, whatever is expected of another one.
+            found: The result.
+            dense: Dense logits `(h, w)` of its prompt.
+            one: Proposals for it.
         """
-        settings, found = self.proposals.settings, dense
-        better = not fixed and float(one.quality[-1]) - one.dense_quality > settings.margin
-        if better:
-            found = self._replaced(dense, one.masks[-1], thresholds)
-        placement, cut = _placement(found), _cut(found)
-        parts = divide(_logits(found) - cut, one.masks[:-1], one.quality[:-1], settings)
+        settings, placement, cut = self.proposals.settings, _placement(found), _cut(found)
+        mask = _logits(found) - cut
+        parts = divide(mask, one.masks[:-1], one.quality[:-1], settings)
         regions = tuple(
             Region(MaskLogits(part.logits + cut, placement), *_scores(part, one, found.presence, settings.part_score))
             for part in parts
         )
         taken = {part.proposal for part in parts}
-        shown = [_candidate(_logits(dense) - _cut(dense), one.dense_quality, found, "dense", chosen=not better)]
-        kinds = ["instance"] * (len(one.masks) - 1) + ["prompt"]
-        shown += [
-            _candidate(mask, float(quality), found, kind, chosen=better if kind == "prompt" else i in taken)
-            for i, (mask, quality, kind) in enumerate(zip(one.masks, one.quality, kinds, strict=True))
-        ]
-        return replace(found, regions=regions, candidates=tuple(shown))
-
-    def _replaced(self, dense: Found, mask: NDArray[np.float32], thresholds: Thresholds) -> Found:
-        """Return a result with another mask's logits and, where the call names none, that mask's own threshold."""
-        placement, threshold = _placement(dense), thresholds.mask
-        if threshold is None:
-            mask, threshold = self._own_threshold(mask, placement, None)
-        return replace(dense, heatmap_logits=MaskLogits(mask, placement), threshold=threshold)
+        whole = dense - np.float32(logit(own_threshold(dense, placement)))
+        kinds = ["dense", "blend", *["instance"] * (len(one.masks) - 1), "prompt"]
+        qualities = [one.dense_quality, one.dense_quality, *one.quality.tolist()]
+        chosen = [False, True, *(number in taken for number in range(len(one.masks) - 1)), False]
+        every = zip([whole, mask, *one.masks], qualities, kinds, chosen, strict=True)
+        candidates = (_candidate(logits, quality, kind, found, chosen=used) for logits, quality, kind, used in every)
+        return replace(found, regions=regions, candidates=tuple(candidates))
 
 
 def _trunk_features(encoded: Encoded) -> Any:
@@ -158,7 +170,7 @@ def _scores(part: Part, one: Proposed, presence: float, factor: float) -> tuple[
     return factor * mean * presence, None
 
 
-def _candidate(mask: NDArray[np.float32], quality: float, found: Found, kind: str, *, chosen: bool) -> Candidate:
+def _candidate(mask: NDArray[np.float32], quality: float, kind: str, found: Found, *, chosen: bool) -> Candidate:
     """Return a candidate from logits above 0 inside; `Found` cuts all masks of a prompt at one threshold."""
     region = Region(MaskLogits(mask + _cut(found), _placement(found)), quality * found.presence, quality)
     scores = {"presence": found.presence, "quality": quality, kind: 1.0}
