@@ -6,7 +6,7 @@
 Both sides load the same random weights from disk and go from a decoded image and boxes to boolean masks of the image's
 size: transformers' processor, model and post-processing in float32, and wordmask's `encode` and `segment_boxes`, in
 float32 and in bfloat16. Runs alternate; the ratio is taken within each pair and its median reported. Also recorded: the
-mean IoU of the masks with transformers', and the fraction of equal pixels.
+mean IoU of the masks with transformers', the fraction of equal pixels, and how the time divides.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from wordmask.methods.imss.segmenter import RegionSegmenter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wordmask.contracts import Encoded
 
 RESULTS = Path(__file__).parent / "results"
 SIZES: dict[str, dict[str, Any]] = {
@@ -88,17 +90,24 @@ def documented(folder: Path) -> Callable[[np.ndarray, list[list[float]]], np.nda
     return run
 
 
-def ours(folder: Path, dtype: torch.dtype) -> Callable[[np.ndarray, list[list[float]]], np.ndarray]:
-    """Return wordmask's way."""
-    host = open_host(folder, device="cpu", dtype=dtype, name="sam")
-    segmenter = RegionSegmenter(OracleDetector({}), host, dtype=dtype)
+def ours(folder: Path, dtype: torch.dtype) -> RegionSegmenter:
+    """Return wordmask's segmenter of boxes."""
+    return RegionSegmenter(OracleDetector({}), open_host(folder, device="cpu", dtype=dtype, name="sam"), dtype=dtype)
 
-    def run(pixels: np.ndarray, boxes: list[list[float]]) -> np.ndarray:
-        encoded = segmenter.encode(pixels)
-        parts = segmenter.segment_boxes(encoded, [(box[0], box[1], box[2], box[3]) for box in boxes])
-        return np.stack([part.logits.packed(0.5).full() for part in parts])
 
-    return run
+def draw(segmenter: RegionSegmenter, image: Encoded, boxes: list[list[float]]) -> np.ndarray:
+    """Return masks bool `(N, H, W)` of the boxes of an encoded image."""
+    parts = segmenter.segment_boxes(image, [(box[0], box[1], box[2], box[3]) for box in boxes])
+    return np.stack([part.logits.packed(0.5).full() for part in parts])
+
+
+def split(segmenter: RegionSegmenter, pixels: np.ndarray, boxes: list[list[float]]) -> dict[str, float]:
+    """Return the CPU seconds of encoding, and of decoding one, five and all boxes."""
+    image, _, seconds = timed(partial(segmenter.encode, pixels))
+    counts = dict.fromkeys((1, 5, len(boxes)))
+    return {"encode": seconds} | {
+        f"decode {count}": timed(partial(draw, segmenter, image, boxes[:count]))[2] for count in counts
+    }
 
 
 def overlap(masks: np.ndarray, others: np.ndarray) -> dict[str, float]:
@@ -133,8 +142,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_sam(folder, args.size)
-        sides = {"transformers": documented(folder)}
-        sides |= {str(dtype)[6:]: ours(folder, dtype) for dtype in (torch.float32, torch.bfloat16)}
+        own = {str(dtype)[6:]: ours(folder, dtype) for dtype in (torch.float32, torch.bfloat16)}
+        sides: dict[str, Callable[..., np.ndarray]] = {"transformers": documented(folder)}
+    for kind, segmenter in own.items():
+        sides[kind] = lambda pixels, boxes, one=segmenter: draw(one, one.encode(pixels), boxes)
     rounds = [{side: timed(partial(run, pixels, boxes)) for side, run in sides.items()} for _ in range(args.pairs)]
     record: dict[str, Any] = {"size": args.size, "boxes": args.boxes, "pairs": args.pairs, "threads": args.threads}
     for side in sides:
@@ -147,6 +158,8 @@ def main() -> None:
             **overlap(masks[0], rounds[0]["transformers"][0]),
             "mask_area": float(masks[0].mean()),
         }
+    for kind, segmenter in own.items():
+        record[kind]["cpu_s_of"] = split(segmenter, pixels, boxes)
     print(json.dumps(record, indent=2))
     args.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
