@@ -198,3 +198,23 @@ def test_splits_keep_copies_and_near_copies_together_and_stay_when_images_are_ad
     assert set(before.values()) == {"train", "val"}
     assert before != other
     assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.slow
+def test_a_turned_image_of_12_megapixels_comes_back_from_every_format(tmp_path: Path) -> None:
+    pixels = np.full((3000, 4000, 3), 10, dtype=np.uint8)
+    pixels[200:1500, 300:900] = pixels[2000:2003, 3990:3993] = 240
+    pixels[700:800, 500:600] = 10
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter: upright it is 4000 high
+    (tmp_path / "in").mkdir()
+    Image.fromarray(pixels).save(tmp_path / "in" / "turned.jpg", quality=95, exif=exif)
+    run(tmp_path / "in", tmp_path / "out", ["bright"])
+    with Journal(journal_path(tmp_path / "out")) as journal:
+        labelled = LabelledSet(journal)
+        (image,) = labelled
+        export_all(labelled, tmp_path / "out", list(FORMATS))
+        for name in FORMATS:
+            facts = compare(labelled, find_format(name), tmp_path / "out" / name)
+            assert (facts["lost"], facts["mean"]) == (0, 1.0), name
+    assert image.size == (4000, 3000)

@@ -144,3 +144,25 @@ def test_ultralytics_accepts_every_label_file(out: Path) -> None:
         for points, (name, _) in zip(segments, MASKS, strict=False):
             drawn = utils.polygon2mask(SIZE, [points.ravel() * np.tile(SIZE[::-1], len(points))]).astype(bool)
             assert np.array_equal(drawn, read_polygon(points, SIZE).full()), name
+
+
+def test_cvat_runs_the_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = pytest.importorskip("cvat_sdk.models")
+    masks = pytest.importorskip("cvat_sdk.masks")
+    from tests.fakes import BrightnessSegmenter
+    from wordmask.annotate.cvat_function import create
+
+    (tmp_path / "concepts.yaml").write_text("light: bright\nanimal: cat\n")
+    monkeypatch.setattr("wordmask.api.load", lambda *_, **__: BrightnessSegmenter())
+    function = create(str(tmp_path / "concepts.yaml"))
+    pixels = np.zeros((64, 64, 3), dtype=np.uint8)
+    pixels[8:32, 16:48] = 255
+    assert [label.name for label in function.spec.labels] == ["light", "animal"]
+    for as_polygon in (False, True):
+        context = type("Context", (), {"conf_threshold": None, "conv_mask_to_poly": as_polygon})()
+        (shape,) = function.detect(context, Image.fromarray(pixels))
+        assert isinstance(shape, models.LabeledShapeRequest)
+        assert shape.type.value == ("polygon" if as_polygon else "mask")
+        if not as_polygon:
+            decoded = masks.decode_mask(shape.points, image_width=64, image_height=64)
+            assert np.array_equal(decoded, pixels[..., 0] > 0)
