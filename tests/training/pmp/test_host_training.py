@@ -16,6 +16,7 @@ from tests.training.inputs import write_table
 from wordmask.batch import Batch
 from wordmask.errors import TrainingError
 from wordmask.methods.pmp.two_stage import TwoStageSegmenter
+from wordmask.prompts import TextPrompt
 from wordmask.training.data import DataChoice
 from wordmask.training.pmp.host_trainable import HostTrainable, step_targets
 from wordmask.training.recipe import with_changes
@@ -141,6 +142,29 @@ def test_what_is_written_loads_and_answers_the_same(bundle: Path, tmp_path: Path
     assert loaded.segment(image, ["left", "moon"]).names == ("left", "moon")
     again = opened(tmp_path)
     assert torch.equal(again.host.state_dict()["pmp.null"], model.host.state_dict()["pmp.null"])
+
+
+@pytest.mark.parametrize("tokens", ["word", "both"])
+def test_words_as_tokens(bundle: Path, tmp_path: Path, tokens: str) -> None:
+    model = opened(bundle, text_tokens=tokens, unguided=0.0)
+    words = model._encoder.tokens_of(TextPrompt("left"), "left", model._embedded(["left"])[0], True)[0]
+    rows = model._embedded(list(PHRASES))
+    asked = model._tokens(list(PHRASES), rows, [[0, 2], [1]])
+    assert asked is not None
+    assert asked.padding is not None
+    assert asked.kinds is not None
+    assert torch.equal(asked.tokens[0, : len(words)], words)
+    assert asked.padding[0].sum() == 0
+    assert asked.padding[1].any()
+    shown = set(asked.kinds[~asked.padding].tolist())
+    assert shown == ({1} if tokens == "word" else {0, 1})
+    assert (model._kept[0].guidance.kinds is not None) == (tokens == "both")
+    torch.autograd.backward(total(model.loss(batch(), 0)))
+    assert model._tokens(list(PHRASES), rows, [[], []]) is None
+    model.export(tmp_path)
+    loaded = wordmask.load(tmp_path, dtype="float32", device="cpu")
+    assert isinstance(loaded, TwoStageSegmenter)
+    assert loaded.model.settings.text_tokens == tokens
 
 
 def test_the_control_arm_is_never_guided(bundle: Path) -> None:

@@ -93,7 +93,7 @@ class VocabularyEncoder:
         rows = torch.cat([torch.stack(asked), self.sentences(others)]) if others else torch.stack(asked)
         by_example = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
         by_example[: len(prompts)] = torch.tensor([isinstance(p, VisualPrompt) for p in prompts])
-        tokens, kinds = zip(*map(self._tokens, prompts, names, asked, [one_by_one] * len(names)), strict=True)
+        tokens, kinds = zip(*map(self.tokens_of, prompts, names, asked, [one_by_one] * len(names)), strict=True)
         return Vocabulary(names, others, rows, by_example, tokens, kinds)
 
     def competitors(self, prompts: Sequence[Prompt], names: Sequence[str]) -> tuple[str, ...]:
@@ -129,8 +129,15 @@ class VocabularyEncoder:
         pixels = torch.from_numpy(crop.astype(np.float32) / 255).permute(2, 0, 1)[None].to(device)
         return F.normalize(self.clip.vision.pooled(self.clip.normalised(pixels)).float(), dim=-1)[0]
 
-    def _tokens(self, prompt: Prompt, name: str, row: Tensor, one_by_one: bool) -> tuple[Tensor, Tensor]:
-        """What the decoder reads of a prompt `(T, D)`, and the kinds of these tokens `(T,)`."""
+    def tokens_of(self, prompt: Prompt, name: str, row: Tensor, one_by_one: bool) -> tuple[Tensor, Tensor]:
+        """Return what the decoder reads of a prompt, float `(T, D)`, and the kinds of these tokens, int64 `(T,)`.
+
+        Args:
+            prompt: A phrase or an example.
+            name: What is embedded of a phrase.
+            row: Its classifier row `(D,)`.
+            one_by_one: Whether the decoder is asked prompt by prompt.
+        """
         wanted = self.settings.text_tokens
         if isinstance(prompt, VisualPrompt):
             parts = [(row[None], "image")]

@@ -18,6 +18,7 @@ from wordmask.methods.pmp.text_query_attention import PromptTokens
 from wordmask.methods.pmp.two_stage import TwoStageSegmenter
 from wordmask.methods.pmp.two_stage_model import Pixels, TwoStageModel
 from wordmask.methods.pmp.vocabulary import VocabularyEncoder
+from wordmask.prompts import TextPrompt
 from wordmask.training.pmp.prompt_sampling import PromptSampling, SampledPrompts, sample_prompts
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class HostTraining(NamedTuple):
         criterion: Losses.
         sampling: Prompts of a step.
         every_name: Whether queries are classified over all phrases of an image; otherwise over those that are told.
+        tokens: What the decoder reads of a phrase: "sentence", "word" or "both".
         dual_pass: Whether every step has an unguided pass, too, on the same features, with all targets.
         backbone_lr: Multiple of the learning rate for the backbone.
         size: Side of the square training images in pixels.
@@ -54,6 +56,7 @@ class HostTraining(NamedTuple):
     criterion: CriterionSettings
     sampling: PromptSampling
     every_name: bool
+    tokens: str
     dual_pass: bool
     backbone_lr: float
     size: int
@@ -130,7 +133,7 @@ class HostTrainable(nn.Module):
         self._kept = (guided, clip, clip_part, pixels)  # in a tuple, out of sight of torch
         self.training_settings, self.parts, self.size = training, training.parts, training.size
         self.mean, self.std = pixels.mean, pixels.std
-        self._encoder = VocabularyEncoder(clip, StageTwoSettings(distract_below=0), ())
+        self._encoder = self._new_encoder()
         self._frozen_names = set()
         for name, weight in self.host.named_parameters():
             trained = guided.host.part_of(name) in training.parts and not name.startswith("class_predictor.")
@@ -165,9 +168,8 @@ class HostTrainable(nn.Module):
         guided, device = self._kept[0], batch.pixels.device
         assert guided.classifier is not None
         rows = self._embedded(batch.phrases).to(device)
-        prompts, padding = _padded(rows, asked.prompts)
         names, blank = _padded(rows, asked.names)
-        outputs = guided.decode(features, PromptTokens(prompts, padding) if any(asked.prompts) else None)
+        outputs = guided.decode(features, self._tokens(batch.phrases, rows, asked.prompts))
         places = [{row: place for place, row in enumerate(own)} for own in asked.names]
         labels = [
             torch.tensor([where[row] for row in found], dtype=torch.int64, device=device)
@@ -182,6 +184,24 @@ class HostTrainable(nn.Module):
             for name, value in found.items():
                 total[name] = total[name] + value if name in total else value
         return total
+
+    @torch.no_grad()
+    def _tokens(self, phrases: list[str], rows: Tensor, prompts: list[list[int]]) -> PromptTokens | None:
+        """What the decoder reads of each image's prompts; None where no image has one."""
+        told = {row for own in prompts for row in own}
+        if not told:
+            return None
+        pairs = {row: self._encoder.tokens_of(TextPrompt(phrases[row]), phrases[row], rows[row], True) for row in told}
+        flat = torch.cat([pairs[row][0].to(rows) for row in sorted(told)])
+        kinds = torch.cat([pairs[row][1].to(rows.device) for row in sorted(told)])
+        starts, places = 0, {}
+        for row in sorted(told):
+            count = len(pairs[row][0])
+            places[row] = list(range(starts, starts + count))
+            starts += count
+        chosen = [[place for row in own for place in places[row]] for own in prompts]
+        tokens, padding = _padded(flat, chosen)
+        return PromptTokens(tokens, padding, _padded(kinds[:, None], chosen)[0][..., 0])
 
     @torch.no_grad()
     def _embedded(self, phrases: list[str]) -> Tensor:
@@ -212,13 +232,18 @@ class HostTrainable(nn.Module):
         """Move the CLIP with the host; what was embedded before is embedded again."""
         super().to(*args, **options)
         self._kept[1].to(*args, **options)
-        self._encoder = VocabularyEncoder(self._kept[1], StageTwoSettings(distract_below=0), ())
+        self._encoder = self._new_encoder()
         return self
+
+    def _new_encoder(self) -> VocabularyEncoder:
+        settings = StageTwoSettings(distract_below=0, text_tokens=self.training_settings.tokens)
+        return VocabularyEncoder(self._kept[1], settings, ())
 
     def segmenter(self) -> Segmenter:
         """Return the model as it is now, with its own classifier alone; it shares the weights."""
         guided, clip, _, pixels = self._kept
-        settings = StageTwoSettings(scorer="none", mode="vocab", short_side=self.size, long_side=2 * self.size)
+        tokens = self.training_settings.tokens
+        settings = StageTwoSettings(scorer="none", mode="vocab", text_tokens=tokens)
         own = pixels._replace(short=self.size, long=2 * self.size)
         model = TwoStageModel(guided, clip, settings, own, name="pmp-host", is_guided=True)
         return TwoStageSegmenter(model, device=next(self.host.parameters()).device)
@@ -234,7 +259,7 @@ class HostTrainable(nn.Module):
                 "image_std": pixels.std,
                 "size": {"shortest_edge": pixels.short, "longest_edge": pixels.long},
             },
-            "settings": {"ensemble": 0.6},
+            "settings": {"text_tokens": self.training_settings.tokens},
             "parts": {"clip": _as_json(part)},
             "host": self.host.config.to_dict(),
         }

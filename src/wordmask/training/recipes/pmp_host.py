@@ -94,6 +94,7 @@ class HostMethod(Settings):
         gate: Initial value of the gates; 0 starts from the host as it is.
         initial: Whether the initial queries are guided, too.
         prompt_query: Whether a query made from the prompts is added.
+        text_tokens: What the decoder reads of a phrase: "sentence" (one token), "word" (one a word) or "both".
         every_name: Whether queries are classified over all phrases of an image; otherwise over those that are told.
         dual_pass: Whether every step has an unguided pass, too, on the same features, with all targets.
         unguided: Probability of an image without prompts.
@@ -117,6 +118,7 @@ class HostMethod(Settings):
     gate: float = 0.0
     initial: bool = False
     prompt_query: bool = False
+    text_tokens: str = "sentence"
     every_name: bool = False
     dual_pass: bool = False
     unguided: float = 0.1
@@ -148,6 +150,7 @@ class HostMethod(Settings):
     choices: ClassVar[Choices] = {
         "position": ("host", "none", *POSITIONS),
         "variant": VARIANTS,
+        "text_tokens": ("sentence", "word", "both"),
         "criterion": CriterionSettings.choices["criterion"],
     }
 
@@ -191,6 +194,7 @@ class HostMethod(Settings):
             position=position,
             variant=self.variant,
             gate=self.gate,
+            token_kinds=self.text_tokens == "both",
             initial=self.initial,
             prompt_query=self.prompt_query,
             classifier=True,
@@ -209,6 +213,6 @@ class HostMethod(Settings):
             negatives=self.negatives_told,
         )
         return HostTraining(
-            self.parts, CriterionSettings(**losses), sampling, self.every_name, self.dual_pass, self.backbone_lr,
-            self.size, seed,
+            self.parts, CriterionSettings(**losses), sampling, self.every_name, self.text_tokens, self.dual_pass,
+            self.backbone_lr, self.size, seed,
         )  # fmt: skip
