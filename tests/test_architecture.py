@@ -64,6 +64,7 @@ ADAPTERS = {
     "fsspec": {"annotate"},
     "ray": {"annotate", "serve"},
     "nltk": {"data"},
+    "spacy": {"components"},
     "typer": {"cli"},
     "click": {"cli"},
     "rich": {"cli"},

@@ -169,7 +169,7 @@ class Expression:
         return replace(self, constraints=tuple(changed))
 
     def __str__(self) -> str:
-        count = f"{self.count} " if self.count else ""
+        count = f"{self.count} " if self.count and self.count > 1 else ""
         many = "*" if self.plural and not self.count else ""
         place = "; ".join(map(str, self.constraints))
         frame = f" @{self.frame}" if self.frame else ""

@@ -335,7 +335,13 @@ def _superlative(words: Words, place: int, named: tuple[str, ...], in_phrase: bo
     measure, most = lexicon.SUPERLATIVES[word]
     end = place + 1
     if measure == "distance":
+        if named and words.at(end) in lexicon.DETERMINERS:  # "nearest the door"
+            return None
         if words.at(end) in ("to", "from"):
+            begin, _ = _article(words, end + 1)
+            sides, stop = _sides(words, begin)
+            if sides:  # "furthest to the right"
+                return Fragment(stop, stop - place, tuple(Side(side) for side in sides))
             thing, _ = _article(words, end + 1)
             if words.at(thing) not in _VIEWERS:
                 return None

@@ -94,7 +94,7 @@ def _part(words: Words, place: int) -> KeptName | None:
 
 def _part_of(words: Words, place: int, named: Sequence[str]) -> KeptName | None:
     """A part named by its side, "the bottom of the cup", "the left side of his face": the whole phrase is a name."""
-    if named:
+    if named or words.at(place) in lexicon.EXTREMES:
         return None
     end = place + 1
     while words.at(end) in lexicon.SIDE_WORDS or words.at(end) in lexicon.SIDE_NOUNS or words.at(end) == "hand":
@@ -125,7 +125,7 @@ def noun_phrases(name: Sequence[str]) -> tuple[str, ...]:
         )
         if clause:
             continue
-        if is_end(words, place) or word in lexicon.LINKS:
+        if _ends(words, place):
             found.append(" ".join(current))
             current = []
         elif word not in lexicon.DETERMINERS:
@@ -138,10 +138,18 @@ def _first(name: Sequence[str]) -> list[str]:
     words = Words(tuple(name), tuple(name))
     phrase: list[str] = []
     for place, word in enumerate(name):
-        if is_end(words, place) or word in lexicon.LINKS:
-            if phrase or word not in lexicon.DETERMINERS:
-                break
-            continue
+        if phrase and (_ends(words, place) or (word == "left" and words.at(place + 1) in _AFTER_LEFT)):
+            break
+        if _ends(words, place) and not word.endswith("ing") and word not in lexicon.DETERMINERS:
+            break
         if word not in lexicon.DETERMINERS:
             phrase.append(word)
     return phrase
+
+
+def _ends(words: Words, place: int) -> bool:
+    """Whether a noun phrase ends before a position; "and" between colours does not end it."""
+    word = words.at(place)
+    if word == "and" and words.at(place - 1) in lexicon.COLOURS and words.at(place + 1) in lexicon.COLOURS:
+        return False
+    return is_end(words, place) or word in lexicon.LINKS

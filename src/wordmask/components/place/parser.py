@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
 
 from wordmask.components.place import lexicon
 from wordmask.components.place.expression import (
@@ -14,12 +15,16 @@ from wordmask.components.place.expression import (
     Relation,
 )
 from wordmask.components.place.fragments import Fragment, read_fragment
-from wordmask.components.place.names import head_of, name_at, noun_phrases
+from wordmask.components.place.names import KeptName, head_of, name_at, noun_phrases
 from wordmask.components.place.words import Words, is_plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _STRENGTHS = frozenset("right just directly immediately slightly".split())
 MOST_NESTED = 3
 """Relations inside of relations that are read: "next to the cup on the table"; further ones belong to the name."""
+_PLACING = frozenset(("on", "at", "to", "in"))
 _BOUNDARIES = frozenset(",;:.")
 _FRAMES = {
     "from the viewer's perspective": VIEWER, "from the viewer's point of view": VIEWER, "from our view": VIEWER,
@@ -46,33 +51,55 @@ def parse(expression: str) -> Expression:
 
 @lru_cache(maxsize=4096)
 def _parse(expression: str, nested: int) -> Expression:
-    words = Words.of(expression)
-    reading = _Reading(words, nested)
-    position = 0
-    while position < len(words):
-        position = reading.step(position)
-    return reading.finish(expression)
+    return Reading(Words.of(expression), _parse, nested).read(expression)
+
+
+class Guide(Protocol):
+    """What a grammatical analysis of a phrase adds to the rules; None where it says nothing."""
+
+    def is_verb(self, place: int) -> bool:
+        """Return whether the word at a position is a verb."""
+        ...
+
+    def end_of_thing(self, start: int) -> int | None:
+        """Return the position behind the noun phrase that begins at `start`, with what belongs to it."""
+        ...
+
+    def head(self, name: Sequence[int]) -> int | None:
+        """Return the position of the head noun among the positions of a name."""
+        ...
 
 
 @dataclass
-class _Reading:
+class Reading:
     """What was read of a phrase so far.
 
     Attributes:
         words: The phrase.
-        nested: How many relations it is inside of.
+        inner: The parser of related things: text and how many relations it is inside of.
+        nested: How many relations the phrase is inside of.
+        guide: A grammatical analysis of the phrase.
         name: Positions of the words that name.
         constraints: What was said about place.
     """
 
     words: Words
+    inner: Callable[[str, int], Expression]
     nested: int = 0
+    guide: Guide | None = None
     name: list[int] = field(default_factory=list)
     constraints: list[Constraint] = field(default_factory=list)
     count: int | None = None
     frame: str | None = None
     side_of_name: str | None = None
     skip: tuple[int, int] | None = None
+
+    def read(self, text: str) -> Expression:
+        """Read the whole phrase."""
+        position = 0
+        while position < len(self.words):
+            position = self.step(position)
+        return self.finish(text)
 
     def step(self, place: int) -> int:
         """Read what begins at a position and return the position behind it."""
@@ -83,6 +110,8 @@ class _Reading:
             self.frame = _FRAMES[frame]
             return place + len(frame.split())
         kept = name_at(self.words, place, self._named())
+        if kept is None and self.guide is not None and self.words.at(place) == "left" and self.guide.is_verb(place):
+            kept = KeptName(1)
         if kept:
             if kept.side and not self._has_preposition():
                 self.side_of_name = kept.side
@@ -122,34 +151,42 @@ class _Reading:
     def _relation(self, fragment: Fragment) -> int:
         """Read the things of a relation, up to a comma or to "and" with another word of place."""
         if fragment.thing:
-            owner = self._inner(self.words.slice(*fragment.thing).text.removesuffix("'s"))
+            owner = self.inner(self.words.slice(*fragment.thing).text.removesuffix("'s"), self.nested + 1)
             self._add(fragment, (owner,))
             return fragment.end
         start = fragment.end
-        end = next((i for i in range(start, len(self.words)) if self.words.low[i] in _BOUNDARIES), len(self.words))
-        cuts = [i for i in range(start + 1, end) if self.words.low[i] == "and"]
-        rest = end
-        parts: list[tuple[int, int]] = []
-        begin = start
-        for cut in cuts:
-            after = cut + 1 + (self.words.at(cut + 1) in lexicon.DETERMINERS)
-            stops = bool(read_fragment(self.words, cut + 1, named=("x",), in_phrase=False)) and after == cut + 1
-            if stops:
-                rest = cut
-                break
-            parts.append((begin, cut))
-            begin = cut + 1
-        parts.append((begin, rest))
-        things = tuple(self._inner(self.words.slice(a, b).text) for a, b in parts if b > a)
-        things = tuple(thing for thing in things if thing.name or thing.constraints)
+        parts = self._parts(start, self._end_of_things(start, fragment))
+        read = [self.inner(self.words.slice(a, b).text, self.nested + 1) for a, b in parts if b > a]
+        things = tuple(thing for thing in read if thing.name or thing.constraints)
         if not things:
             self.name += range(start - fragment.length, start)
             return start
         self._add(fragment, things)
-        return rest
+        return parts[-1][1]
 
-    def _inner(self, text: str) -> Expression:
-        return _parse(text, self.nested + 1)
+    def _end_of_things(self, start: int, fragment: Fragment) -> int:
+        """The position behind the things of a relation: a comma; behind "without" also the next word of place."""
+        end = next((i for i in range(start, len(self.words)) if self.words.low[i] in _BOUNDARIES), len(self.words))
+        if self.guide is not None:
+            end = min(end, self.guide.end_of_thing(start) or end)
+        if fragment.kind == "with":
+            places = (i for i in range(start + 1, end) if self.words.low[i] in _PLACING)
+            sides = (i for i in places if read_fragment(self.words, i, named=("x",), in_phrase=True))
+            end = next(sides, end)
+        return end
+
+    def _parts(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The things of a relation, joined by "and", up to "and" with another word of place."""
+        parts: list[tuple[int, int]] = []
+        for cut in [i for i in range(start + 1, end) if self.words.low[i] == "and"]:
+            if self.words.at(cut - 1) in lexicon.COLOURS and self.words.at(cut + 1) in lexicon.COLOURS:
+                continue
+            again = self.words.at(cut + 1) not in lexicon.DETERMINERS
+            if again and read_fragment(self.words, cut + 1, named=("x",), in_phrase=False):
+                return [*parts, (start, cut)]
+            parts.append((start, cut))
+            start = cut + 1
+        return [*parts, (start, end)]
 
     def _add(self, fragment: Fragment, things: tuple[Expression, ...]) -> None:
         assert fragment.kind is not None
@@ -163,7 +200,7 @@ class _Reading:
         name, count, every = _without_determiners(words, name)
         self.count = self.count or count
         kept = tuple(words.low[index] for index in name)
-        head = head_of(kept)
+        head = self._head(name) or head_of(kept)
         if self.constraints and (not head or head in lexicon.EMPTY_HEADS):
             name, head, kept = [], "", ()
         spoken = Words(tuple(words.given[index] for index in name), kept).text or ("" if self.constraints else text)
@@ -175,6 +212,10 @@ class _Reading:
             every or (self.count or 1) > 1 or (self.count is None and is_plural(head)),
             words.at(0) in ("the", "this", "that"), self.frame, self.side_of_name,
         )  # fmt: skip
+
+    def _head(self, name: list[int]) -> str:
+        place = self.guide.head(name) if self.guide is not None else None
+        return "" if place is None else self.words.low[place]
 
 
 def _without_determiners(words: Words, name: list[int]) -> tuple[list[int], int | None, bool]:

@@ -87,4 +87,7 @@ def is_end(words: Words, place: int) -> bool:
 _ENDING = frozenset(
     "who that which whose is are was were and or but next facing not closest nearest it as when while".split()
 )
-_NOUNS_IN_ING = frozenset("building ceiling painting clothing earring railing wing ring king string swing".split())
+_NOUNS_IN_ING = frozenset(
+    "shopping parking dining living swimming building ceiling painting clothing earring railing wing ring king string "
+    "swing".split()
+)
