@@ -3,9 +3,12 @@
     python benchmarks/place.py DATA... --split val --model compact
 
 DATA are folders with instances (COCO JSON). Phrases are computed from the ground-truth masks where exactly one instance
-fits them: sides, order from a side, largest and smallest. The answer is right if the instance with the highest IoU is
-the one that is meant. "Found" are answers that are not empty. The mirror test asks a mirrored image with left and right
-swapped and counts answers whose masks are the same (IoU above 0.5).
+fits them: sides, order from a side, largest and smallest. Instances are far apart if at least `--gap` of the image's
+width lies between their boxes. The answer is right if the instance with the highest IoU is the one that is meant.
+"Found" are the cases where the model's plain answer to the name covers at least half of that instance, or a quarter of
+its box where only boxes are annotated. The mirror test asks a mirrored image with left and right swapped and counts
+answers that fit the same instance best. `--oracle` chooses among the
+ground-truth masks: words of place alone, without a model.
 """
 
 from __future__ import annotations
@@ -19,16 +22,17 @@ import argparse
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import wordmask
+from wordmask.components.place import RegionGeometry, intended, parse
 from wordmask.data.registry import open_data
 from wordmask.images import load_image
-from wordmask.ops.masks import PackedMask, iou, pack
+from wordmask.ops.masks import PackedMask, intersection, iou, pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,6 +53,7 @@ class Case:
         target: Position of the instance that is meant.
         masks: All instances of the name.
         name: The name.
+        boxes: Whether only boxes are annotated: masks are filled boxes, and answers count by their boxes.
     """
 
     phrase: str
@@ -56,17 +61,33 @@ class Case:
     target: int
     masks: tuple[PackedMask, ...]
     name: str
+    boxes: bool = False
+
+    @property
+    def gap(self) -> float:
+        """Least horizontal distance between boxes of neighbours, as a fraction of the image's width."""
+        sides = sorted((mask.window[0], mask.window[2]) for mask in self.masks)
+        between = min(after[0] - before[1] for before, after in pairwise(sides))
+        return between / self.masks[0].size[1]
 
 
 def cases_of(sample: Sample) -> list[Case]:
     """Return phrases about a sample's instances that fit exactly one of them."""
     found: list[Case] = []
     for query in sample.queries:
-        masks = tuple(one.mask for one in query.instances if one.mask is not None and one.mask.area)
-        crowd = any(one.crowd or one.mask is None for one in query.instances)
+        masks = tuple(one.mask or filled(one.box, sample.size) for one in query.instances)
+        crowd = any(one.crowd for one in query.instances) or not all(mask.area for mask in masks)
         if not crowd and 2 <= len(masks) <= 3 and are_apart(masks, sample.size):
-            found += [Case(*said, masks, query.label) for said in phrases(query.label, masks)]
+            found += [Case(*said, masks, query.label, query.boxes_only) for said in phrases(query.label, masks)]
     return found
+
+
+def filled(box: tuple[float, float, float, float], size: tuple[int, int]) -> PackedMask:
+    """Return the mask of a box XYXY."""
+    mask = np.zeros(size, dtype=np.bool_)
+    x0, y0, x1, y1 = (round(side) for side in box)
+    mask[max(0, y0) : y1, max(0, x0) : x1] = True
+    return pack(mask)
 
 
 def are_apart(masks: Sequence[PackedMask], size: tuple[int, int]) -> bool:
@@ -100,10 +121,16 @@ def phrases(name: str, masks: Sequence[PackedMask]) -> Iterator[tuple[str, str, 
         yield f"the smallest {name}", "size", by_area[-1]
 
 
+def fitted(answer: PackedMask, case: Case) -> int | None:
+    """Return the instance that an answer fits best; None if it fits none."""
+    shape = filled(answer.box, answer.size) if case.boxes and answer.box else answer
+    scores = [iou(shape, mask) for mask in case.masks]
+    return int(np.argmax(scores)) if max(scores) > 0 else None
+
+
 def is_right(answer: PackedMask, case: Case) -> bool:
     """Return whether an answer fits the instance that is meant best."""
-    scores = [iou(answer, mask) for mask in case.masks]
-    return max(scores) > 0 and int(np.argmax(scores)) == case.target
+    return fitted(answer, case) == case.target
 
 
 def swapped(phrase: str) -> str:
@@ -111,35 +138,56 @@ def swapped(phrase: str) -> str:
     return phrase.replace("left", "\0").replace("right", "left").replace("\0", "right")
 
 
-def measure(segmenter: Any, path: str, split: str | None, *, mirror: bool) -> list[dict[str, Any]]:
-    """Return one row for each phrase of a data set."""
+def measure(segmenter: Any, path: str, split: str | None, gap: float) -> list[dict[str, Any]]:
+    """Return one row for each phrase of a data set; without a segmenter its ground truth is chosen from."""
     rows: list[dict[str, Any]] = []
     data = open_data(path, split=split)
     for index in range(len(data)):
         sample = data[index]
-        cases = cases_of(sample)
-        if not cases:
-            continue
-        image = load_image(sample.image).pixels
-        answers = segmenter.segment(image, [case.phrase for case in cases])
-        other: Any = [None] * len(cases)
-        if mirror:
-            flipped = np.ascontiguousarray(image[:, ::-1])
-            other = segmenter.segment(flipped, [swapped(case.phrase) for case in cases])
-        for case, found, again in zip(cases, answers, other, strict=True):
-            row: dict[str, Any] = {"set": Path(path).name, "key": sample.key, "phrase": case.phrase, "kind": case.kind}
-            row |= {"found": bool(found.area), "right": is_right(found.packed, case)}
-            row["iou"] = iou(found.packed, case.masks[case.target]) if found.area else 0.0
-            if again is not None and found.area and again.area:
-                row["same"] = iou(found.packed, pack(np.ascontiguousarray(again.mask[:, ::-1]))) > 0.5
-            rows.append(row)
+        cases = [case for case in cases_of(sample) if case.gap >= gap]
+        if cases:
+            rows += [row | {"set": Path(path).name, "key": sample.key} for row in _rows(segmenter, sample, cases)]
     return rows
+
+
+def _rows(segmenter: Any, sample: Sample, cases: Sequence[Case]) -> Iterator[dict[str, Any]]:
+    phrases = [case.phrase for case in cases]
+    others = [swapped(phrase) for phrase in phrases]
+    names = [case.name for case in cases]
+    if segmenter is None:
+        answers = [choose(case, phrase) for case, phrase in zip(cases, phrases, strict=True)]
+        mirrored = [choose(case, phrase, mirror=True) for case, phrase in zip(cases, others, strict=True)]
+        plain = [case.masks[case.target] for case in cases]
+    else:
+        image = load_image(sample.image).pixels
+        founds = segmenter.segment(image, [*phrases, *names])
+        answers, plain = ([found.packed for found in part] for part in (founds[: len(cases)], founds[len(cases) :]))
+        again = segmenter.segment(np.ascontiguousarray(image[:, ::-1]), others)
+        mirrored = [pack(np.ascontiguousarray(found.mask[:, ::-1])) for found in again]
+    for case, answer, other, whole in zip(cases, answers, mirrored, plain, strict=True):
+        target = case.masks[case.target]
+        yield {
+            "phrase": case.phrase,
+            "kind": case.kind,
+            "answered": bool(answer.area),
+            "found": intersection(whole, target) >= (0.25 if case.boxes else 0.5) * target.area,
+            "right": is_right(answer, case),
+            "iou": iou(answer, target) if answer.area else 0.0,
+            "same": None if not (answer.area and other.area) else fitted(answer, case) == fitted(other, case),
+        }
+
+
+def choose(case: Case, phrase: str, *, mirror: bool = False) -> PackedMask:
+    """Return the ground-truth instance that a phrase means, in the mirrored image if asked."""
+    masks = [pack(np.ascontiguousarray(mask.full()[:, ::-1])) for mask in case.masks] if mirror else case.masks
+    scored = intended(parse(phrase), RegionGeometry.of_masks(masks, masks[0].size), np.ones(len(masks)))
+    return case.masks[scored.chosen[0]]
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return counts and fractions; intervals are 95 % by resampling images."""
     found = [row for row in rows if row["found"]]
-    same = [row["same"] for row in rows if "same" in row]
+    same = [row["same"] for row in rows if row["same"] is not None]
     by_image: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_image[row["key"]].append(row)
@@ -174,18 +222,22 @@ def main() -> None:
     parser.add_argument("data", nargs="+")
     parser.add_argument("--split", default="val")
     parser.add_argument("--model", default="compact")
-    parser.add_argument("--no-mirror", action="store_true", help="leave the mirror test out")
-    parser.add_argument("--out", type=Path, help="file of the figures and the row of every phrase")
+    parser.add_argument("--gap", type=float, default=0.1, help="between boxes, as a fraction of the width; -1 for all")
+    parser.add_argument("--oracle", action="store_true", help="choose among the ground truth's instances")
+    parser.add_argument("--out", type=Path, help="file of the figures")
     args = parser.parse_args()
-    segmenter = wordmask.load(args.model)
-    rows = [row for path in args.data for row in measure(segmenter, path, args.split, mirror=not args.no_mirror)]
+    segmenter = None if args.oracle else wordmask.load(args.model)
+    rows = [row for path in args.data for row in measure(segmenter, path, args.split, args.gap)]
     tables = {"all": summary(rows)}
-    tables |= {name: summary([row for row in rows if row["set"] == name]) for name in {r["set"] for r in rows}}
+    tables |= {name: summary([row for row in rows if row["set"] == name]) for name in sorted({r["set"] for r in rows})}
     tables |= {kind: summary([row for row in rows if row["kind"] == kind]) for kind in ("side", "order", "size")}
     for name, table in tables.items():
         print(f"{name:10}", json.dumps(table))
     if args.out:
-        args.out.write_text(json.dumps({"model": args.model, "split": args.split, "tables": tables, "rows": rows}))
+        model = "ground truth" if args.oracle else args.model
+        args.out.write_text(
+            json.dumps({"model": model, "split": args.split, "gap": args.gap, "tables": tables}, indent=1)
+        )
 
 
 if __name__ == "__main__":

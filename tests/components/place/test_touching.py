@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wordmask.components.place.touching import split_touching
+from wordmask.components.place.touching import split_touching, weaker_parts
 from wordmask.ops.geometry import squash
 from wordmask.ops.masks import pack
 from wordmask.results import MaskLogits
@@ -43,3 +43,15 @@ def test_a_valley_of_the_logits_separates() -> None:
     parts = split_touching(mask, heat)
     assert len(parts) == 2
     assert sorted(part.window[0] for part in parts)[1] == pytest.approx(100, abs=4)
+
+
+def test_weaker_parts_lie_apart_from_what_was_found() -> None:
+    values = np.full((25, 50), -8.0, dtype=np.float32)
+    values[5:20, 5:15] = 3.0
+    values[5:20, 35:45] = -0.4  # below 0.5, above 0.7 * 0.5
+    values[5:20, 15:17] = -0.4  # beside the first
+    heat = MaskLogits(values, squash((100, 200), (100, 200)))
+    found = heat.packed(0.5)
+    (weak,) = weaker_parts(found, heat, threshold=0.5, least=10)
+    assert weak.window[0] == pytest.approx(140, abs=3)
+    assert weaker_parts(found, heat, threshold=0.5, least=1e6) == ()

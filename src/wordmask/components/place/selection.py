@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from wordmask.components.place.expression import Expression, Ordinal, Relation
 from wordmask.components.place.intended import intended
 from wordmask.components.place.regions import RegionGeometry
-from wordmask.components.place.touching import split_touching
+from wordmask.components.place.touching import split_touching, weaker_parts
 from wordmask.results import Candidate, Found, Region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wordmask.ops.masks import PackedMask
 
 SMALLEST_RATIO = 0.05
 """Connected parts smaller than this fraction of the largest are no candidates."""
@@ -87,14 +86,27 @@ def _regions(found: Found, expression: Expression) -> tuple[list[Region], list[s
     needed = _needed(expression)
     if not regions or len(regions) >= needed:
         return regions, []
-    masks: list[tuple[PackedMask, Region]] = []
-    for region in regions:
-        masks += [(part, region) for part in split_touching(region.packed(found.threshold), found.heatmap_logits)]
-    if len(masks) == len(regions):
-        few = f"only {len(regions)} found where the phrase presumes {needed}; instances that touch count as one"
-        return regions, [few]
-    said = f"{len(regions)} connected parts taken apart at narrow places into {len(masks)}"
-    return [replace(region, mask=mask) for mask, region in masks], [said]
+    few = f"only {len(regions)} found where the phrase presumes {needed}"
+    apart = [
+        replace(region, mask=part)
+        for region in regions
+        for part in split_touching(region.packed(found.threshold), found.heatmap_logits)
+    ]
+    if len(apart) > len(regions):
+        return apart, [f"{few}; connected parts were taken apart at narrow places into {len(apart)}"]
+    weak = _weaker(found, SMALLEST_RATIO * largest)
+    if weak:
+        return [*regions, *weak], [f"{few}; {len(weak)} added at a lower threshold"]
+    return regions, [f"{few}; instances that touch count as one"]
+
+
+def _weaker(found: Found, least: float) -> list[Region]:
+    """Parts of a dense result at a lower threshold."""
+    heat = found.heatmap_logits
+    if heat is None:
+        return []
+    parts = weaker_parts(found.packed, heat, threshold=found.threshold, least=least)
+    return [Region(part, heat.mean_probability(part)) for part in parts]
 
 
 def _needed(expression: Expression) -> int:
