@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,18 @@ import pytest
 import torch
 
 import wordmask
-from tests.methods.contract import MethodContract
+from tests.methods.contract import MethodContract, random_image
 from tests.methods.grid_regions import GridRegions
+from tests.methods.pmp.test_embedded import SMALL
+from tests.methods.test_compact import SETTINGS, TINY, tiny_network, tiny_tokenizer
 from wordmask.contracts import Segmenter
+from wordmask.methods.compact import save_compact
+from wordmask.methods.pmp.embedded.network import ProposalNetwork
+from wordmask.methods.pmp.embedded.settings import ProposalSettings
+from wordmask.methods.pmp.embedded.weights import save_proposals
 from wordmask.methods.runner import map_tensors
+from wordmask.methods.tas.embedded import CompactRegions
+from wordmask.methods.tas.mask_pooling import coverage
 from wordmask.methods.tas.regions import pack_masks, pack_text, unpack_masks, unpack_text
 from wordmask.methods.tas.segmenter import TasSegmenter
 from wordmask.ops.masks import PackedMask, empty, iou, pack
@@ -94,9 +103,6 @@ def test_vectors_of_regions_equal_those_of_examples(tas: TasSegmenter) -> None:
     features = encoded.features
     regions = features.masks(encoded.size)[:3]
     model = tas.model
-    from wordmask.methods.tas.embedded import CompactRegions
-    from wordmask.methods.tas.mask_pooling import coverage
-
     assert isinstance(model, CompactRegions)
     maps = features.trunk.maps
     with torch.inference_mode():
@@ -114,3 +120,23 @@ def test_a_damaged_config_is_told(tmp_path: Path) -> None:
         (folder / "config.json").write_text(start + ("}" if content == "{}" else f", {content[1:]}"))
         with pytest.raises(wordmask.CheckpointError, match=said):
             wordmask.load(folder, device="cpu")
+
+
+def test_a_query_decoder_gives_instances_and_proposals(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_compact(tmp_path / "compact", "tiny", tiny_network(), TINY, SETTINGS, tiny_tokenizer())
+    decoder = ProposalNetwork(SMALL)
+    save_proposals(tmp_path / "pmp", "tiny-pmp", decoder, ProposalSettings(), trunk=tmp_path / "compact")
+    parts = {"trunk": {"path": "compact"}, "proposals": {"path": "pmp"}}
+    config = {
+        "model_type": "wordmask-tas-compact",
+        "parts": parts,
+        "names": ["cat", "hair"],
+        "settings": {"min_area": 1},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    loaded = wordmask.load(tmp_path, device="cpu", dtype="float32")
+    assert isinstance(loaded, TasSegmenter)
+    assert isinstance(loaded.model, CompactRegions)
+    assert [type(source).__name__ for source in loaded.model.sources] == ["ProposalSegmenter", "VocabularyParts"]
+    assert loaded.segment(random_image(), "the cat on the left")[0].candidates
