@@ -13,8 +13,10 @@ from wordmask.backbones.compact.image import position_code
 if TYPE_CHECKING:
     from wordmask.methods.pmp.embedded.config import DecoderConfig
 
-__all__ = ["MaskFeatures", "MemoryBuilder", "ProposalFeatures", "TrunkMaps"]
+__all__ = ["GRIDS", "MaskFeatures", "MemoryBuilder", "ProposalFeatures", "TrunkMaps"]
 
+GRIDS = (32, 16, 8, 4)
+"""Strides at which mask features are computed."""
 POSITIONS = 64
 """Channels of the sinusoidal code of a position."""
 
@@ -42,11 +44,13 @@ class ProposalFeatures(NamedTuple):
         memories: float `(B, N, C)` at strides 32, 16 and 8.
         fine: The trunk's map at stride 4.
         mixed: float `(B, mixed, H / 8, W / 8)`, trained features.
+        grids: Mask features `(B, D, h, w)` at strides 32, 16, 8 and 4; None: they are computed when they are needed.
     """
 
     memories: tuple[Tensor, Tensor, Tensor]
     fine: Tensor
     mixed: Tensor
+    grids: tuple[Tensor, ...] | None = None
 
 
 class MemoryBuilder(nn.Module):
@@ -107,6 +111,8 @@ class MaskFeatures(nn.Module):
 
     def grid(self, features: ProposalFeatures, stride: int = 4) -> Tensor:
         """Return float `(B, D, H / stride, W / stride)`, stride 4, 8, 16 or 32."""
+        if features.grids is not None:
+            return features.grids[GRIDS.index(stride)]
         fine, mixed = features.fine, self._channels_first(self.mixed, features.mixed)
         if stride == 4:
             mixed = _upsampled(mixed, fine)

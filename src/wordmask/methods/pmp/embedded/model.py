@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wordmask.methods.compact.method import CompactFeatures
-from wordmask.methods.pmp.embedded.features import ProposalFeatures, TrunkMaps
+from wordmask.methods.pmp.embedded.features import GRIDS, ProposalFeatures, TrunkMaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,8 +86,10 @@ class ProposalModel:
         return PmpFeatures(*trunk, self.features(trunk))
 
     def features(self, trunk: CompactFeatures | PmpFeatures) -> ProposalFeatures:
-        """Return what the query decoder reads of the trunk's features."""
-        return self.network.encode(trunk_maps(trunk))
+        """Return what the query decoder reads of the trunk's features, all that does not depend on prompts computed."""
+        features = self.network.encode(trunk_maps(trunk))
+        grids = tuple(self.network.mask_features.grid(features, stride) for stride in GRIDS)
+        return features._replace(grids=grids)
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Return the embedding `(C,)` of a prompt, as the compact network makes it."""

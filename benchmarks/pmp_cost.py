@@ -1,0 +1,112 @@
+"""Processor time of proposals beside the dense decoder, and an image of proposals with and without a prompt.
+
+python benchmarks/pmp_cost.py --image sample:astronaut --prompt face --out proposals.png
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+import wordmask
+from wordmask.prompts import as_prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAMES = ("face", "hair", "person", "helmet", "flag", "suit", "hand", "wall", "arm", "ear")
+
+
+def main() -> None:
+    """Print milliseconds of processor time, and draw proposals."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--image", default="sample:astronaut")
+    parser.add_argument("--prompt", default="face")
+    parser.add_argument("--model", default="pmp")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    pmp: Any = wordmask.load(asked.model, device="cpu")
+    compact: Any = wordmask.load("compact", device="cpu")
+    encoded = pmp.encode(asked.image)
+    trunk = replace(encoded, features=encoded.features.trunk, model=compact.name)
+    encoding = [spent(lambda s=s: s.encode(asked.image), asked.rounds) for s in (compact, pmp)]
+    print(f"encoding: compact {encoding[0]:.1f} ms, pmp {encoding[1]:.1f} ms")
+    for count in (1, 4, 10):
+        names = list(NAMES[:count])
+        ours = spent(lambda n=names: pmp.segment(encoded, n, presence_threshold=0), asked.rounds)
+        dense = spent(lambda n=names: compact.segment(trunk, n, presence_threshold=0), asked.rounds)
+        plan = prepared(pmp, names)
+        logits = torch.zeros(count, *encoded.features.maps.pixel.shape[-2:])
+        network = spent(lambda p=plan, z=logits: decoded(pmp, encoded, p, z), asked.rounds)
+        print(f"{count} prompts: {(ours - dense) / count:.2f} ms more a prompt, network {network / count:.2f}")
+    if asked.out:
+        draw(pmp, encoded, asked.prompt, asked.out)
+
+
+@torch.inference_mode()
+def prepared(pmp: Any, names: list[str]) -> Any:
+    """Embed prompts."""
+    return pmp.prepare(as_prompts(names))
+
+
+@torch.inference_mode()
+def decoded(pmp: Any, encoded: Any, plan: Any, logits: torch.Tensor) -> None:
+    """Run the query decoder alone."""
+    pmp.proposals.propose(encoded.features.proposals, plan.embeddings, logits)
+
+
+def spent(call: Callable[[], Any], rounds: int) -> float:
+    """Return the median of the milliseconds of processor time of a call, after one that does not count."""
+    times = []
+    for _ in range(rounds + 1):
+        began = time.process_time()
+        call()
+        times.append(1000 * (time.process_time() - began))
+    return median(times[1:])
+
+
+def draw(pmp: Any, encoded: Any, prompt: str, path: Path) -> None:
+    """Draw the image with the six best proposals for a prompt, and without one."""
+    from matplotlib import pyplot
+
+    found = pmp.segment(encoded, [prompt], presence_threshold=0)[0]
+    guided = sorted((c for c in found.candidates if "instance" in c.scores), key=lambda c: -c.region.score)[:5]
+    rows = [
+        [
+            (f"{prompt!r}: mask", found.mask),
+            *((f"{c.region.mask_score:.2f}", _bits(c.region, found.threshold)) for c in guided),
+        ],
+        [
+            ("no prompt", np.zeros(found.size, bool)),
+            *((f"{r.score:.2f}", _bits(r, 0.5)) for r in pmp.propose(encoded)[:5]),
+        ],
+    ]
+    figure, axes = pyplot.subplots(2, 6, figsize=(13, 4.6))
+    for axis in axes.flat:
+        axis.axis("off")
+    for axes_row, row in zip(axes, rows, strict=True):
+        for axis, (title, mask) in zip(axes_row, row, strict=False):
+            shown = encoded.image.pixels.astype(np.float32) / 255
+            shown[mask] = 0.4 * shown[mask] + 0.6 * np.array([0.1, 0.8, 0.3], np.float32)
+            axis.imshow(shown)
+            axis.set_title(title, fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, dpi=70)
+
+
+def _bits(region: Any, threshold: float) -> np.ndarray:
+    mask: np.ndarray = region.packed(threshold).full()
+    return mask
+
+
+if __name__ == "__main__":
+    main()
