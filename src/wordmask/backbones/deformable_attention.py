@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["BagSampling", "deformable_sums", "use_bag_sampling"]
 
 QUERIES_AT_ONCE = 256
-"""Queries whose indices are built together, so that these stay in the cache."""
+"""Queries whose indices are built together on a CPU, so that these stay in the cache."""
 
 
 def deformable_sums(value: Tensor, shapes: Sequence[tuple[int, int]], locations: Tensor, weights: Tensor) -> Tensor:
@@ -35,11 +35,12 @@ def deformable_sums(value: Tensor, shapes: Sequence[tuple[int, int]], locations:
     queries = locations.shape[1]
     result = value.new_empty(batch, queries, heads * depth)
     geometry = _Levels(shapes, heads, device=value.device)
+    step = QUERIES_AT_ONCE if value.device.type == "cpu" else max(1, queries)
     exact = torch.promote_types(value.dtype, torch.float32)  # coordinates are never rounded to fewer bits
     for image in range(batch):
         table = value[image].reshape(cells * heads, depth).to(exact)
-        for start in range(0, queries, QUERIES_AT_ONCE):
-            rows = slice(start, start + QUERIES_AT_ONCE)
+        for start in range(0, queries, step):
+            rows = slice(start, start + step)
             index, factor = geometry.corners(locations[image, rows].to(exact), weights[image, rows].to(exact))
             sums = F.embedding_bag(index, table, per_sample_weights=factor, mode="sum")
             result[image, rows] = sums.view(-1, heads * depth).to(value.dtype)
