@@ -29,7 +29,7 @@ def load_exported(
     Args:
         folder: What `wordmask export-model` wrote.
         device: The CPU.
-        dtype: What OpenVINO computes in; ONNX Runtime computes in float32, or in int8 where the graph says so.
+        dtype: What OpenVINO encodes images in; ONNX Runtime computes in float32, or in int8 where the graph says so.
 
     Raises:
         CheckpointError: A file is missing or damaged, or a value is impossible.
@@ -50,7 +50,8 @@ def load_exported(
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         got = f"no usable config.json in {quote(folder)} ({error})"
         raise CheckpointError(sentence(got, "that of an exported network", "export the model again")) from error
-    graphs = {part: open_graph(path, runtime, dtype=dtype) for part, path in paths.items()}
+    low = {"image": dtype}  # the decoder's logarithms need float32, and the others are small
+    graphs = {part: open_graph(path, runtime, dtype=low.get(part, torch.float32)) for part, path in paths.items()}
     tokenizer = read_tokenizer(folder, tokens)
     model = ExportedModel(
         f"{name}-{_checksum(paths['image'], runtime):08x}", graphs, tokenizer, settings, length=length,
