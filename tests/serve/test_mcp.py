@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,8 @@ def test_paths_stay_in_the_folders_that_are_allowed(half_bright: Path, tmp_path:
 
 @pytest.mark.slow
 def test_the_command_speaks_over_standard_input_and_output() -> None:
-    parameters = StdioServerParameters(command=sys.executable, args=["-m", "wordmask", "mcp"])
+    command = [sys.executable, "-m", "wordmask", "mcp"]
+    parameters = StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ))
 
     async def call() -> Any:
         async with Client(stdio_client(parameters)) as client:

@@ -160,7 +160,7 @@ def test_facts(client: TestClient) -> None:
 
     assert client.get("/v1/models").json()["data"] == [
         {
-            "id": "brightness", "version": "brightness", "accepts": ["text"], "options": [], "joint_vocabulary": False,
+            "id": "brightness", "version": "brightness", "accepts": ["text"], "options": {}, "joint_vocabulary": False,
             "object": "model",
         }
     ]  # fmt: skip

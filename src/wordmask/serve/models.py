@@ -65,7 +65,9 @@ class ServedModel:
     def about(self) -> Model:
         """Return what `GET /v1/models` says of it."""
         accepts = [kind for kind, made in KINDS.items() if made in self.segmenter.accepts]
-        return Model(self.name, self.segmenter.name, accepts, list(self.options), self.segmenter.joint_vocabulary)
+        usual = {"refine": bool(getattr(self.segmenter, "refines", False)), "place": "auto"}
+        options = {name: usual[name] for name in self.options}
+        return Model(self.name, self.segmenter.name, accepts, options, self.segmenter.joint_vocabulary)
 
     def check(self, request: SegmentRequest) -> None:
         """Refuse types of prompts and options that the model does not have.

@@ -228,14 +228,14 @@ class Model:
         id: Name that requests give.
         version: Name with a checksum of its weights.
         accepts: Types of prompts: text, visual, mixed.
-        options: Options of requests that it understands beside those of every model, such as `refine`.
+        options: Options of requests that it understands beside those of every model, with what it does by default.
         joint_vocabulary: Whether the answer to a prompt depends on the others of the request.
     """
 
     id: str
     version: str
     accepts: list[str]
-    options: list[str]
+    options: dict[str, Any]
     joint_vocabulary: bool
     object: str = "model"
 

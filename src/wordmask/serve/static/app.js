@@ -298,11 +298,12 @@ function showOptions() {
   const model = state.models.find((one) => one.id === $("model").value);
   const texts = { refine: "Refine masks on crops", place: "Understand words of place" };
   state.options = {};
-  $("options").replaceChildren(...(model?.options ?? []).filter((name) => name in texts).map((name) => {
+  const known = Object.entries(model?.options ?? {}).filter(([name]) => name in texts);
+  $("options").replaceChildren(...known.map(([name, usual]) => {
     const label = document.createElement("label");
     const box = document.createElement("input");
     box.type = "checkbox";
-    box.checked = true;
+    box.checked = Boolean(usual);
     box.addEventListener("change", () => {
       state.options[name] = name === "place" ? (box.checked ? "auto" : "off") : box.checked;
       ask();
