@@ -178,6 +178,29 @@ def test_a_file_that_was_edited_is_not_overwritten(tmp_path: Path) -> None:
             export_all(labelled, out, ["voc"])
 
 
+def test_a_kill_while_folders_are_exchanged_is_no_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    ring, parts = shapes()["ring"], shapes()["parts"]
+    with journal_of(tmp_path / "a", [[("x", ring)]]) as one, journal_of(tmp_path / "b", [[("x", parts)]]) as two:
+        out, replace = tmp_path / "out", os.replace
+        export_all(LabelledSet(one), out, ["cvat"])
+        for at in (1, 2):  # before the old folder goes, and before the new one comes
+
+            def killed(source: Any, target: Any, at: int = at) -> None:
+                folders = [path for path in (source, target) if Path(path).name.startswith(".cvat")]
+                if folders and (at == 1 or Path(source).name == ".cvat.part"):
+                    raise KeyboardInterrupt
+                replace(source, target)
+
+            monkeypatch.setattr("os.replace", killed)
+            with pytest.raises(KeyboardInterrupt):
+                export_all(LabelledSet(two), out, ["cvat"])
+            monkeypatch.setattr("os.replace", replace)
+            export_all(LabelledSet(two if at == 1 else one), out, ["cvat"])
+    assert 'left="2"' in (out / "cvat" / "annotations.xml").read_text()
+
+
 def test_splits_keep_copies_and_near_copies_together_and_stay_when_images_are_added(tmp_path: Path) -> None:
     from wordmask.annotate.splits import split_of_images
 

@@ -56,7 +56,7 @@ class Deadly(BrightnessSegmenter):
 
 def start(folder: Path, marker: str = "") -> subprocess.Popen[str]:
     path = os.pathsep.join([str(ROOT), str(ROOT / "src")])
-    environment = {**os.environ, "PYTHONPATH": path, "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-W", "ignore", "-c", DRIVER, str(folder), marker]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True)
 

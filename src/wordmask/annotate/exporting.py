@@ -107,15 +107,22 @@ def _write(labelled: LabelledSet, out: Path, export: Export, options: ExportOpti
     try:
         fresh.mkdir(parents=True)
         export.write(labelled, fresh, options)
-        kept = json.dumps(_hashes(fresh))
+        kept, made = out / _KEPT / f"{export.name}.json", _hashes(fresh)
+        write(kept, json.dumps([*_states(kept), made]).encode())  # a kill may leave the old folder, or the new one
         if target.exists():
             os.replace(target, old)
         os.replace(fresh, target)
-        write(out / _KEPT / f"{export.name}.json", kept.encode())
+        write(kept, json.dumps([made]).encode())
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         got = f"the folder {quote(target)}, which cannot be written ({error.strerror})"
         raise OutputError(sentence(got, "a folder that can be written", "check permissions and space")) from error
+
+
+def _states(kept: Path) -> list[dict[str, str]]:
+    """Hashes of the files of the last exports that may be there; [] where there are none."""
+    found: list[dict[str, str]] = json.loads(kept.read_bytes()) if kept.is_file() else []
+    return found
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -137,8 +144,8 @@ def _require_untouched(out: Path, name: str) -> None:
     if not kept.is_file():
         got = f"the folder {quote(target)}, which wordmask did not write"
         raise OutputError(sentence(got, "no such folder, or one of an earlier run", remedy))
-    before, now = json.loads(kept.read_bytes()), _hashes(target)
-    changed = sorted(path for path in {*before, *now} if before.get(path) != now.get(path))
-    if changed:
+    states, now = _states(kept), _hashes(target)
+    changed = sorted(path for path in {*states[-1], *now} if states[-1].get(path) != now.get(path))
+    if now not in states:
         got = f"the file {quote(target / changed[0])}, which was changed since wordmask wrote it"
         raise OutputError(sentence(got, "labels as they were written", remedy))
