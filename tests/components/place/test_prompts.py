@@ -9,7 +9,7 @@ import pytest
 
 from wordmask.components.place.prompts import split_prompts
 from wordmask.errors import PromptError
-from wordmask.ops.masks import PackedMask, pack
+from wordmask.ops.masks import PackedMask, pack, union
 from wordmask.prompts import Prompt, TextPrompt
 from wordmask.results import Found, Region
 
@@ -121,6 +121,16 @@ def test_nothing_one_and_absent_things() -> None:
     lost = ask("the person next to the unicorn")[0]
     assert len(lost.instances) == 1
     assert "'unicorn' not found, left out" in lost.explain()
+
+
+def test_one_region_of_two_separate_parts_is_taken_apart_where_two_are_presumed() -> None:
+    split = split_prompts([TextPrompt("the person on the right"), TextPrompt("person")])
+    both = Region(union([mask(box) for box in BOXES["person"][:2]]), 0.8)
+    founds = [replace(found, regions=(both,)) for found in answers(split.asked)]
+    chosen, whole = split.choose(founds)
+    assert boxes(chosen) == [PERSONS[1]]
+    assert "taken apart into connected parts: 2" in chosen.explain()
+    assert boxes(whole) == [(5.0, 5.0, 62.0, 45.0)]
 
 
 def test_negatives_of_a_prompt_stay() -> None:

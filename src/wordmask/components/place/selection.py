@@ -9,10 +9,14 @@ from wordmask.components.place.expression import Expression, Ordinal, Relation
 from wordmask.components.place.intended import intended
 from wordmask.components.place.regions import RegionGeometry
 from wordmask.components.place.touching import split_touching, weaker_parts
+from wordmask.ops.masks import components
 from wordmask.results import Candidate, Found, Region
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from wordmask.ops.masks import PackedMask
+    from wordmask.results import MaskLogits
 
 
 SMALLEST_RATIO = 0.05
@@ -24,8 +28,8 @@ SCORE_RATIO = 0.5
 def select(found: Found, expression: Expression, related: Mapping[Expression, Found]) -> Found:
     """Return a result with the instances that an expression means; the others become rejected candidates.
 
-    Where fewer instances were found than the phrase presumes, those that touch are separated at narrow places
-    (`touching.split_touching`), which is said in `Found.notes`.
+    Where fewer instances were found than the phrase presumes, masks are taken apart into connected parts, or else at
+    narrow places (`touching.split_touching`), or weaker parts are added. `Found.notes` says so.
 
     Args:
         found: The result for the expression's name.
@@ -78,26 +82,31 @@ def _regions(found: Found, expression: Expression) -> tuple[list[Region], list[s
     """The instances as regions, and what was done to them."""
     if not found.present:
         return [], []
-    if found.regions is not None:
-        return [region for region in found.regions if region.packed(found.threshold).area], []
-    regions = [Region(one.packed, one.score, one.mask_score) for one in found.instances]
-    largest = max((region.packed().area for region in regions), default=0)
-    regions = [region for region in regions if region.packed().area >= SMALLEST_RATIO * largest]
+    made = found.regions or [Region(one.packed, one.score, one.mask_score) for one in found.instances]
+    areas = [region.packed(found.threshold).area for region in made]
+    largest, least = max(areas, default=0), 1 if found.regions else SMALLEST_RATIO * max(areas, default=0)
+    regions = [region for region, area in zip(made, areas, strict=True) if area >= least]
     needed = _needed(expression)
     if not regions or len(regions) >= needed:
         return regions, []
     few = f"only {len(regions)} found where the phrase presumes {needed}"
-    apart = [
-        replace(region, mask=part)
-        for region in regions
-        for part in split_touching(region.packed(found.threshold), found.heatmap_logits)
-    ]
-    if len(apart) > len(regions):
-        return apart, [f"{few}; connected parts were taken apart at narrow places into {len(apart)}"]
+    for how, divide in (("into connected parts", _connected), ("at narrow places", split_touching)):
+        apart = [
+            replace(region, mask=part)
+            for region in regions
+            for part in divide(region.packed(found.threshold), found.heatmap_logits)
+        ]
+        if len(apart) > len(regions):
+            return apart, [f"{few}; taken apart {how}: {len(apart)}"]
     weak = _weaker(found, SMALLEST_RATIO * largest)
     if weak:
         return [*regions, *weak], [f"{few}; {len(weak)} added at a lower threshold"]
     return regions, [f"{few}; instances that touch count as one"]
+
+
+def _connected(mask: PackedMask, _: MaskLogits | None) -> tuple[PackedMask, ...]:
+    """The connected parts of a region's mask."""
+    return components(mask, min_area_ratio=SMALLEST_RATIO)
 
 
 def _weaker(found: Found, least: float) -> list[Region]:
