@@ -85,7 +85,11 @@ def _by(rows: list[Row], field: str) -> None:
         part = [row for row in rows if (row["proposals"], row["way"]) == (proposals, way)]
         cells = []
         for value in values:
-            found = scores([row for row in part if row[field] == value])
+            rest = [row for row in part if row[field] == value]
+            if not rest:
+                cells.append("-")
+                continue
+            found = scores(rest)
             cells.append(f"{found['oIoU'][0]:.1f} / {found['Pr@0.5'][0]:.1f}")
         print(f"| {proposals} | {way} | {' | '.join(cells)} |")
 
