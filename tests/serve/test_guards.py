@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from tests.fakes import BrightnessSegmenter
 from tests.serve.requests import body
-from wordmask.errors import DataError
+from wordmask.errors import CheckpointError, DataError
 from wordmask.serve import ServiceSettings, create_app
 
 
@@ -78,6 +78,16 @@ def test_only_files_of_the_page_are_served() -> None:
     assert plain.get("/page/samples/chelsea").headers["content-type"] == "image/png"
     assert client(page=False).get("/").status_code == 404
     assert code(plain.get("/v1/segment")) == (405, "method_not_allowed")
+
+
+def test_a_model_that_is_not_installed_as_it_should_tells_no_path() -> None:
+    class Missing(BrightnessSegmenter):
+        def segment(self, image: Any, prompts: Any, **more: Any) -> Any:
+            raise CheckpointError("Got the folder '/root/secret', expected weights: fetch them.")
+
+    response = TestClient(create_app(Missing())).post("/v1/segment", json=body())
+    assert code(response) == (500, "model_failed")
+    assert "secret" not in response.text
 
 
 def test_a_failure_of_the_service_tells_nothing_of_its_inside() -> None:

@@ -187,6 +187,22 @@ def test_openapi_describes_bodies_with_examples(client: TestClient) -> None:
     assert json.dumps(document).count("$ref") > 5
 
 
+def test_options_of_a_model_behind_a_cache_are_known() -> None:
+    class Refining(BrightnessSegmenter):
+        def segment(self, image: Any, prompts: Any, *, refine: bool = False, **more: Any) -> Any:
+            return super().segment(image, prompts, **more)
+
+    class Cached(BrightnessSegmenter):
+        segmenter = Refining()
+
+        def segment(self, image: Any, prompts: Any, **more: Any) -> Any:
+            return self.segmenter.segment(image, prompts, **more)
+
+    client = TestClient(create_app(Cached()))
+    assert client.get("/v1/models").json()["data"][0]["options"] == {"refine": False}
+    assert answer(client, body(refine=True))["results"][0]["status"] == "present"
+
+
 def test_several_models_are_chosen_by_name() -> None:
     other = BrightnessSegmenter()
     other.name = "second"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from wordmask.errors import (
     ImageError,
     MissingExtraError,
@@ -53,4 +55,6 @@ def as_service_error(error: WordmaskError) -> ServiceError:
         return invalid(message, code="image_too_large" if large else "image_unreadable", status=413 if large else 400)
     if isinstance(error, MissingExtraError):
         return ServiceError(501, "server_error", "not_installed", message)
-    return ServiceError(500, "server_error", "model_failed", message)
+    logging.getLogger("uvicorn.error").error(message)  # it may name folders of this machine: not for the client
+    told = "The model cannot answer this request as it is installed here. The log of the service says why."
+    return ServiceError(500, "server_error", "model_failed", told)

@@ -59,7 +59,7 @@ class ServedModel:
 
     def __init__(self, name: str, segmenter: Segmenter) -> None:
         self.name, self.segmenter = name, segmenter
-        known = inspect.signature(segmenter.segment).parameters
+        known = _parameters(segmenter)
         self.options = tuple(option for option in OPTIONS if option in known)
 
     def about(self) -> Model:
@@ -117,6 +117,14 @@ class ServedModel:
             )  # fmt: skip
             found |= {(number, index): one for (number, index, _), one in zip(members, result, strict=True)}
         return [[found[number, index] for index in range(len(r.prompts))] for number, r in enumerate(requests)]
+
+
+def _parameters(segmenter: Any) -> set[str]:
+    """Return the parameters of `segment`; of a segmenter that passes others on, those of the one that it wraps, too."""
+    own = inspect.signature(segmenter.segment).parameters
+    passes_on = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in own.values())
+    inner = getattr(segmenter, "segmenter", None)
+    return set(own) | (_parameters(inner) if passes_on and inner is not None else set())
 
 
 def served_models(models: Segmenter | Mapping[str, Segmenter]) -> dict[str, ServedModel]:
