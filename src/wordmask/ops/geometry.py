@@ -120,6 +120,8 @@ def interpolated_strips(
         rows: How the pixels' rows read from it.
         columns: How their columns do.
     """
+    if not len(rows.first):  # an empty mask's window
+        return
     left = values[:, columns.first].astype(np.float32, copy=False)
     wide = left + (values[:, columns.second] - left) * columns.weight  # (h, x1 - x0)
     for start, stop in rows.runs(0, len(rows.first)):
