@@ -20,8 +20,7 @@ from wordmask.data.registry import open_data
 from wordmask.evaluation.score.counting import COUNTED, count_packed
 from wordmask.methods.imss.refinement import EMBEDDED
 from wordmask.metrics.binary import binary_scores
-from wordmask.ops.masks import empty, intersection
-from wordmask.prompts import TextPrompt
+from wordmask.ops.masks import intersection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,23 +50,26 @@ def jittered(box: Box, amount: float, draw: Generator, size: tuple[int, int]) ->
     return float(moved[0]), float(moved[1]), float(moved[2]), float(moved[3])
 
 
-def masks_of_eyes(
-    model: EmbeddedImss, compact: Any, encoded: Encoded, name: str, marked: PackedMask, draw: Generator
+def masks_from_words(
+    model: EmbeddedImss, encoded: Encoded, plain: PackedMask, name: str
 ) -> Iterator[tuple[str, PackedMask]]:
-    """Yield the masks of one eye by the way it was asked."""
-    box = _box(marked)
-    height, width = encoded.size
-    plain = compact.segment(encoded.image, [TextPrompt(name)], refine=False)[0]
-    yield "words, map alone", plain.packed
-    yield "words, map with the other side", model.segment(encoded, [name], refine=False)[0].packed
-    yield "words", model.segment(encoded, [name])[0].packed
+    """Yield the masks of one eye that is asked for by its name alone."""
     image: Any = encoded.image
     coarse = model.segment(encoded, [name], refine=False)[0]
-    yield "words, no phrase for the crop", model.refiner.refine(coarse, image).packed
+    yield "words, map alone", plain
+    yield "words, map with the other side", coarse.packed
+    yield "words", model.refiner.refine(coarse, image).packed
+    yield "words, no phrase for the crop", model.refiner.refine(coarse, image, told=False).packed
+
+
+def masks_from_boxes(
+    model: EmbeddedImss, encoded: Encoded, name: str, box: Box, draw: Generator
+) -> Iterator[tuple[str, PackedMask]]:
+    """Yield the masks of one eye that is asked for by its name and a box, good or bad."""
+    height, width = encoded.size
     yield "box", model.draw_boxes(encoded, name, [box]).packed
-    for amount in (0.1, 0.25):
-        moved = jittered(box, amount, draw, encoded.size)
-        yield f"box, jitter {amount:.0%}", model.draw_boxes(encoded, name, [moved]).packed
+    moved = jittered(box, 0.25, draw, encoded.size)
+    yield "box, jitter 25 %", model.draw_boxes(encoded, name, [moved]).packed
     yield "whole image as box", model.draw_boxes(encoded, name, [(0.0, 0.0, float(width), float(height))]).packed
 
 
@@ -123,6 +125,7 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--weights", type=Path, default=EMBEDDED)
     parser.add_argument("--limit", type=int)
+    parser.add_argument("--boxes", type=int, default=1000, help="faces that are asked with boxes, too")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     model: Any = load(options.weights)
@@ -136,14 +139,19 @@ def main() -> None:
     for index in range(min(len(data), options.limit or len(data))):
         sample = data[index]
         encoded = model.encode(sample.image)
+        plain = dict(zip(EYES, compact.segment(sample.image, list(EYES)), strict=True))
         for query in sample.queries:
-            if query.label not in EYES or not query.packed.area:
+            name, marked = query.label, query.packed
+            if name not in EYES or not marked.area:
                 continue
-            for way, mask in masks_of_eyes(model, compact, encoded, query.label, query.packed, draw):
-                row = count_packed(mask if mask.area else empty(sample.size), query.packed, None)
-                counts.setdefault(way, {}).setdefault(query.label, []).append(row)
-        for name, values in wrong_parts(model, encoded, sample).items():
-            others.setdefault(name, []).extend(values)
+            answers = [*masks_from_words(model, encoded, plain[name].packed, name)]
+            if index < options.boxes:
+                answers += masks_from_boxes(model, encoded, name, _box(marked), draw)
+            for way, mask in answers:
+                counts.setdefault(way, {}).setdefault(name, []).append(count_packed(mask, marked, None))
+        if index < options.boxes:
+            for title, values in wrong_parts(model, encoded, sample).items():
+                others.setdefault(title, []).extend(values)
     table = {way: {eye: scores(rows) for eye, rows in eyes.items()} for way, eyes in counts.items()}
     overlaps = {
         name: {"mean": float(np.mean(v)), "largest": float(np.max(v)), "cases": len(v)} for name, v in others.items()

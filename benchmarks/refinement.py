@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CHUNK = 16
 
 
-def measure(segmenter: Any, refiner: CropRefiner, sample: Sample) -> list[dict[str, Any]]:
+def measure(segmenter: Any, refiner: CropRefiner, sample: Sample, *, told: bool) -> list[dict[str, Any]]:
     """Return one record for each name that is in a sample: counts before and after, and seconds."""
     encoded = segmenter.encode(sample.image)
     ignored = None if sample.ignored is None else sample.ignored.full()
@@ -44,7 +44,7 @@ def measure(segmenter: Any, refiner: CropRefiner, sample: Sample) -> list[dict[s
         result = segmenter.segment(encoded, [query.prompt for query in part], refine=False)
         for query, found in zip(part, result, strict=True):
             begin = time.perf_counter()
-            refined = refiner.refine(found, encoded.image)
+            refined = refiner.refine(found, encoded.image, told=told)
             seconds = time.perf_counter() - begin
             before, after = (count_packed(one.packed, query.packed, ignored) for one in (found, refined))
             records.append({"label": query.label, "before": before, "after": after, "seconds": seconds})
@@ -90,6 +90,7 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--model")
     parser.add_argument("--weights", type=Path, default=EMBEDDED)
+    parser.add_argument("--untold", action="store_true", help="keep the phrase from the crop network")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -97,7 +98,9 @@ def main() -> None:
     for folder in options.sets:
         data = open_data(folder, split=options.split)
         count = min(len(data), options.limit or len(data))
-        records = [record for index in range(count) for record in measure(segmenter, refiner, data[index])]
+        records: list[dict[str, Any]] = []
+        for index in range(count):
+            records += measure(segmenter, refiner, data[index], told=not options.untold)
         tables[folder.name] = table = summary(records)
         before, after = table["all"]["before"], table["all"]["after"]
         changes = "  ".join(f"{name} {before[name]:.3f} -> {after[name]:.3f}" for name in before)

@@ -119,6 +119,23 @@ def test_strips_are_rows_of_the_refined_map(image: Any) -> None:
     np.testing.assert_array_equal(part, whole[35:62, 45:95])
 
 
+def test_big_images_are_drawn_at_their_own_resolution_in_tiles() -> None:
+    """A disc of 700 px: the window is reduced to 320 px, the border is drawn again in tiles, to the pixel."""
+    size = (900, 1200)
+    y, x = np.mgrid[: size[0], : size[1]]
+    disc = (x - 600) ** 2 + (y - 450) ** 2 < 350**2
+    pixels = np.zeros((*size, 3), np.uint8)
+    pixels[disc, 0] = 255
+    values = np.where(disc[6::12, 6::12], np.float32(4), np.float32(-4))
+    found = _found(MaskLogits(values, squash(size, size)), size=size)
+    tiled = _refiner().refine(found, load_image(pixels))
+    whole = _refiner(most_tiles=0).refine(found, load_image(pixels))
+    assert (tiled.mask ^ disc).sum() < 0.05 * (whole.mask ^ disc).sum()
+    assert (tiled.mask ^ disc).sum() < 60
+    assert isinstance(tiled.heatmap_logits, RefinedLogits)
+    assert len(tiled.heatmap_logits.patches) > 8
+
+
 def test_windows_cover_parts_and_merge() -> None:
     mask = np.zeros((30, 40), bool)
     mask[2:4, 2:6] = mask[20:24, 30:36] = True

@@ -119,6 +119,18 @@ def test_settings_and_damage(bundle: Path, tmp_path: Path) -> None:
         refinement.load_refiner(broken)
 
 
+def test_the_crop_network_is_told_the_phrases_that_it_knows(bundle: Path, tmp_path: Path) -> None:
+    anything: Any = refinement.load_refiner(bundle).embed
+    assert anything(TextPrompt("anything")) is not None  # the bundle does not say
+    folder = shutil.copytree(bundle, tmp_path / "some")
+    content = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(content | {"vocabulary": ["left eye"]}))
+    embed: Any = refinement.load_refiner(folder).embed
+    assert embed(TextPrompt("Left Eye")).shape == (512,)
+    assert embed(TextPrompt("harpsichord")) is None
+    assert embed(VisualPrompt(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4), bool))) is None
+
+
 def test_weights_are_read_back(bundle: Path) -> None:
     first, second = refinement.load_refiner(bundle).network, refinement.load_refiner(bundle).network
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))

@@ -11,13 +11,15 @@ import torch
 
 from wordmask.backbones.crop.inputs import FILL, OUTSIDE, coarse_input, pixel_input, working_scale
 from wordmask.backbones.crop.network import STRIDE
-from wordmask.components.windows import region_windows
+from wordmask.components.windows import border_tiles, region_windows
 from wordmask.ops.crops import CropView, cut
 from wordmask.ops.probability import logit
 from wordmask.results import MaskLogits
 from wordmask.results.refined_logits import FinePatch, RefinedLogits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from wordmask.images import RgbImage
     from wordmask.ops.geometry import Size, Window
     from wordmask.ops.masks import PackedMask
+    from wordmask.prompts import Prompt
     from wordmask.results import Found, Region
 
 __all__ = ["CropRefiner", "RefinerSettings"]
@@ -45,6 +48,7 @@ class RefinerSettings:
         least_margin: ... but at least this many crop pixels.
         longest: A region's longer side is reduced to this many crop pixels.
         most_windows: More regions than this are refined in one window.
+        most_tiles: A region that had to be reduced is refined again along its border, in at most so many tiles.
         smallest: Masks that cover a smaller fraction of the image stay as they are ...
         largest: ... and so do those that cover a larger one.
         shift: Added to the network's logits; fitted on training images.
@@ -54,6 +58,7 @@ class RefinerSettings:
     least_margin: int = 16
     longest: int = 320
     most_windows: int = 8
+    most_tiles: int = 48
     smallest: float = 0.0
     largest: float = 1.0
     shift: float = 0.0
@@ -66,30 +71,34 @@ class CropRefiner:
         network: The network, in evaluation mode.
         encoder: The frozen image encoder whose maps it reads.
         settings: Windows and scales.
-        device: Where both are.
+        embed: Returns the embedding (C,) of a prompt, or None where the network should not be told; None: never.
+        device: Where all of it is.
     """
 
     def __init__(
         self, network: CropNetwork, encoder: ImageEncoder, settings: RefinerSettings | None = None, *,
-        device: torch.device | str = "cpu",
+        embed: Callable[[Prompt], Tensor | None] | None = None, device: torch.device | str = "cpu",
     ) -> None:  # fmt: skip
         self.network = network
         self.encoder = encoder
+        self.embed = embed
         self.settings = settings or RefinerSettings()
         self.device = torch.device(device)
 
     @torch.inference_mode()
-    def refine(self, found: Found, image: RgbImage, *, condition: Tensor | None = None) -> Found:
+    def refine(self, found: Found, image: RgbImage, *, told: bool = True) -> Found:
         """Return a result with sharper masks; its presence stays, and an absent one is returned as it is.
 
         Args:
             found: The result of any segmenter.
             image: The image that it is about.
-            condition: (C,), the phrase's embedding; None: the mask alone says what is meant.
+            told: Whether the network reads the phrase, where `embed` knows it; otherwise the mask alone says what is
+                meant.
         """
         threshold = logit(found.threshold)
         if not found.present or not math.isfinite(threshold):
             return found
+        condition = self.embed(found.prompt) if told and self.embed is not None else None
         if found.regions is not None:
             regions = tuple(self._region(region, threshold, image.pixels, condition) for region in found.regions)
             return replace(found, regions=regions)
@@ -105,37 +114,36 @@ class CropRefiner:
         size, fraction = dense.size, float((relative > 0).mean())
         if not self.settings.smallest <= fraction <= self.settings.largest:
             return dense
-        boxes = region_windows(relative > 0, size, settings=self.settings)
-        patches = tuple(
-            FinePatch(
-                (self.draw(pixels, relative, view, condition) + np.float32(threshold)).astype(np.float16),
-                view,
-                view.window(size),
-            )
-            for view in (self._view(box, side, size) for box, side in boxes)
-        )
-        return RefinedLogits(dense.values, dense.placement, patches) if patches else dense
+        patches: list[FinePatch] = []
+        for box, side in region_windows(relative > 0, size, settings=self.settings):
+            view = self._view(box, side, size)
+            logits = self.draw(pixels, cut(relative, view, size, fill=OUTSIDE), view, condition)
+            patches.append(FinePatch(_raised(logits, threshold), view, view.window(size)))
+            for tile, window in border_tiles(logits > 0, view, size, most=self.settings.most_tiles):
+                fine = self.draw(pixels, _cut_again(logits, view, tile), tile, condition)
+                patches.append(FinePatch(_raised(fine, threshold), tile, window))
+        return RefinedLogits(dense.values, dense.placement, tuple(patches)) if patches else dense
 
     def draw(
-        self, pixels: NDArray[np.uint8], relative: NDArray[np.float32], view: CropView, condition: Tensor | None = None
+        self, pixels: NDArray[np.uint8], coarse: NDArray[np.float32], view: CropView, condition: Tensor | None = None
     ) -> NDArray[np.float32]:
         """Return mask logits float32 `(h, w)` over a view.
 
         Args:
             pixels: uint8 `(H, W, 3)`, the image.
-            relative: float32 `(h, w)` over the image: coarse logits less their threshold.
+            coarse: float32 `(h, w)` over the view: coarse logits less their threshold.
             view: What to draw, its sides multiples of the network's stride.
             condition: (C,) or None.
         """
         size = (pixels.shape[0], pixels.shape[1])
         crop = torch.from_numpy(pixel_input(cut(pixels, view, size, fill=tuple(float(v) for v in FILL))))
-        coarse = torch.from_numpy(coarse_input(cut(relative, view, size, fill=OUTSIDE)))
         weight = self.network.head.weight
         words = None if condition is None else condition[None].to(weight)
         batch = crop[None].to(weight).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(batch, coarse[None].to(weight), self.encoder(batch), words)[0]
-        shifted: NDArray[np.float32] = logits.float().cpu().numpy() + np.float32(self.settings.shift)
-        return shifted
+        planes = torch.from_numpy(coarse_input(coarse))[None].to(weight)
+        logits: Tensor = self.network(batch, planes, self.encoder(batch), words)[0]
+        values: NDArray[np.float32] = logits.float().cpu().numpy() + np.float32(self.settings.shift)
+        return values
 
     def _region(self, region: Region, threshold: float, pixels: NDArray[np.uint8], condition: Tensor | None) -> Region:
         """A region with a finer mask: logits where it had logits, otherwise bits."""
@@ -169,6 +177,17 @@ class CropRefiner:
             _shifted(box[0], box[2], width / scale, size[1]), _shifted(box[1], box[3], height / scale, size[0]),
             scale, (height, width),
         )  # fmt: skip
+
+
+def _raised(logits: NDArray[np.float32], threshold: float) -> NDArray[np.float16]:
+    """Logits to which the threshold was added, as a patch keeps them."""
+    return (logits + np.float32(threshold)).astype(np.float16)
+
+
+def _cut_again(logits: NDArray[np.float32], view: CropView, tile: CropView) -> NDArray[np.float32]:
+    """What a tile shows of the logits over a view that it is part of."""
+    inside = CropView(tile.left - view.left, tile.top - view.top, tile.scale, tile.size)
+    return cut(logits, inside, (view.size[0] / view.scale, view.size[1] / view.scale), fill=OUTSIDE)
 
 
 def _shifted(low: float, high: float, reach: float, limit: int) -> float:

@@ -8,14 +8,19 @@ import cv2
 import numpy as np
 
 from wordmask.backbones.crop.inputs import working_scale
+from wordmask.ops.crops import CropView
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordmask.ops.geometry import Size, Window
 
-__all__ = ["WindowSettings", "part_boxes", "region_windows"]
+__all__ = ["WindowSettings", "border_tiles", "part_boxes", "region_windows"]
 
+TILE = 256
+"""Side of a tile in crop pixels."""
+_RIM = 32
+"""Crop pixels at the sides of a tile that are drawn for their neighbourhood alone."""
 _SMALLEST_PART = 0.01
 """Parts smaller than this fraction of the largest get no window of their own."""
 
@@ -80,6 +85,50 @@ def region_windows(mask: NDArray[np.bool_], size: Size, *, settings: WindowSetti
             if merged:
                 break
     return [(window, _side(window, long, settings)) for window, long in entries]
+
+
+def border_tiles(mask: NDArray[np.bool_], view: CropView, size: Size, *, most: int) -> list[tuple[CropView, Window]]:
+    """Return tiles at up to four times the scale of a view that cover the border of the mask on it.
+
+    None where the view shows the image at its own resolution, or nearly; a smaller scale where there would be too many.
+
+    Args:
+        mask: bool `(h, w)` over the view.
+        view: What was drawn.
+        size: `(H, W)` of the image.
+        most: Tiles at most.
+
+    Returns:
+        For each tile its view and the window, in image pixels, in which it holds.
+    """
+    for factor in (4.0, 2.0):
+        scale = min(1.0, factor * view.scale)
+        if scale < 1.4 * view.scale:
+            continue
+        tiles = _tiles(mask, view, size, scale)
+        if len(tiles) <= most:
+            return tiles
+    return []
+
+
+def _tiles(mask: NDArray[np.bool_], view: CropView, size: Size, scale: float) -> list[tuple[CropView, Window]]:
+    core = (TILE - 2 * _RIM) / scale  # image pixels
+    tiles = []
+    height, width = (side / view.scale for side in view.size)
+    for row in range(int(np.ceil(height / core))):
+        for column in range(int(np.ceil(width / core))):
+            left, top = column * core, row * core
+            cells = mask[
+                int(top * view.scale) : int((top + core) * view.scale) + 1,
+                int(left * view.scale) : int((left + core) * view.scale) + 1,
+            ]
+            if not cells.any() or cells.all():
+                continue
+            rim = _RIM / scale
+            tile = CropView(view.left + left - rim, view.top + top - rim, scale, (TILE, TILE))
+            inner = CropView(view.left + left, view.top + top, 1 / core, (1, 1))
+            tiles.append((tile, inner.window(size)))
+    return tiles
 
 
 def _side(window: Window, long: float, settings: WindowSettings) -> float:

@@ -46,13 +46,15 @@ class CropView:
         return x0, y0, max(x0, x1), max(y0, y1)
 
 
-def cut(values: NDArray[Any], view: CropView, size: Size, *, fill: float | tuple[float, ...] = 0.0) -> NDArray[Any]:
+def cut(
+    values: NDArray[Any], view: CropView, size: tuple[float, float], *, fill: float | tuple[float, ...] = 0.0
+) -> NDArray[Any]:
     """Return what a view shows of an image or of a map over the image, bilinearly interpolated.
 
     Args:
         values: uint8 or float32 `(h, w)` or `(h, w, C)`, covering the image at any stride.
         view: The rectangle.
-        size: `(H, W)` of the image.
+        size: `(H, W)` of the image, in pixels or parts of them.
         fill: Value outside the image.
     """
     down, across = values.shape[0] / size[0], values.shape[1] / size[1]  # cells per image pixel

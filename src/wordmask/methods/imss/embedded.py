@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from wordmask.backbones.crop.weights import load_crop_network
 from wordmask.checkpoints import read_json
-from wordmask.components.refiner import CropRefiner
 from wordmask.contracts import Encoded
 from wordmask.errors import CheckpointError, ImageError, PromptError, quote, sentence
 from wordmask.methods.compact import load_compact
 from wordmask.methods.dense import DenseSegmenter
 from wordmask.methods.imss.isolator import isolated_candidates, with_other_side
-from wordmask.methods.imss.refinement import read_settings
+from wordmask.methods.imss.refinement import refiner_of
 from wordmask.ops.geometry import squash
 from wordmask.prompts import TextPrompt
 from wordmask.results import Found, MaskLogits, Segmentation
@@ -29,8 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from torch import Tensor
-
+    from wordmask.components.refiner import CropRefiner
     from wordmask.components.thresholds import Thresholds
     from wordmask.contracts import DenseModel
     from wordmask.images import ImageInput
@@ -89,10 +86,7 @@ class EmbeddedImss(DenseSegmenter):
         image = encoded.image
         if image is None:
             return result
-        founds = tuple(
-            self.refiner.refine(found, image, condition=self._phrase(found.prompt)) for found in result.founds
-        )
-        return replace(result, founds=founds)
+        return replace(result, founds=tuple(self.refiner.refine(found, image) for found in result.founds))
 
     @torch.inference_mode()
     def draw_boxes(
@@ -119,13 +113,7 @@ class EmbeddedImss(DenseSegmenter):
         dense = boxes_map(boxes, encoded.size)
         options: dict[str, Any] = {"threshold": threshold, "presence_threshold": 0.5, "size": encoded.size}
         found = Found(prompt, 1.0 if len(boxes) else 0.0, heatmap_logits=dense, **options)
-        return self.refiner.refine(found, encoded.image, condition=self._phrase(prompt))
-
-    def _phrase(self, prompt: Prompt) -> Tensor | None:
-        """The embedding that the crop network reads: of phrases alone."""
-        if not isinstance(prompt, TextPrompt):
-            return None
-        return self.prompt_cache.embeddings([prompt.text])[0]
+        return self.refiner.refine(found, encoded.image)
 
 
 def boxes_map(boxes: Sequence[Box], size: tuple[int, int]) -> MaskLogits:
@@ -160,9 +148,7 @@ def load_embedded_imss(
         got = f"the parts {', '.join(sorted(parts)) or 'none'} in {quote(folder / 'config.json')}"
         raise CheckpointError(sentence(got, 'the part "trunk", a compact network', "correct config.json"))
     trunk = load_compact(parts["trunk"], device=device, dtype=dtype)
-    network = load_crop_network(folder, device=device)
     name = read_json(folder / "config.json").get("name", folder.name)
     exact = trunk if dtype == torch.float32 else load_compact(parts["trunk"], device=device)
-    encoder = exact.model.image_encoder  # type: ignore[attr-defined]
-    refiner = CropRefiner(network, encoder, read_settings(folder, "draw"), device=device)
+    refiner = refiner_of(folder, exact, "draw", device=device)
     return EmbeddedImss(trunk.model, refiner, name=f"{name}-{trunk.name}", device=device, dtype=dtype)

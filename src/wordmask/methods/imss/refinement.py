@@ -13,11 +13,19 @@ from wordmask.checkpoints.bundles import read_parts
 from wordmask.components.refiner import CropRefiner, RefinerSettings
 from wordmask.errors import CheckpointError, quote, sentence
 from wordmask.methods.compact import load_compact
+from wordmask.prompts import TextPrompt
+from wordmask.prompts.phrases import fold_phrase
 
 if TYPE_CHECKING:
-    import torch
+    from collections.abc import Iterable
 
-__all__ = ["EMBEDDED", "embedded_refiner", "load_refiner", "read_settings", "trunk_of"]
+    import torch
+    from torch import Tensor
+
+    from wordmask.methods.dense import DenseSegmenter
+    from wordmask.prompts import Prompt
+
+__all__ = ["EMBEDDED", "KnownPhrases", "embedded_refiner", "load_refiner", "read_settings", "refiner_of", "trunk_of"]
 
 EMBEDDED = Path(__file__).parents[2] / "weights" / "imss"
 """The weights in the package."""
@@ -53,15 +61,65 @@ def trunk_of(folder: Path) -> Path:
     return paths[0]
 
 
-def load_refiner(folder: Path, *, device: torch.device | str = "cpu") -> CropRefiner:
-    """Load the crop network of a bundle, and the encoder of its trunk, as a refiner that is told no phrase.
+class KnownPhrases:
+    """Embeds the phrases that a crop network was trained with; it is told no others.
+
+    Args:
+        trunk: Whose text encoder is used.
+        vocabulary: The phrases; None: all are known.
+    """
+
+    def __init__(self, trunk: DenseSegmenter, vocabulary: Iterable[str] | None) -> None:
+        self.trunk = trunk
+        self.vocabulary = None if vocabulary is None else frozenset(map(fold_phrase, vocabulary))
+
+    def __call__(self, prompt: Prompt) -> Tensor | None:
+        """Return the embedding (C,) of a phrase that is known, otherwise None."""
+        if not isinstance(prompt, TextPrompt):
+            return None
+        if self.vocabulary is not None and fold_phrase(prompt.text) not in self.vocabulary:
+            return None
+        return self.trunk.prompt_cache.embeddings([prompt.text])[0]
+
+
+def read_vocabulary(folder: Path) -> tuple[str, ...] | None:
+    """Return the phrases that a folder's crop network was trained with; None where config.json does not say.
+
+    Raises:
+        CheckpointError: If they are no list of strings.
+    """
+    names: Any = read_json(folder / "config.json").get("vocabulary")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        got = f"vocabulary {quote(names)} in {quote(folder / 'config.json')}"
+        raise CheckpointError(sentence(got, "a list of phrases", "save the model again"))
+    return tuple(names)
+
+
+def refiner_of(
+    folder: Path, trunk: DenseSegmenter, group: str = "refine", *, device: torch.device | str = "cpu"
+) -> CropRefiner:
+    """Return a bundle's crop network on a trunk in float32, with the settings of a group.
 
     Raises:
         ModelNotFoundError: A file is missing.
         CheckpointError: A file is damaged.
     """
-    encoder = load_compact(trunk_of(folder), device=device).model.image_encoder  # type: ignore[attr-defined]
-    return CropRefiner(load_crop_network(folder, device=device), encoder, read_settings(folder), device=device)
+    encoder = trunk.model.image_encoder  # type: ignore[attr-defined]
+    embed = KnownPhrases(trunk, read_vocabulary(folder))
+    network = load_crop_network(folder, device=device)
+    return CropRefiner(network, encoder, read_settings(folder, group), embed=embed, device=device)
+
+
+def load_refiner(folder: Path, *, device: torch.device | str = "cpu") -> CropRefiner:
+    """Load the crop network of a bundle, on its trunk, as a refiner of any segmenter's masks.
+
+    Raises:
+        ModelNotFoundError: A file is missing.
+        CheckpointError: A file is damaged.
+    """
+    return refiner_of(folder, load_compact(trunk_of(folder), device=device), device=device)
 
 
 @lru_cache(maxsize=4)

@@ -96,6 +96,8 @@ class CropData(Settings):
         if self.segmenter:
             coarse_maps(opened.train, model.trunk, folder)
         train = CropSet(opened.train, self, schedule, folder, side=model.size, phrases=opened.phrases)
+        if model.vocabulary is not None:
+            model.vocabulary.update(train.phrases())
         return TrainingData(train, opened.train, opened.validation, opened.left_out)
 
 

@@ -13,6 +13,7 @@ from wordmask.backbones.crop.weights import save_crop_weights
 from wordmask.components.refiner import CropRefiner, RefinerSettings
 from wordmask.errors import TrainingError, sentence
 from wordmask.methods.imss.embedded import MODEL_TYPE, EmbeddedImss
+from wordmask.methods.imss.refinement import KnownPhrases
 from wordmask.training.imss.losses import bce_loss, dice_loss
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class CropTrainable(nn.Module):
         trunk: The compact network.
         trunk_folder: Its files, which `export` copies.
         name: In its config.json.
-        settings: Of the refinement without and with the phrase, as config.json holds them.
+        settings: Of the refinement of other methods' masks ("refine") and of its own ("draw"), as config.json holds
+            them.
+        vocabulary: Phrases that the network knows already; None: any.
         side: Of the training crops in pixels.
         bce: Weight of the cross-entropy.
         dice: Weight of the Dice loss.
@@ -50,7 +53,8 @@ class CropTrainable(nn.Module):
 
     def __init__(
         self, network: CropNetwork, trunk: DenseSegmenter, trunk_folder: Path, *, name: str = "wordmask-imss",
-        settings: Mapping[str, Mapping[str, Any]] | None = None, side: int = 128, bce: float = 1.0, dice: float = 1.0,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+        vocabulary: Iterable[str] | None = None, side: int = 128, bce: float = 1.0, dice: float = 1.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.network = network
@@ -58,6 +62,7 @@ class CropTrainable(nn.Module):
         self._trunk = (trunk,)  # in a tuple, out of sight of torch
         self._trunk_folder, self._name, self._settings = trunk_folder, name, dict(settings or {})
         self._weights = (bce, dice)
+        self.vocabulary = None if vocabulary is None else set(vocabulary)
         self._phrases: dict[str, Tensor] = {}
 
     @property
@@ -103,7 +108,8 @@ class CropTrainable(nn.Module):
         """Return a segmenter that shares the weights."""
         device = next(self.network.parameters()).device
         settings = RefinerSettings(**self._settings.get("draw", {}))
-        refiner = CropRefiner(self.network, self._model.image_encoder, settings, device=device)
+        embed = KnownPhrases(self.trunk, self.vocabulary)
+        refiner = CropRefiner(self.network, self._model.image_encoder, settings, embed=embed, device=device)
         return EmbeddedImss(self.trunk.model, refiner, name=self._name, device=device)
 
     def export(self, folder: Path) -> None:
@@ -112,13 +118,15 @@ class CropTrainable(nn.Module):
         (folder / "trunk").mkdir(exist_ok=True)
         for file in _TRUNK_FILES:
             shutil.copyfile(self._trunk_folder / file, folder / "trunk" / file)
-        content = {
+        content: dict[str, Any] = {
             "model_type": MODEL_TYPE,
             "name": self._name,
             "parts": {"trunk": {"path": "trunk"}},
             "network": self.network.config.to_json(),
             **self._settings,
         }
+        if self.vocabulary is not None:
+            content["vocabulary"] = sorted(self.vocabulary)
         (folder / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
     @property

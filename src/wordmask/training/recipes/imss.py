@@ -13,7 +13,7 @@ from wordmask.backbones.crop.weights import load_crop_network
 from wordmask.checkpoints import read_json
 from wordmask.errors import DataError, sentence
 from wordmask.methods.compact import load_compact
-from wordmask.methods.imss.refinement import trunk_of
+from wordmask.methods.imss.refinement import read_vocabulary, trunk_of
 from wordmask.settings import Ranges, Settings
 from wordmask.training.imss.crop_set import CropData
 from wordmask.training.imss.trainable import CropTrainable
@@ -103,5 +103,6 @@ class CropMethod(Settings):
         settings = {str(group): values[group] for group in ("refine", "draw") if group in values}
         return CropTrainable(
             network, trunk, trunk_folder, name=str(values.get("name", folder.name)), settings=settings,
+            vocabulary=() if self.fresh else read_vocabulary(folder),
             side=self.side, bce=self.bce, dice=self.dice,
         )  # fmt: skip
