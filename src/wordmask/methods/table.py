@@ -207,6 +207,7 @@ METHODS: dict[str, Method] = {
                 "wordmask-regions": "wordmask.methods.imss.loader:load_regions",
                 "wordmask-imss": "wordmask.methods.imss.embedded:load_embedded_imss",
             },
+            embedded=WEIGHTS / "imss",
             presets=(
                 _sam("grounded-sam", "facebook/sam-vit-base", 375, "Grounding DINO tiny and SAM ViT-B"),
                 _sam("grounded-sam-l", "facebook/sam-vit-large", 1249, "Grounding DINO tiny and SAM ViT-L"),
