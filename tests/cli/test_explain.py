@@ -21,6 +21,7 @@ def test_candidates_as_text_and_as_images(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "place: face [left]: 1 of" in done.output
     assert "detection" in done.output
+    assert "\\n" not in done.output  # line by line
     with Image.open(tmp_path / "out" / "astronaut.explain-the-face-on-the-left.png") as image:
         assert image.width == 512
         assert image.height > 512

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wordmask.cli.printed import escaped
 from wordmask.errors import OutputError, quote, sentence
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ SOFTWARE = 0x0131  # the tag of EXIF
 
 
 def explained_text(result: Segmentation) -> str:
-    """Return why each phrase has the mask it has, indented."""
-    return "\n".join(f"  {line}" for found in result for line in found.explain().splitlines())
+    """Return why each phrase has the mask it has, indented, its control characters escaped line by line."""
+    return "\n".join(f"  {escaped(line)}" for found in result for line in found.explain().split("\n"))
 
 
 def explained_json(found: Found) -> dict[str, Any]:

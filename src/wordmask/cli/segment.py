@@ -218,7 +218,7 @@ class _Run:
         elif not self.quiet:
             typer.echo(text_lines(result, name))
             if self.explain:
-                typer.echo(escaped(explained_text(result)))
+                typer.echo(explained_text(result))
 
 
 def _with_progress(sources: Sequence[Source], *, hidden: bool) -> Iterator[Source]:
