@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -38,15 +39,15 @@ def main() -> None:
     compact: Any = wordmask.load("compact", device="cpu")
     encoded = pmp.encode(asked.image)
     trunk = replace(encoded, features=encoded.features.trunk, model=compact.name)
-    encoding = [spent(lambda s=s: s.encode(asked.image), asked.rounds) for s in (compact, pmp)]
+    encoding = [spent(partial(s.encode, asked.image), asked.rounds) for s in (compact, pmp)]
     print(f"encoding: compact {encoding[0]:.1f} ms, pmp {encoding[1]:.1f} ms")
     for count in (1, 4, 10):
         names = list(NAMES[:count])
-        ours = spent(lambda n=names: pmp.segment(encoded, n, presence_threshold=0), asked.rounds)
-        dense = spent(lambda n=names: compact.segment(trunk, n, presence_threshold=0), asked.rounds)
+        ours = spent(partial(pmp.segment, encoded, names, presence_threshold=0), asked.rounds)
+        dense = spent(partial(compact.segment, trunk, names, presence_threshold=0), asked.rounds)
         plan = prepared(pmp, names)
         logits = torch.zeros(count, *encoded.features.maps.pixel.shape[-2:])
-        network = spent(lambda p=plan, z=logits: decoded(pmp, encoded, p, z), asked.rounds)
+        network = spent(partial(decoded, pmp, encoded, plan, logits), asked.rounds)
         print(f"{count} prompts: {(ours - dense) / count:.2f} ms more a prompt, network {network / count:.2f}")
     if asked.out:
         draw(pmp, encoded, asked.prompt, asked.out)

@@ -56,7 +56,7 @@ def main() -> None:
 def encoded(sample: Sample, name: str, model: ProposalModel) -> dict[str, Any]:
     """Return the features of one image in float16, and packed masks of 128 x 128 cells by name."""
     pixels = resize(load_image(sample.image).pixels, (SIDE, SIDE)).astype(np.float32) / 255
-    values = (pixels - np.float32(model.mean)) / np.float32(model.std)
+    values = (pixels - np.asarray(model.mean, np.float32)) / np.asarray(model.std, np.float32)
     features = model.encode_pixels(torch.from_numpy(values).permute(2, 0, 1)[None]).proposals
     masks = {query.label: small(query.mask) for query in sample.queries if query.packed.area}
     masks = {label: mask for label, mask in masks.items() if mask.sum() >= LEAST}

@@ -71,8 +71,8 @@ def paired(pairs: list[tuple[dict[str, Any], dict[str, Any]]], column: int) -> s
     random = np.random.default_rng(0)
     drawn = []
     for _ in range(DRAWS):
-        seeds, images = (random.integers(n, size=n) for n in totals.shape)
-        drawn.append(totals[seeds][:, images].sum() / numbers[seeds][:, images].sum())
+        rows, columns = (random.integers(n, size=n) for n in totals.shape)
+        drawn.append(totals[rows][:, columns].sum() / numbers[rows][:, columns].sum())
     low, high = np.percentile(drawn, [2.5, 97.5])
     return f"{totals.sum() / numbers.sum():+.3f} [{low:+.3f}, {high:+.3f}]"
 
