@@ -31,7 +31,7 @@ def finetune() -> Recipe:
             save_every=100,
         ),
         data=Augmentation(prompts=3, negatives=0.25, crop=0.6, mirror=0.5, colour=0.3, holdout=0.1),
-        method=Finetuning(bce=1.0, balanced_bce=0.25, dice=1.0, presence=0.5, distillation=1.0),
+        method=Finetuning(bce=1.0, balanced_bce=0.25, dice=1.0, presence=0.5, distillation=0.3),
     )  # fmt: skip
 
 
