@@ -202,7 +202,7 @@ def test_a_revision_belongs_to_a_hub_id(name: str | None) -> None:
         pytest.param("[" * 100_000, CheckpointError, "valid JSON", id="deep"),
         ("[]", CheckpointError, "a JSON list"),
         ("{}", CheckpointError, "model_type 'None'"),
-        ('{"model_type": "bert"}', CheckpointError, "'wordmask-compact' or 'clipseg' or 'wordmask-clipseg'"),
+        ('{"model_type": "bert"}', CheckpointError, "'clipseg' or 'wordmask-clipseg'"),
         ('{"model_type": ["clipseg"]}', CheckpointError, "model_type"),
     ],
 )

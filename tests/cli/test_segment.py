@@ -288,7 +288,7 @@ class TestWords:
     ) -> None:
         run("half.png", "bright", "-m", "owner/name", "--revision", "abc", "--device", "cpu", "--dtype", "bfloat16")
 
-        assert loaded == [("owner/name", {"device": "cpu", "dtype": "bfloat16", "revision": "abc"})]
+        assert loaded == [("owner/name", {"device": "cpu", "dtype": "bfloat16", "revision": "abc", "refine": None})]
 
 
 class TestPrinted:
