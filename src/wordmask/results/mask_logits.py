@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.ops import masks
-from wordmask.ops.geometry import restore, restored_strips
+from wordmask.ops.geometry import axes, restore, restored_strips
 from wordmask.ops.probability import logit, sigmoid
 
 if TYPE_CHECKING:
@@ -50,10 +50,20 @@ class MaskLogits:
         return restored_strips(self.values, self.placement, window)
 
     def mean_probability(self, mask: PackedMask) -> float:
-        """Return the mean probability of the pixels of a mask that is not empty."""
-        inside, total, top = mask.crop(), 0.0, mask.window[1]
-        for y, strip in self.strips(mask.window):
-            total += float(sigmoid(strip)[inside[y - top : y - top + len(strip)]].sum(dtype=np.float64))
+        """Return the mean probability of the pixels of a mask that is not empty.
+
+        Pixels between the same two rows of cells are summed up first, whatever strips they were interpolated in.
+        """
+        inside, top = mask.crop(), mask.window[1]
+        chosen = [sigmoid(strip)[inside[y - top : y - top + len(strip)]] for y, strip in self.strips(mask.window)]
+        values = np.concatenate(chosen)  # float32, row by row
+        rows, _ = axes(self.placement, (self.values.shape[0], self.values.shape[1]))
+        ends = np.cumsum(np.count_nonzero(inside, axis=1))
+        total, first = 0.0, 0
+        for _, stop in rows.part(top, mask.window[3]).runs(0, len(inside)):
+            last = int(ends[stop - 1])
+            total += float(values[first:last].sum(dtype=np.float64))
+            first = last
         return total / mask.area
 
     def __repr__(self) -> str:
