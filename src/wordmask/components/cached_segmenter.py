@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from wordmask.components.feature_cache import FeatureCache, rounded
-from wordmask.components.feature_tree import UnknownTreeError, flatten, restore
+from wordmask.components.feature_tree import (
+    UnknownTreeError,
+    flatten,
+    in_memory_order,
+    layout_of,
+    restore,
+    with_layout,
+)
 from wordmask.contracts import Encoded
 from wordmask.errors import PromptError, quote, sentence
 from wordmask.images import load_image
@@ -36,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_LIMIT", "PRECISIONS", "CachedSegmenter"]
 
-FORMAT = "wordmask features 1"
+FORMAT = "wordmask features 2"
 DEFAULT_LIMIT = 20 * 2**30
 """Bytes that a cache may take where nobody says otherwise."""
 PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -49,17 +56,21 @@ class CachedSegmenter:
         segmenter: What encodes and answers.
         cache: Where features are kept.
         fingerprint: Of the model's files (`checkpoints.fingerprint`).
-        precision: `float16` or `bfloat16`. What float16 cannot hold is kept as bfloat16 in any case.
+        precision: `float16` or `bfloat16`; None takes that in which the segmenter computes, so that nothing is rounded,
+            and float16 where it computes in float32. What float16 cannot hold is kept as bfloat16 in any case.
     """
 
     def __init__(
-        self, segmenter: Segmenter, cache: FeatureCache, fingerprint: str, *, precision: str = "float16"
+        self, segmenter: Segmenter, cache: FeatureCache, fingerprint: str, *, precision: str | None = None
     ) -> None:
+        own = getattr(segmenter, "dtype", None)
+        if precision is None:
+            precision = "bfloat16" if own == torch.bfloat16 else "float16"
         if precision not in PRECISIONS:
             got = f"the precision {quote(precision)} of cached features"
             raise PromptError(sentence(got, " or ".join(PRECISIONS), "choose one of these"))
         self.segmenter, self.cache = segmenter, cache
-        words = (FORMAT, fingerprint, segmenter.name, str(getattr(segmenter, "dtype", "")), precision)
+        words = (FORMAT, fingerprint, segmenter.name, str(own or ""), precision)
         self._start = "\n".join(words)
         self._dtype = PRECISIONS[precision]
         self.hits = self.misses = 0
@@ -158,19 +169,30 @@ class CachedSegmenter:
 
     def _kept(self, encoded: Encoded, key: str) -> Encoded:
         """Round the features, keep them, and return them as they will be found."""
+        keep = getattr(self.segmenter, "features_to_keep", None)
         try:
-            tensors, tree = flatten(encoded.features)
+            tensors, tree = flatten(keep(encoded.features) if callable(keep) else encoded.features)
         except UnknownTreeError:
             return encoded
+        layouts = [layout_of(tensor) for tensor in tensors]
+        flat = [in_memory_order(tensor) for tensor in tensors]
         dtype = self._dtype
-        halves = [rounded(tensor, dtype) for tensor in tensors]
+        halves = [rounded(tensor, dtype) for tensor in flat]
         if not all(bool(half.isfinite().all()) for half in halves if half.is_floating_point()):
             dtype = torch.bfloat16
-            halves = [rounded(tensor, dtype) for tensor in tensors]
+            halves = [rounded(tensor, dtype) for tensor in flat]
         placement = encoded.placement
-        about = {"tree": tree, "placement": json.dumps([placement.size, placement.canvas, placement.content])}
+        about = {
+            "tree": tree,
+            "layouts": json.dumps(layouts),
+            "placement": json.dumps([placement.size, placement.canvas, placement.content]),
+        }
         self.cache.put(self._key(key), halves, dtype=dtype, about=about)
-        return replace(encoded, features=restore(_as_before(halves, tensors), tree))
+        found = [
+            with_layout(half.to(tensor.device, tensor.dtype, copy=True), layout)
+            for half, tensor, layout in zip(halves, tensors, layouts, strict=True)
+        ]
+        return replace(encoded, features=restore(found, tree))
 
     def _entry(self, content: str) -> tuple[Any, Placement] | None:
         entry = self.cache.entry(self._key(content))
@@ -182,9 +204,11 @@ class CachedSegmenter:
         try:
             size, canvas, inside = json.loads(about["placement"])
             placement = Placement(tuple(size), tuple(canvas), tuple(inside))
-            moved = [t.to(device, dtype) if t.is_floating_point() else t.to(device) for t in tensors]
-            return restore(moved, about["tree"]), placement
-        except (KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError):
+            # copies, whose memory is aligned as that of every other tensor: kernels may depend on it
+            moved = [t.to(device, dtype if t.is_floating_point() else t.dtype, copy=True) for t in tensors]
+            laid = [with_layout(one, layout) for one, layout in zip(moved, json.loads(about["layouts"]), strict=True)]
+            return restore(laid, about["tree"]), placement
+        except (KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError, RuntimeError):
             return None
 
     def _key(self, content: str) -> str:
@@ -219,10 +243,6 @@ class CachedSegmenter:
         """Yield one `Segmentation` per image, in order; `batch_size` is not used, since images are encoded alone."""
         for image in images:
             yield self.segment(image, prompts, threshold=threshold, presence_threshold=presence_threshold)
-
-
-def _as_before(halves: Sequence[torch.Tensor], tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    return [half.to(tensor.device, tensor.dtype) for half, tensor in zip(halves, tensors, strict=True)]
 
 
 def _content_of(image: ImageInput) -> bytes | None:
