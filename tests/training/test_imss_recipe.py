@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.methods.imss_bundle import write_bundle
 from tests.training.inputs import write_table
 from wordmask.errors import DataError
 from wordmask.training.data import DataChoice
-from wordmask.training.imss.coarse_maps import blurred_map, box_map, degraded
+from wordmask.training.imss.coarse_maps import blurred_map, box_map, degraded, wide_map
 from wordmask.training.imss.crops import CropSettings, LabelledImage, draw_crop
 from wordmask.training.imss.losses import bce_loss, dice_loss
 from wordmask.training.recipe import with_changes
@@ -34,7 +35,9 @@ def test_mirrored_crops_swap_the_sides() -> None:
     """The red part is the left eye; mirrored, it is called the right eye."""
     image, seen = _image(), set()
     for seed in range(24):
-        crop = draw_crop(image, np.random.default_rng(seed), CropSettings(side=64, phrase=1.0, wrong=0.0, box=0.0))
+        crop = draw_crop(
+            image, np.random.default_rng(seed), CropSettings(side=64, phrase=1.0, wrong=0.0, wide=0.0, box=0.0)
+        )
         wanted = crop.target > 0
         if not wanted.any():
             continue
@@ -46,7 +49,7 @@ def test_mirrored_crops_swap_the_sides() -> None:
 
 def test_without_mirroring_phrase_and_mask_stay_together() -> None:
     for seed in range(8):
-        settings = CropSettings(side=64, phrase=1.0, wrong=0.0, mirror=0.0)
+        settings = CropSettings(side=64, phrase=1.0, wrong=0.0, wide=0.0, mirror=0.0)
         crop = draw_crop(_image(), np.random.default_rng(seed), settings)
         wanted = crop.target > 0
         assert wanted.any()
@@ -57,12 +60,36 @@ def test_without_mirroring_phrase_and_mask_stay_together() -> None:
 
 
 def test_a_wrong_part_asks_for_what_is_not_in_the_box() -> None:
-    settings = CropSettings(side=32, wrong=1.0, phrase=0.0, mirror=0.0, box=1.0)
+    settings = CropSettings(side=32, wrong=1.0, wide=0.0, phrase=0.0, mirror=0.0, box=1.0)
     for seed in range(6):
         crop = draw_crop(_image(), np.random.default_rng(seed), settings)
         assert crop.phrase in ("left eye", "right eye")  # told although phrases are off
         assert (crop.coarse > 0).any()
         assert not crop.target.any()
+
+
+def test_absent_names_have_empty_targets() -> None:
+    """The names are told though phrases are off; with `absent` at 1 nothing else is asked."""
+    image = replace(_image(), absent=("hat", "necklace"))
+    settings = CropSettings(side=32, wide=0.0, absent=1.0, phrase=0.0, mirror=0.0)
+    crops = [draw_crop(image, np.random.default_rng(seed), settings) for seed in range(8)]
+    assert {crop.phrase for crop in crops} == {"hat", "necklace"}
+    assert all((crop.coarse > 0).any() and not crop.target.any() for crop in crops)
+
+
+def test_wide_boxes_hold_the_mask_and_much_else() -> None:
+    mask = _image().masks[0]
+    shares = []
+    for seed in range(30):
+        positive = wide_map(mask, np.random.default_rng(seed)) > 0
+        assert positive[mask].all()
+        shares.append(positive.mean())
+    assert sum(share == 1 for share in shares) > 3
+    assert min(shares) >= 0.09
+    settings = CropSettings(side=32, wide=1.0, phrase=0.0)
+    crops = [draw_crop(_image(), np.random.default_rng(seed), settings) for seed in range(20)]
+    assert all(crop.phrase for crop in crops)
+    assert 8 < sum(crop.target.any() for crop in crops) < 20
 
 
 def test_coarse_maps_lie_near_the_mask() -> None:

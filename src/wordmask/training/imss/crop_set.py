@@ -45,7 +45,9 @@ class CropData(Settings):
     Attributes:
         segmenter: Fraction of coarse maps that are the trunk's own.
         box: Fraction of coarse maps that are a jittered box; the others are blurred ground truth.
-        wrong: Fraction of crops round another part than the one that is asked for.
+        wrong: Fraction of crops round another part than the one that is asked for, most of them by its box.
+        wide: Fraction of crops of a box much larger than what is asked for, up to the whole image.
+        absent: Fraction of crops that ask for a name that is known not to be in the image.
         phrase: Fraction of crops with their phrase.
         mirror: Fraction of crops that are mirrored, with left and right exchanged in the phrase.
         border: Weight added to pixels within 3 px of the mask's border.
@@ -57,7 +59,9 @@ class CropData(Settings):
 
     segmenter: float = 0.55
     box: float = 0.2
-    wrong: float = 0.06
+    wrong: float = 0.2
+    wide: float = 0.06
+    absent: float = 0.04
     phrase: float = 0.6
     mirror: float = 0.5
     border: float = 2.0
@@ -67,7 +71,7 @@ class CropData(Settings):
     valid_limit: int = 100
 
     ranges: ClassVar[Ranges] = {
-        **dict.fromkeys(("segmenter", "box", "wrong", "phrase", "mirror"), (0, 1)),
+        **dict.fromkeys(("segmenter", "box", "wrong", "wide", "absent", "phrase", "mirror"), (0, 1)),
         "border": (0, 100), "smaller": (0, 2), "holdout": (0, 0.9), "valid_limit": (1, 10**6),
     }  # fmt: skip
 
@@ -175,7 +179,8 @@ def labelled_image(sample: Sample, coarse: NDArray[np.float32] | None, *, unlabe
     ignored = np.zeros(sample.size, np.bool_) if sample.ignored is None else sample.ignored.full()
     names = tuple(name for name, _ in queries)
     masks = np.stack([mask for _, mask in queries])
-    return LabelledImage(load_image(sample.image).pixels, names, masks, coarse, ignored, unlabelled)
+    absent = tuple(phrase_of(q.prompt) or q.label for q in sample.queries if not q.packed.area and not q.boxes_only)
+    return LabelledImage(load_image(sample.image).pixels, names, masks, coarse, ignored, unlabelled, absent)
 
 
 def coarse_maps(samples: Subset, trunk: Segmenter, folder: Path) -> None:
