@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,16 @@ import torch
 import wordmask
 from tests.methods.imss_bundle import write_bundle
 from tests.training.inputs import write_table
+from wordmask.batch import Place
 from wordmask.errors import DataError
 from wordmask.training.data import DataChoice
 from wordmask.training.imss.coarse_maps import blurred_map, box_map, degraded, wide_map
 from wordmask.training.imss.crops import CropSettings, LabelledImage, draw_crop
 from wordmask.training.imss.losses import bce_loss, dice_loss
+from wordmask.training.imss.mixed_crops import MixedCrops
 from wordmask.training.recipe import with_changes
 from wordmask.training.recipes.imss import imss
+from wordmask.training.schedule import Schedule
 
 
 def _image() -> LabelledImage:
@@ -119,6 +123,7 @@ def test_losses_by_hand() -> None:
 def test_the_recipe_trains_the_crop_network_alone_and_exports_a_bundle(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle")
     changes = {"steps": 2, "batch": 2, "side": 32, "valid_every": 2, "valid_limit": 1, "warm_up": 0, "save_every": 2}
+    changes["also"] = f"{write_table(tmp_path / 'more', 3, seed=5)}:0.5"
     recipe = with_changes(imss(), changes)
     data = DataChoice(write_table(tmp_path / "data", 4))
     wordmask.train(recipe, data, tmp_path / "run", model=bundle, device="cpu", probe=None)
@@ -126,10 +131,37 @@ def test_the_recipe_trains_the_crop_network_alone_and_exports_a_bundle(tmp_path:
     after: Any = wordmask.load(tmp_path / "run")
     assert type(after) is type(before)
     assert after.refiner.settings.margin == 0.5
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["images"] == 7
     weights = [dict(m.refiner.network.named_parameters()) for m in (before, after)]
     assert any(not torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     trunks = [m.model.network.state_dict() for m in (before, after)]
     assert all(torch.equal(trunks[0][name], trunks[1][name]) for name in trunks[0])
+
+
+def test_crops_of_several_sets_are_drawn_by_weight() -> None:
+    """Sets that answer with their own number: the second is drawn three times as often as the first."""
+
+    class Numbered:
+        split, images = "train", 10
+
+        def __init__(self, number: int) -> None:
+            self.name = self.fingerprint = str(number)
+
+        def crop(self, number: int, draw: Any, *, size: int | None = None) -> tuple[str, int]:
+            return self.name, number
+
+    sets: Any = [Numbered(0), Numbered(1)]
+    mixed = MixedCrops(sets, [0.5, 1.5], Schedule(steps=1, batch=4, lr=1e-3))
+    drawn: Any = [mixed[Place(step, number, None)] for step in range(200) for number in range(4)]
+    assert 0.7 < np.mean([name == "1" for name, _ in drawn]) < 0.8
+    assert {number for _, number in drawn} == set(range(10))
+    assert (mixed.images, mixed.name) == (20, "0+1")
+    assert mixed[Place(3, 1, None)] == mixed[Place(3, 1, None)]
+
+
+def test_weights_of_sets_are_positive() -> None:
+    with pytest.raises(DataError, match="weights above 0"):
+        with_changes(imss(), {"also": "sets/coco:0"})
 
 
 def test_sides_that_the_network_cannot_take() -> None:

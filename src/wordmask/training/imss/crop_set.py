@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from wordmask.batch import Batch
-from wordmask.errors import TrainingError, sentence
+from wordmask.errors import DataError, TrainingError, sentence
 from wordmask.images import load_image
 from wordmask.ops.probability import logit
 from wordmask.prompts import TextPrompt
@@ -17,6 +18,7 @@ from wordmask.prompts.left_right import swap_left_right
 from wordmask.settings import Ranges, Settings
 from wordmask.training.data import TrainingData
 from wordmask.training.imss.crops import Crop, CropSettings, LabelledImage, draw_crop
+from wordmask.training.imss.mixed_crops import MixedCrops
 from wordmask.training.imss.trainable import CropTrainable
 from wordmask.training.inspection import phrase_of
 from wordmask.training.opening import open_training_data
@@ -24,8 +26,8 @@ from wordmask.training.order import Order, epochs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from wordmask.batch import Place
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from wordmask.data.sample import Sample
     from wordmask.data.sampling.phrase_samples import PhraseList
     from wordmask.training.data import DataChoice, Subset
+    from wordmask.training.opening import Opened
     from wordmask.training.schedule import Schedule
 
 __all__ = ["CropData", "CropSet", "coarse_maps"]
@@ -53,6 +56,8 @@ class CropData(Settings):
         border: Weight added to pixels within 3 px of the mask's border.
         smaller: Exponent of 1 / area with which one of an image's names is drawn; 0: all alike.
         unlabelled: Whether objects may be in an image that are not marked.
+        also: Folders of further sets, each with how often it is drawn for one draw of the set that --data names:
+            "sets/carparts:0.5,sets/coco:0.3".
         holdout: Part of the images that is held out for validation where there are no others.
         valid_limit: Most images that a validation takes.
     """
@@ -67,6 +72,7 @@ class CropData(Settings):
     border: float = 2.0
     smaller: float = 0.3
     unlabelled: bool = False
+    also: tuple[tuple[str, float], ...] = ()
     holdout: float = 0.1
     valid_limit: int = 100
 
@@ -74,6 +80,16 @@ class CropData(Settings):
         **dict.fromkeys(("segmenter", "box", "wrong", "wide", "absent", "phrase", "mirror"), (0, 1)),
         "border": (0, 100), "smaller": (0, 2), "holdout": (0, 0.9), "valid_limit": (1, 10**6),
     }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            DataError: If one does not fit.
+        """
+        super().__post_init__()
+        if any(weight <= 0 for _, weight in self.also):
+            raise DataError(sentence(f"also={self.also}", "weights above 0", "leave out sets that are not drawn"))
 
     @property
     def repeats(self) -> bool:
@@ -83,7 +99,7 @@ class CropData(Settings):
     def open(
         self, choice: DataChoice, model: Trainable, schedule: Schedule, *, skip_bad: bool, scratch: Path
     ) -> TrainingData:
-        """Open the user's data, and keep the trunk's map of every name in the folder `coarse`.
+        """Open the user's data, and keep the trunk's map of every name in the folders `coarse`.
 
         Raises:
             DataError: If something is wrong, or nothing is left.
@@ -96,13 +112,27 @@ class CropData(Settings):
             choice, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
             seed=schedule.seed, skip_bad=skip_bad,
         )  # fmt: skip
-        folder = scratch.parent / "coarse"
+        train = self._crops(opened, model, schedule, scratch.parent / "coarse")
+        sets, left_out = [train], [*opened.left_out]
+        for number, (path, _) in enumerate(self.also):
+            further = open_training_data(
+                replace(choice, path=Path(path), dataset=None, valid=None), validate=False, holdout=0, limit=0,
+                seed=schedule.seed, skip_bad=skip_bad,
+            )  # fmt: skip
+            sets.append(self._crops(further, model, schedule, scratch.parent / f"coarse-{number + 1}"))
+            left_out += further.left_out
+        crops: CropSet | MixedCrops = train
+        if self.also:
+            crops = MixedCrops(sets, [1.0, *(weight for _, weight in self.also)], schedule)
+        if model.vocabulary is not None:
+            model.vocabulary.update(crops.phrases())
+        return TrainingData(crops, opened.train, opened.validation, tuple(left_out))
+
+    def _crops(self, opened: Opened, model: CropTrainable, schedule: Schedule, folder: Path) -> CropSet:
+        """The crops of one set; the trunk's maps of its images are written to a folder first."""
         if self.segmenter:
             coarse_maps(opened.train, model.trunk, folder)
-        train = CropSet(opened.train, self, schedule, folder, side=model.size, phrases=opened.phrases)
-        if model.vocabulary is not None:
-            model.vocabulary.update(train.phrases())
-        return TrainingData(train, opened.train, opened.validation, opened.left_out)
+        return CropSet(opened.train, self, schedule, folder, side=model.size, phrases=opened.phrases)
 
 
 class CropSet:
@@ -135,9 +165,17 @@ class CropSet:
 
     def __getitem__(self, place: Place) -> Crop:
         epoch, number, size = place
-        index = self._places[number]
-        draw = np.random.default_rng([self.schedule.seed, epoch, index])
-        image = self._image(index)
+        return self.crop(number, np.random.default_rng([self.schedule.seed, epoch, self._places[number]]), size=size)
+
+    def crop(self, number: int, draw: Generator, *, size: int | None = None) -> Crop:
+        """Draw a crop of an image.
+
+        Args:
+            number: Of the image, below `images`.
+            draw: Source of random numbers.
+            size: Side in pixels; None: the set's.
+        """
+        image = self._image(self._places[number])
         values = {f.name: getattr(self.settings, f.name) for f in fields(CropSettings) if f.name != "side"}
         return draw_crop(image, draw, CropSettings(side=size or self.side, **values))
 
@@ -164,22 +202,25 @@ class CropSet:
         sample = self.samples.dataset[position]
         path = self.folder / f"{position}.npz"
         coarse = np.load(path)["logits"].astype(np.float32) if path.is_file() else None
-        return labelled_image(sample, coarse, unlabelled=self.settings.unlabelled)
+        absent = self._phrases[position].absent
+        return labelled_image(sample, coarse, unlabelled=self.settings.unlabelled, absent=absent)
 
 
-def labelled_image(sample: Sample, coarse: NDArray[np.float32] | None, *, unlabelled: bool = False) -> LabelledImage:
+def labelled_image(
+    sample: Sample, coarse: NDArray[np.float32] | None, *, unlabelled: bool = False, absent: tuple[str, ...] = ()
+) -> LabelledImage:
     """Return a sample with at least one mask in memory.
 
     Args:
         sample: The sample.
         coarse: Logits (K, h, w) of its masks that are not empty, in order.
         unlabelled: See `LabelledImage`.
+        absent: See `LabelledImage`.
     """
     queries = _present(sample)
     ignored = np.zeros(sample.size, np.bool_) if sample.ignored is None else sample.ignored.full()
     names = tuple(name for name, _ in queries)
     masks = np.stack([mask for _, mask in queries])
-    absent = tuple(phrase_of(q.prompt) or q.label for q in sample.queries if not q.packed.area and not q.boxes_only)
     return LabelledImage(load_image(sample.image).pixels, names, masks, coarse, ignored, unlabelled, absent)
 
 
