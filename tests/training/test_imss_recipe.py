@@ -18,9 +18,9 @@ from wordmask.batch import Place
 from wordmask.errors import DataError
 from wordmask.training.data import DataChoice
 from wordmask.training.imss.coarse_maps import blurred_map, box_map, degraded, wide_map
+from wordmask.training.imss.crop_set import MixedCrops
 from wordmask.training.imss.crops import CropSettings, LabelledImage, draw_crop
 from wordmask.training.imss.losses import bce_loss, dice_loss
-from wordmask.training.imss.mixed_crops import MixedCrops
 from wordmask.training.recipe import with_changes
 from wordmask.training.recipes.imss import imss
 from wordmask.training.schedule import Schedule

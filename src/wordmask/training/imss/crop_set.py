@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,14 +19,13 @@ from wordmask.prompts.left_right import swap_left_right
 from wordmask.settings import Ranges, Settings
 from wordmask.training.data import TrainingData
 from wordmask.training.imss.crops import Crop, CropSettings, LabelledImage, draw_crop
-from wordmask.training.imss.mixed_crops import MixedCrops
 from wordmask.training.imss.trainable import CropTrainable
 from wordmask.training.inspection import phrase_of
 from wordmask.training.opening import open_training_data
-from wordmask.training.order import Order, epochs
+from wordmask.training.order import Order, draws, epochs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.random import Generator
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from wordmask.training.opening import Opened
     from wordmask.training.schedule import Schedule
 
-__all__ = ["CropData", "CropSet", "coarse_maps"]
+__all__ = ["CropData", "CropSet", "MixedCrops", "coarse_maps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +204,45 @@ class CropSet:
         coarse = np.load(path)["logits"].astype(np.float32) if path.is_file() else None
         absent = self._phrases[position].absent
         return labelled_image(sample, coarse, unlabelled=self.settings.unlabelled, absent=absent)
+
+
+class MixedCrops:
+    """A `TrainingSet` whose crops come from several sets; a place is a step and a number in it.
+
+    Args:
+        sets: Where crops come from.
+        weights: How often each set is drawn; their sum is arbitrary.
+        schedule: Seed, batches and sizes.
+    """
+
+    def __init__(self, sets: Sequence[CropSet], weights: Sequence[float], schedule: Schedule) -> None:
+        self.sets, self.schedule = tuple(sets), schedule
+        self.name, self.split = "+".join(part.name for part in sets), sets[0].split
+        self.fingerprint = hashlib.sha256("".join(part.fingerprint for part in sets).encode()).hexdigest()
+        self._chances = np.array(weights, dtype=np.float64) / np.sum(weights)
+
+    @property
+    def images(self) -> int:
+        """Number of images that are trained on."""
+        return sum(part.images for part in self.sets)
+
+    def __getitem__(self, place: Place) -> Crop:
+        step, number, size = place
+        draw = np.random.default_rng([self.schedule.seed, step, number])
+        part = self.sets[int(draw.choice(len(self.sets), p=self._chances))]
+        return part.crop(int(draw.integers(part.images)), draw, size=size)
+
+    def order(self, first: int, last: int) -> Order:
+        """Return the places of some steps."""
+        return Order(draws(self.schedule.batch), self.schedule, first, last)
+
+    def collate(self, samples: list[Crop]) -> Batch:
+        """Put crops together."""
+        return self.sets[0].collate(samples)
+
+    def phrases(self) -> Iterable[str]:
+        """Return every phrase that may be asked."""
+        return {phrase for part in self.sets for phrase in part.phrases()}
 
 
 def labelled_image(
