@@ -89,7 +89,7 @@ class ProposalModel:
         """Return what the query decoder reads of the trunk's features, all that does not depend on prompts computed."""
         features = self.network.encode(trunk_maps(trunk))
         grids = tuple(self.network.mask_features.grid(features, stride) for stride in GRIDS)
-        return features._replace(grids=grids)
+        return features._replace(grids=grids, attended=self.network.attended(features))
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Return the embedding `(C,)` of a prompt, as the compact network makes it."""
