@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wordmask.components.feature_cache import FeatureCache, rounded
+from wordmask.components.feature_cache import FeatureCache, is_aligned, rounded
 from wordmask.components.feature_tree import (
     UnknownTreeError,
     flatten,
@@ -204,8 +204,8 @@ class CachedSegmenter:
         try:
             size, canvas, inside = json.loads(about["placement"])
             placement = Placement(tuple(size), tuple(canvas), tuple(inside))
-            # copies, whose memory is aligned as that of every other tensor: kernels may depend on it
-            moved = [t.to(device, dtype if t.is_floating_point() else t.dtype, copy=True) for t in tensors]
+            # kernels, and so the last bits of answers, may depend on where in memory a tensor starts
+            moved = [t.to(device, dtype if t.is_floating_point() else t.dtype, copy=not is_aligned(t)) for t in tensors]
             laid = [with_layout(one, layout) for one, layout in zip(moved, json.loads(about["layouts"]), strict=True)]
             return restore(laid, about["tree"]), placement
         except (KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError, RuntimeError):
