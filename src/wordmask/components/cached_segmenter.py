@@ -27,15 +27,19 @@ from wordmask.components.feature_tree import (
     restore,
     with_layout,
 )
+from wordmask.components.place.mirror import flipped_image
+from wordmask.components.place.prompts import split_prompts
 from wordmask.contracts import Encoded
 from wordmask.errors import PromptError, quote, sentence
 from wordmask.images import load_image
 from wordmask.images.deferred import DeferredImage
 from wordmask.ops.geometry import Placement
+from wordmask.prompts import as_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from wordmask.components.place.settings import PlaceSettings
     from wordmask.contracts import Segmenter
     from wordmask.images import ImageInput, RgbImage
     from wordmask.prompts import PromptInput
@@ -87,6 +91,16 @@ class CachedSegmenter:
     def accepts(self) -> frozenset[type]:
         """The prompt types that the model takes."""
         return self.segmenter.accepts
+
+    @property
+    def place_settings(self) -> PlaceSettings:
+        """How the names of phrases with words of place are asked."""
+        settings: PlaceSettings = self.segmenter.place_settings  # type: ignore[attr-defined]
+        return settings
+
+    @place_settings.setter
+    def place_settings(self, settings: PlaceSettings) -> None:
+        self.segmenter.place_settings = settings  # type: ignore[attr-defined]
 
     @property
     def joint_vocabulary(self) -> bool:
@@ -151,6 +165,16 @@ class CachedSegmenter:
         for index, encoded in zip(missing, self._computed([loaded[index] for index in missing]), strict=True):
             found[index] = self._kept(encoded, keys[index])
         return [one for one in found if one is not None]
+
+    def with_mirror(self, encoded: Encoded) -> Encoded:
+        """Return features with those of the mirror image, from the cache where they are there."""
+        if encoded.mirror is not None or encoded.image is None:
+            return encoded
+        return replace(encoded, mirror=self.encode_many([flipped_image(encoded.image)])[0])
+
+    def _asks_mirror(self, prompts: PromptInput, place: str) -> bool:
+        settings = getattr(self.segmenter, "place_settings", None)
+        return settings is not None and settings.mirror and bool(split_prompts(as_prompts(prompts), place).named)
 
     def _known(self, image: RgbImage, key: str) -> Encoded | None:
         entry = self._entry(key)
@@ -227,6 +251,8 @@ class CachedSegmenter:
     ) -> Segmentation:
         """Return one `Found` per prompt, in order, as the segmenter does."""
         encoded = image if isinstance(image, Encoded) else self.encode(image)
+        if self._asks_mirror(prompts, options.get("place", "auto")):
+            encoded = self.with_mirror(encoded)
         return self.segmenter.segment(
             encoded, prompts, threshold=threshold, presence_threshold=presence_threshold, **options
         )
