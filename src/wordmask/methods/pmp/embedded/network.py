@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wordmask.methods.pmp.embedded.centres import CentreHead
 from wordmask.methods.pmp.embedded.features import MaskFeatures, MemoryBuilder, ProposalFeatures, TrunkMaps
 from wordmask.methods.pmp.text_query_attention import Memories, PromptGuidance, PromptTokens
 
@@ -137,11 +138,14 @@ class ProposalNetwork(nn.Module):
         self.embed = nn.Sequential(nn.Linear(c, c), nn.ReLU(), nn.Linear(c, c), nn.ReLU(), nn.Linear(c, d + 2))
         self.quality = nn.Sequential(nn.Linear(c, c), nn.ReLU(), nn.Linear(c, 2))
         self.names = nn.Linear(c, config.text) if config.names else None
+        self.centres = CentreHead(config) if config.centres else None
 
     def encode(self, maps: TrunkMaps) -> ProposalFeatures:
         """Return features of B images, whatever the prompts."""
         features: ProposalFeatures = self.memory(maps)
-        return features
+        if self.centres is None:
+            return features
+        return features._replace(centres=(self.centres.encode(maps, features.mixed),))
 
     def attended(self, features: ProposalFeatures) -> tuple[tuple[Tensor, Tensor], ...]:
         """Return keys and values of the memory of every layer."""
