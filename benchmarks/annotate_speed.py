@@ -2,12 +2,13 @@
 
     python benchmarks/annotate_speed.py throughput --images FOLDER --count 300   # the embedded weights
     python benchmarks/annotate_speed.py warm --images FOLDER --count 40 --model compact
-    python benchmarks/annotate_speed.py warm --images FOLDER --count 6 --model clipseg-size
+    python benchmarks/annotate_speed.py warm --images FOLDER --count 6 --model clipseg-size --dtype float32
     python benchmarks/annotate_speed.py many --count 10000                       # memory, and a run without changes
 
 `throughput` alternates the bare loop and the job, on the same images in the same order, in chunks; ratios are of the
-sums. `warm` fills an empty feature cache with one phrase and then asks another one. `clipseg-size` is CLIPSeg with the
-sizes of CIDAS/clipseg-rd64-refined and random weights. `many` uses a method that takes microseconds.
+sums. `warm` fills an empty feature cache with one phrase and then asks another one; times are in milliseconds an image,
+sorted. `clipseg-size` is CLIPSeg with the sizes of CIDAS/clipseg-rd64-refined and random weights. `many` uses a method
+that takes microseconds.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import argparse
 import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -73,27 +75,40 @@ def throughput(images: list[Path], folder: Path) -> dict[str, Any]:
     return {name: round(value, 2) for name, value in sums.items()} | ratios
 
 
-def warm(images: list[Path], folder: Path, model: str) -> dict[str, Any]:
-    segmenter = cached(folder / "cache", model)
-    segmenter.segment(images[0], "dog")  # warms the network up, and leaves one image in the cache
-    first = job(images[1:], folder / "out", segmenter, ["person"])
-    second = job(images[1:], folder / "out", segmenter, ["hair"])
-    ratios = {kind: round(first[kind] / second[kind], 2) for kind in ("wall", "cpu")}
-    return {"first": first, "second": second, "ratio": ratios, "hits": segmenter.hits, "misses": segmenter.misses}
+def warm(images: list[Path], folder: Path, model: str, dtype: str, repeats: int) -> dict[str, Any]:
+    """Fill an empty cache with one phrase, then ask another one; and so on, each time with new folders."""
+    rows: list[dict[str, Any]] = []
+    for repeat in range(repeats):
+        place = folder / str(repeat)
+        segmenter = cached(place / "cache", model, dtype)
+        segmenter.segment(images[0], "dog")  # warms the network up, and leaves one image in the cache
+        first = job(images[1:], place / "out", segmenter, ["person"])
+        second = job(images[1:], place / "out", segmenter, ["hair"])
+        assert (segmenter.hits, segmenter.misses) == (len(images) - 1, len(images))
+        rows.append({"first": first, "second": second})
+    facts: dict[str, Any] = {"dtype": dtype, "repeats": repeats, "load": round(os.getloadavg()[0], 1)}
+    for kind in ("wall", "cpu"):
+        times = {name: sorted(1000 * row[name][kind] / (len(images) - 1) for row in rows) for name in rows[0]}
+        ratios = sorted(row["first"][kind] / row["second"][kind] for row in rows)
+        facts |= {f"{name}_{kind}_ms": [round(value, 1) for value in values] for name, values in times.items()}
+        facts[f"ratio_{kind}"] = [round(value, 1) for value in ratios]
+    return facts
 
 
-def cached(folder: Path, model: str) -> Any:
+def cached(folder: Path, model: str, dtype: str = "auto") -> Any:
     from wordmask import load
     from wordmask.components.cached_segmenter import CachedSegmenter
     from wordmask.components.feature_cache import FeatureCache
 
     if model != "clipseg-size":
-        return load(model, device="cpu", cache=folder)
+        return load(model, device="cpu", dtype=dtype, cache=folder)
     from many_prompts import write_checkpoint
 
     checkpoint = folder.parent / "clipseg"
     write_checkpoint(checkpoint)
-    return CachedSegmenter(load(checkpoint, device="cpu"), FeatureCache(folder, limit=10**10), "random")
+    segmenter = load(checkpoint, device="cpu", dtype=dtype)
+    shutil.rmtree(checkpoint)
+    return CachedSegmenter(segmenter, FeatureCache(folder, limit=10**10), "random")
 
 
 def many(count: int, folder: Path) -> dict[str, Any]:
@@ -137,6 +152,8 @@ def main() -> None:
     parser.add_argument("--images", type=Path)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--model", default="compact")
+    parser.add_argument("--dtype", default="auto", help="number type of the network, for `warm`")
+    parser.add_argument("--repeats", type=int, default=3, help="of `warm`, each with an empty cache")
     options = parser.parse_args()
     images = sorted(options.images.glob("*.jpg"))[: options.count] if options.images else []
     with tempfile.TemporaryDirectory(prefix="annotate-speed-") as place:
@@ -147,7 +164,10 @@ def main() -> None:
             import torch
 
             torch.set_num_threads(1)
-            facts = throughput(images, folder) if options.what == "throughput" else warm(images, folder, options.model)
+            if options.what == "throughput":
+                facts = throughput(images, folder)
+            else:
+                facts = warm(images, folder, options.model, options.dtype, options.repeats)
     print(json.dumps({"what": options.what, "images": len(images) or options.count, "model": options.model} | facts))
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 EYES = ("left eye", "right eye")
 PARTS = ("mouth", "lower lip", "upper lip")
-ASKED_EYE = "eye asked, box of a lip or the mouth: IoU with what is in the box"
+ASKED_EYE = "eye asked, box of a lip or the mouth: IoU with the box's part"
 ASKED_LIP = "lip or mouth asked, box of an eye: IoU with the eye"
 WORDS_LIP = "lip or mouth from words: part of an eye that is covered"
 ABSENT = ("elephant", "bicycle", "traffic light")
@@ -82,18 +82,21 @@ def wrong_parts(model: EmbeddedImss, encoded: Encoded, sample: Sample) -> dict[s
         if part not in marked or not eyes:
             continue
         answer = model.draw_boxes(encoded, "left eye", [_box(marked[part])])
-        rows.setdefault("eye asked, box of a lip or mouth: IoU with the box's part", []).append(
-            _iou(answer.packed, marked[part])
-        )
+        rows.setdefault(ASKED_EYE, []).append(_iou(answer.packed, marked[part]))
         lip = model.draw_boxes(encoded, part, [_box(eyes[0])])
         rows.setdefault(ASKED_LIP, []).append(_iou(lip.packed, eyes[0]))
-        words = model.segment(encoded, [part])[0].packed
-        shares = [intersection(words, eye) / eye.area for eye in eyes]
-        rows.setdefault(WORDS_LIP, []).append(max(shares))
-    for word in ABSENT:
-        found = model.segment(encoded, [word])[0]
-        rows.setdefault(f"{word!r} is empty", []).append(float(found.area == 0))
     return rows
+
+
+def other_words(model: EmbeddedImss, encoded: Encoded, sample: Sample) -> dict[str, list[float]]:
+    """Return how much of an eye is covered when a lip or the mouth is asked, and whether absent things are empty."""
+    marked = {query.label: query.packed for query in sample.queries if query.packed.area}
+    eyes = [marked[name] for name in EYES if name in marked]
+    asked = [part for part in PARTS if part in marked and eyes]
+    answers = dict(zip([*asked, *ABSENT], model.segment(encoded, [*asked, *ABSENT]), strict=True))
+    rows = {f"{word!r} is empty": [float(answers[word].area == 0)] for word in ABSENT}
+    covered = [max(intersection(answers[part].packed, eye) / eye.area for eye in eyes) for part in asked]
+    return rows | ({WORDS_LIP: covered} if covered else {})
 
 
 def _box(mask: PackedMask) -> Box:
@@ -149,9 +152,11 @@ def main() -> None:
                 answers += masks_from_boxes(model, encoded, name, _box(marked), draw)
             for way, mask in answers:
                 counts.setdefault(way, {}).setdefault(name, []).append(count_packed(mask, marked, None))
+        measured = [other_words(model, encoded, sample)]
         if index < options.boxes:
-            for title, values in wrong_parts(model, encoded, sample).items():
-                others.setdefault(title, []).extend(values)
+            measured.append(wrong_parts(model, encoded, sample))
+        for title, values in (item for part in measured for item in part.items()):
+            others.setdefault(title, []).extend(values)
     table = {way: {eye: scores(rows) for eye, rows in eyes.items()} for way, eyes in counts.items()}
     overlaps = {
         name: {"mean": float(np.mean(v)), "largest": float(np.max(v)), "cases": len(v)} for name, v in others.items()

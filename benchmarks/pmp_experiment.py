@@ -44,6 +44,7 @@ class Arm:
         shuffled: Whether the prompt is replaced by a random other name.
         start: Arm that its weights come from; "" for random ones.
         dual: Whether every step has an unprompted pass, too.
+        closed: Whether the gates stay at 0: prompts are told, and nothing comes of it.
     """
 
     guided: bool = True
@@ -52,6 +53,7 @@ class Arm:
     shuffled: bool = False
     start: str = ""
     dual: bool = False
+    closed: bool = False
 
 
 ARMS = {
@@ -60,6 +62,7 @@ ARMS = {
     "pmp-tuned": Arm(start="host", dual=True),
     "pmp": Arm(),
     "placebo": Arm(shuffled=True),
+    "closed": Arm(closed=True),
     "query": Arm(attention=False, own=True),
     "query-pmp": Arm(own=True),
 }
@@ -145,7 +148,7 @@ def host_loss(network: ProposalNetwork, data: Data, chosen: list[int], features:
 def trained(network: ProposalNetwork, data: Data, arm: Arm, steps: int) -> float:
     """Train all but the pixel encoder; return the seconds of processor time."""
     frozen = ("memory", "mask_features")
-    weights = [p for n, p in network.named_parameters() if not n.startswith(frozen)]
+    weights = [p for n, p in network.named_parameters() if p.requires_grad and not n.startswith(frozen)]
     optimiser = torch.optim.AdamW(weights, lr=LR, weight_decay=0.03, betas=(0.9, 0.98))
     began = time.process_time()
     for step in range(steps):
@@ -233,6 +236,8 @@ def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, 
     network.requires_grad_(True)
     network.memory.requires_grad_(False)
     network.mask_features.requires_grad_(False)
+    for layer in network.guidance.attentions if network.guidance is not None and arm.closed else ():
+        torch.nn.init.zeros_(layer.gate).requires_grad_(False)
     data = Data(asked.train, seed)
     seconds = trained(network, data, arm, steps)
     rows = scored(network.eval(), valid, arm)

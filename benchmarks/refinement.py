@@ -69,11 +69,12 @@ def scores(counts: NDArray[np.float64], labels: Sequence[str]) -> dict[str, floa
 
 
 def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the scores before and after, in all and by size of target, and the milliseconds a phrase."""
+    """Return the scores before and after: of all, by size of target, by name; and the milliseconds a phrase."""
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         groups["all"].append(record)
         groups[size_of(record["before"][0], record["before"][1])].append(record)
+        groups[f"name: {record['label']}"].append(record)
     table: dict[str, Any] = {}
     for group, rows in groups.items():
         labels = [row["label"] for row in rows]
@@ -90,11 +91,12 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--model")
     parser.add_argument("--weights", type=Path, default=EMBEDDED)
+    parser.add_argument("--settings", default="refine", help='group of config.json: "draw" as load("imss") draws')
     parser.add_argument("--untold", action="store_true", help="keep the phrase from the crop network")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    segmenter, refiner, tables = load(options.model, refine=False), load_refiner(options.weights), {}
+    segmenter, refiner, tables = load(options.model, refine=False), load_refiner(options.weights, options.settings), {}
     for folder in options.sets:
         data = open_data(folder, split=options.split)
         count = min(len(data), options.limit or len(data))

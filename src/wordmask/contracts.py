@@ -50,6 +50,8 @@ class Encoded:
         features: Any tree of tensors; only a model with the same weights can read it, on any device, in any precision.
         image: The input, kept for drawing and cropping.
         model: Name of the model, which tells its weights from others.
+        mirror: The mirrored input, encoded by the same model, where that was done already; phrases with words of place
+            need it (`components.place.mirror`).
     """
 
     size: Size
@@ -57,6 +59,7 @@ class Encoded:
     features: Any
     image: RgbImage | None
     model: str
+    mirror: Encoded | None = None
 
     def require(self, model: str) -> None:
         """Check that the features were computed by `model`.

@@ -17,7 +17,7 @@ from wordmask.cli.app import app
 from wordmask.components.cache_folder import cache_files, clear_entries, describe
 from wordmask.components.cached_segmenter import CachedSegmenter
 from wordmask.components.feature_cache import FeatureCache, remove_damaged
-from wordmask.components.feature_tree import UnknownTreeError, flatten, restore
+from wordmask.components.feature_tree import UnknownTreeError, flatten, in_memory_order, layout_of, restore, with_layout
 from wordmask.contracts import Segmenter
 from wordmask.errors import PromptError
 from wordmask.methods.compact.method import CompactFeatures
@@ -126,6 +126,27 @@ def test_trees_of_tensors_come_back() -> None:
         flatten(object())
     with pytest.raises(ValueError, match="wordmask"):
         restore([], '{"named": "os:system", "parts": []}')
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.arange(24.0).view(1, 2, 3, 4),
+        torch.arange(24.0).view(1, 2, 3, 4).contiguous(memory_format=torch.channels_last),
+        torch.arange(48.0).view(2, 4, 3, 2).permute(0, 3, 1, 2)[1:],
+        torch.arange(24.0).view(4, 6)[:, :3],
+        torch.arange(6.0)[:1].expand(2, 1),
+        torch.empty(1, 0, 3),
+        torch.tensor(2.0),
+    ],
+)
+def test_layouts_in_memory_come_back(tensor: torch.Tensor) -> None:
+    layout = layout_of(tensor)
+    back = with_layout(in_memory_order(tensor).clone(), layout)
+    assert torch.equal(back, tensor)
+    assert (back.is_contiguous(), list(back.stride())) == (layout[1] == list(back.contiguous().stride()), layout[1])
+    with pytest.raises(ValueError, match="does not fit"):
+        with_layout(torch.zeros(100), layout)
 
 
 def test_whole_numbers_are_kept_and_large_ones_go_to_bfloat16(tmp_path: Path) -> None:

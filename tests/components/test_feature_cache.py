@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from tests.training.inputs import trained_weights, write_small_clipseg, write_table
@@ -167,6 +169,31 @@ def test_a_damaged_file_is_computed_again_and_replaced(tmp_path: Path, kind: str
     assert encoder.seen == [1]
     assert all(torch.equal(one, other) for one, other in zip(expected, again, strict=True))
     assert file.read_bytes() == sound
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_rows_that_change_places_are_noticed(tmp_path: Path, swapped: bool) -> None:
+    cache = FeatureCache(tmp_path, limit=ROOM)
+    cache.put(KEY, [torch.arange(8192.0)])
+    file = the_file(tmp_path)
+    content = file.read_bytes()
+    start = 8 + int.from_bytes(content[:8], "little")
+    rows = [content[start + first : start + first + 4096] for first in (0, 4096)]
+    file.write_bytes(content[:start] + b"".join(rows[::-1] if swapped else rows) + content[start + 8192 :])
+    assert (cache.get(KEY) is None) is swapped
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path, limit=ROOM)
+    half = torch.arange(6, dtype=torch.float16).view(2, 3)
+    value = zlib.crc32(b"torch.float16 (2, 3)", zlib.crc32(KEY.encode()))
+    about = {"crc32": f"{zlib.crc32(half.numpy().tobytes(), value):08x}"}
+    path = tmp_path / KEY[:2] / f"{KEY[2:]}.safetensors"
+    path.parent.mkdir()
+    path.write_bytes(save({"0": half}, metadata=about))
+    found = cache.get(KEY)
+    assert found is not None
+    assert torch.equal(found[0], half)
 
 
 def test_a_file_under_another_name_is_not_trusted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -172,3 +173,26 @@ def test_letterboxed_maps_are_refined(image: Any) -> None:
     dense = MaskLogits(values, letterbox(SIZE, (160, 160)))
     refined = _refiner().refine(_found(dense), image)
     np.testing.assert_array_equal(refined.mask, image.pixels[..., 0] > 128)
+
+
+def test_mirrored_crops_are_averaged_and_told_the_other_side(image: Any) -> None:
+    """The stand-in adds 2 on the left half of what it sees and, for the phrase with side 1, everywhere 1 more."""
+
+    class Lopsided(Redness):
+        def forward(self, pixels: Any, coarse: Any, pyramid: Any, condition: Any = None) -> torch.Tensor:
+            logits = torch.zeros_like(coarse)
+            logits[..., : coarse.shape[-1] // 2] = 2.0
+            told.append(condition[:, 0].tolist())
+            return logits + condition[:, :, None]
+
+    told: list[list[float]] = []
+    network: Any = Lopsided()
+    encoder: Any = lambda pixels: ()  # noqa: E731
+    sides = {"left eye": 0.0, "right eye": 1.0}
+    embed: Any = lambda prompt: torch.tensor([sides[prompt.text]])  # noqa: E731
+    refiner = CropRefiner(network, encoder, RefinerSettings(mirror=True), embed=embed)
+    dense = _coarse(slice(8, 14), slice(10, 20))
+    refined = refiner.refine(replace(_found(dense), prompt=TextPrompt("left eye")), image).heatmap_logits
+    assert told == [[0.0, 1.0]]
+    assert isinstance(refined, RefinedLogits)
+    np.testing.assert_array_equal(refined.patches[0].values, 1.5)

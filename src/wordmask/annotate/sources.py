@@ -10,7 +10,7 @@ from wordmask.errors import ImageError, quote, sentence
 from wordmask.images import MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["HUGGING_FACE", "JOURNAL_NAME", "GivenLabel", "ImageSource", "Inputs", "RemoteImage", "RowImage"]
 
@@ -121,10 +121,16 @@ class Inputs:
     labels: dict[str, list[GivenLabel]] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     licences: list[dict[str, Any]] = field(default_factory=list)
+    _seen: set[ImageSource] = field(default_factory=set, init=False, repr=False, compare=False)
 
-    def add(self, images: Sequence[ImageSource]) -> None:
+    def add(self, images: Iterable[ImageSource]) -> None:
         """Add images; those that are there already stay once."""
-        self.images = list(dict.fromkeys((*self.images, *images)))
+        if len(self._seen) != len(self.images):
+            self._seen = set(self.images)
+        for image in images:
+            if image not in self._seen:
+                self._seen.add(image)
+                self.images.append(image)
 
 
 def _checked(content: bytes, uri: str) -> bytes:

@@ -25,6 +25,7 @@ from wordmask.cli.evaluate import (
     Threshold,
     opened,
     progress,
+    stop_if_failed,
 )
 from wordmask.cli.failures import Debug, errors_as_sentences
 
@@ -83,6 +84,7 @@ def compare(
         typer.echo((out / "comparison.json").read_text(encoding="utf-8"), nl=False)
     elif not quiet:
         typer.echo(_summary(content, out))
+    stop_if_failed(content)
 
 
 def _summary(content: Mapping[str, Any], out: Path) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wordmask.cli.downloads import announce_download
-from wordmask.cli.failures import Debug, errors_as_sentences
+from wordmask.cli.failures import SOME_FAILED, Debug, errors_as_sentences
 
 if TYPE_CHECKING:
     from wordmask.evaluation.runner import Evaluation, Watch
@@ -102,6 +102,26 @@ def evaluate(
         typer.echo((folder / "result.json").read_text(encoding="utf-8"), nl=False)
     elif not quiet:
         typer.echo(summary(result, folder))
+    stop_if_failed(result)
+
+
+def stop_if_failed(result: Mapping[str, Any]) -> None:
+    """Say which samples could not be read and are in no score.
+
+    Raises:
+        typer.Exit: With `SOME_FAILED`, if there are any.
+    """
+    from wordmask.cli.printed import escaped
+    from wordmask.evaluation.report.markdown import failed_lines
+
+    failed = result.get("failed", ())
+    if not failed:
+        return
+    some = "1 sample, which is in no score" if len(failed) == 1 else f"{len(failed)} samples, which are in no score"
+    lines = [f"Left out {some}; corrected files count when the same command runs again:", *failed_lines(failed)]
+    for line in lines:
+        typer.secho(escaped(line), fg=typer.colors.YELLOW, err=True)
+    raise typer.Exit(SOME_FAILED)
 
 
 def opened(options: Mapping[str, Any]) -> Evaluation:

@@ -18,17 +18,28 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wordmask.components.feature_cache import FeatureCache, rounded
-from wordmask.components.feature_tree import UnknownTreeError, flatten, restore
+from wordmask.components.feature_cache import FeatureCache, is_aligned, rounded
+from wordmask.components.feature_tree import (
+    UnknownTreeError,
+    flatten,
+    in_memory_order,
+    layout_of,
+    restore,
+    with_layout,
+)
+from wordmask.components.place.mirror import flipped_image
+from wordmask.components.place.prompts import split_prompts
 from wordmask.contracts import Encoded
 from wordmask.errors import PromptError, quote, sentence
 from wordmask.images import load_image
 from wordmask.images.deferred import DeferredImage
 from wordmask.ops.geometry import Placement
+from wordmask.prompts import as_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from wordmask.components.place.settings import PlaceSettings
     from wordmask.contracts import Segmenter
     from wordmask.images import ImageInput, RgbImage
     from wordmask.prompts import PromptInput
@@ -36,7 +47,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_LIMIT", "PRECISIONS", "CachedSegmenter"]
 
-FORMAT = "wordmask features 1"
+FORMAT = "wordmask features 2"
 DEFAULT_LIMIT = 20 * 2**30
 """Bytes that a cache may take where nobody says otherwise."""
 PRECISIONS = {"float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -49,17 +60,21 @@ class CachedSegmenter:
         segmenter: What encodes and answers.
         cache: Where features are kept.
         fingerprint: Of the model's files (`checkpoints.fingerprint`).
-        precision: `float16` or `bfloat16`. What float16 cannot hold is kept as bfloat16 in any case.
+        precision: `float16` or `bfloat16`; None takes that in which the segmenter computes, so that nothing is rounded,
+            and float16 where it computes in float32. What float16 cannot hold is kept as bfloat16 in any case.
     """
 
     def __init__(
-        self, segmenter: Segmenter, cache: FeatureCache, fingerprint: str, *, precision: str = "float16"
+        self, segmenter: Segmenter, cache: FeatureCache, fingerprint: str, *, precision: str | None = None
     ) -> None:
+        own = getattr(segmenter, "dtype", None)
+        if precision is None:
+            precision = "bfloat16" if own == torch.bfloat16 else "float16"
         if precision not in PRECISIONS:
             got = f"the precision {quote(precision)} of cached features"
             raise PromptError(sentence(got, " or ".join(PRECISIONS), "choose one of these"))
         self.segmenter, self.cache = segmenter, cache
-        words = (FORMAT, fingerprint, segmenter.name, str(getattr(segmenter, "dtype", "")), precision)
+        words = (FORMAT, fingerprint, segmenter.name, str(own or ""), precision)
         self._start = "\n".join(words)
         self._dtype = PRECISIONS[precision]
         self.hits = self.misses = 0
@@ -76,6 +91,16 @@ class CachedSegmenter:
     def accepts(self) -> frozenset[type]:
         """The prompt types that the model takes."""
         return self.segmenter.accepts
+
+    @property
+    def place_settings(self) -> PlaceSettings:
+        """How the names of phrases with words of place are asked."""
+        settings: PlaceSettings = self.segmenter.place_settings  # type: ignore[attr-defined]
+        return settings
+
+    @place_settings.setter
+    def place_settings(self, settings: PlaceSettings) -> None:
+        self.segmenter.place_settings = settings  # type: ignore[attr-defined]
 
     @property
     def joint_vocabulary(self) -> bool:
@@ -141,6 +166,16 @@ class CachedSegmenter:
             found[index] = self._kept(encoded, keys[index])
         return [one for one in found if one is not None]
 
+    def with_mirror(self, encoded: Encoded) -> Encoded:
+        """Return features with those of the mirror image, from the cache where they are there."""
+        if encoded.mirror is not None or encoded.image is None:
+            return encoded
+        return replace(encoded, mirror=self.encode_many([flipped_image(encoded.image)])[0])
+
+    def _asks_mirror(self, prompts: PromptInput, place: str) -> bool:
+        settings = getattr(self.segmenter, "place_settings", None)
+        return settings is not None and settings.mirror and bool(split_prompts(as_prompts(prompts), place).named)
+
     def _known(self, image: RgbImage, key: str) -> Encoded | None:
         entry = self._entry(key)
         if entry is None or entry[1].size != image.size:
@@ -158,19 +193,30 @@ class CachedSegmenter:
 
     def _kept(self, encoded: Encoded, key: str) -> Encoded:
         """Round the features, keep them, and return them as they will be found."""
+        keep = getattr(self.segmenter, "features_to_keep", None)
         try:
-            tensors, tree = flatten(encoded.features)
+            tensors, tree = flatten(keep(encoded.features) if callable(keep) else encoded.features)
         except UnknownTreeError:
             return encoded
+        layouts = [layout_of(tensor) for tensor in tensors]
+        flat = [in_memory_order(tensor) for tensor in tensors]
         dtype = self._dtype
-        halves = [rounded(tensor, dtype) for tensor in tensors]
+        halves = [rounded(tensor, dtype) for tensor in flat]
         if not all(bool(half.isfinite().all()) for half in halves if half.is_floating_point()):
             dtype = torch.bfloat16
-            halves = [rounded(tensor, dtype) for tensor in tensors]
+            halves = [rounded(tensor, dtype) for tensor in flat]
         placement = encoded.placement
-        about = {"tree": tree, "placement": json.dumps([placement.size, placement.canvas, placement.content])}
+        about = {
+            "tree": tree,
+            "layouts": json.dumps(layouts),
+            "placement": json.dumps([placement.size, placement.canvas, placement.content]),
+        }
         self.cache.put(self._key(key), halves, dtype=dtype, about=about)
-        return replace(encoded, features=restore(_as_before(halves, tensors), tree))
+        found = [
+            with_layout(half.to(tensor.device, tensor.dtype, copy=True), layout)
+            for half, tensor, layout in zip(halves, tensors, layouts, strict=True)
+        ]
+        return replace(encoded, features=restore(found, tree))
 
     def _entry(self, content: str) -> tuple[Any, Placement] | None:
         entry = self.cache.entry(self._key(content))
@@ -182,9 +228,11 @@ class CachedSegmenter:
         try:
             size, canvas, inside = json.loads(about["placement"])
             placement = Placement(tuple(size), tuple(canvas), tuple(inside))
-            moved = [t.to(device, dtype) if t.is_floating_point() else t.to(device) for t in tensors]
-            return restore(moved, about["tree"]), placement
-        except (KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError):
+            # kernels, and so the last bits of answers, may depend on where in memory a tensor starts
+            moved = [t.to(device, dtype if t.is_floating_point() else t.dtype, copy=not is_aligned(t)) for t in tensors]
+            laid = [with_layout(one, layout) for one, layout in zip(moved, json.loads(about["layouts"]), strict=True)]
+            return restore(laid, about["tree"]), placement
+        except (KeyError, ValueError, TypeError, AttributeError, ImportError, IndexError, RuntimeError):
             return None
 
     def _key(self, content: str) -> str:
@@ -203,6 +251,8 @@ class CachedSegmenter:
     ) -> Segmentation:
         """Return one `Found` per prompt, in order, as the segmenter does."""
         encoded = image if isinstance(image, Encoded) else self.encode(image)
+        if self._asks_mirror(prompts, options.get("place", "auto")):
+            encoded = self.with_mirror(encoded)
         return self.segmenter.segment(
             encoded, prompts, threshold=threshold, presence_threshold=presence_threshold, **options
         )
@@ -219,10 +269,6 @@ class CachedSegmenter:
         """Yield one `Segmentation` per image, in order; `batch_size` is not used, since images are encoded alone."""
         for image in images:
             yield self.segment(image, prompts, threshold=threshold, presence_threshold=presence_threshold)
-
-
-def _as_before(halves: Sequence[torch.Tensor], tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    return [half.to(tensor.device, tensor.dtype) for half, tensor in zip(halves, tensors, strict=True)]
 
 
 def _content_of(image: ImageInput) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["UnknownTreeError", "flatten", "restore"]
+__all__ = ["UnknownTreeError", "flatten", "in_memory_order", "layout_of", "restore", "with_layout"]
 
 _OURS = "wordmask."
 
@@ -74,3 +75,47 @@ def _restored(about: Any, tensors: Sequence[Tensor]) -> Any:
         return getattr(importlib.import_module(module), name)(*(_restored(part, tensors) for part in about["parts"]))
     parts = [_restored(value, tensors) for value in about["tuple" if "tuple" in about else "list"]]
     return tuple(parts) if "tuple" in about else parts
+
+
+def layout_of(tensor: Tensor) -> list[list[int]]:
+    """Return shape and strides; those of a contiguous tensor where its own leave gaps or overlap.
+
+    Kernels choose their path by strides, and so may the last bits of what they compute.
+    """
+    strides = tensor.stride() if _is_dense(tensor.shape, tensor.stride()) else _contiguous(tensor.shape)
+    return [list(tensor.shape), list(strides)]
+
+
+def in_memory_order(tensor: Tensor) -> Tensor:
+    """Return the numbers (N,) in the order of `layout_of`."""
+    if _is_dense(tensor.shape, tensor.stride()):
+        return tensor.detach().as_strided((tensor.numel(),), (1,))
+    return tensor.detach().reshape(-1)
+
+
+def with_layout(numbers: Tensor, layout: Sequence[Sequence[int]]) -> Tensor:
+    """Return numbers (N,) with the shape and the strides of `layout_of`.
+
+    Raises:
+        ValueError: If they do not fit.
+    """
+    shape, strides = layout
+    if not _is_dense(shape, strides) or math.prod(shape) != numbers.numel():
+        raise ValueError("a layout that does not fit the numbers")
+    return numbers.as_strided(tuple(shape), tuple(strides))
+
+
+def _is_dense(shape: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether every place in memory belongs to one element; strides along axes of one element do not matter."""
+    if 0 in shape:
+        return True
+    expected = 1
+    for stride, length in sorted((stride, length) for stride, length in zip(strides, shape, strict=True) if length > 1):
+        if stride != expected:
+            return False
+        expected *= length
+    return True
+
+
+def _contiguous(shape: Sequence[int]) -> list[int]:
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]

@@ -14,6 +14,8 @@ from wordmask.backbones.crop.network import STRIDE
 from wordmask.components.windows import border_tiles, region_windows
 from wordmask.ops.crops import CropView, cut
 from wordmask.ops.probability import logit
+from wordmask.prompts import TextPrompt
+from wordmask.prompts.left_right import swap_left_right
 from wordmask.results import MaskLogits
 from wordmask.results.refined_logits import FinePatch, RefinedLogits
 
@@ -52,6 +54,8 @@ class RefinerSettings:
         smallest: Masks that cover a smaller fraction of the image stay as they are ...
         largest: ... and so do those that cover a larger one.
         shift: Added to the network's logits; fitted on training images.
+        mirror: Whether every crop is drawn a second time, mirrored, with left and right exchanged in its phrase; the
+            logits are averaged.
     """
 
     margin: float = 0.35
@@ -62,6 +66,7 @@ class RefinerSettings:
     smallest: float = 0.0
     largest: float = 1.0
     shift: float = 0.0
+    mirror: bool = False
 
 
 class CropRefiner:
@@ -98,7 +103,7 @@ class CropRefiner:
         threshold = logit(found.threshold)
         if not found.present or not math.isfinite(threshold):
             return found
-        condition = self.embed(found.prompt) if told and self.embed is not None else None
+        condition = self._condition(found.prompt) if told else None
         if found.regions is not None:
             regions = tuple(self._region(region, threshold, image.pixels, condition) for region in found.regions)
             return replace(found, regions=regions)
@@ -133,17 +138,29 @@ class CropRefiner:
             pixels: uint8 `(H, W, 3)`, the image.
             coarse: float32 `(h, w)` over the view: coarse logits less their threshold.
             view: What to draw, its sides multiples of the network's stride.
-            condition: (C,) or None.
+            condition: (1, C), the phrase's embedding, or (2, C) with that of the mirrored crop; None: none.
         """
         size = (pixels.shape[0], pixels.shape[1])
-        crop = torch.from_numpy(pixel_input(cut(pixels, view, size, fill=tuple(float(v) for v in FILL))))
+        crop = torch.from_numpy(pixel_input(cut(pixels, view, size, fill=tuple(float(v) for v in FILL))))[None]
+        planes = torch.from_numpy(coarse_input(coarse))[None]
+        if self.settings.mirror:
+            crop, planes = (torch.cat([part, part.flip(-1)]) for part in (crop, planes))
         weight = self.network.head.weight
-        words = None if condition is None else condition[None].to(weight)
-        batch = crop[None].to(weight).contiguous(memory_format=torch.channels_last)
-        planes = torch.from_numpy(coarse_input(coarse))[None].to(weight)
-        logits: Tensor = self.network(batch, planes, self.encoder(batch), words)[0]
+        words = None if condition is None else condition.to(weight)
+        batch = crop.to(weight).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.network(batch, planes.to(weight), self.encoder(batch), words)
+        logits = (logits[0] + logits[1].flip(-1)) / 2 if self.settings.mirror else logits[0]
         values: NDArray[np.float32] = logits.float().cpu().numpy() + np.float32(self.settings.shift)
         return values
+
+    def _condition(self, prompt: Prompt) -> Tensor | None:
+        """Embeddings (1, C) of a prompt or, where crops are mirrored too, (2, C); None where it is not known."""
+        if self.embed is None:
+            return None
+        other = TextPrompt(swap_left_right(prompt.text)) if isinstance(prompt, TextPrompt) else prompt
+        rows = [self.embed(asked) for asked in ((prompt, other) if self.settings.mirror else (prompt,))]
+        known = [row for row in rows if row is not None]
+        return torch.stack(known) if len(known) == len(rows) else None
 
     def _region(self, region: Region, threshold: float, pixels: NDArray[np.uint8], condition: Tensor | None) -> Region:
         """A region with a finer mask: logits where it had logits, otherwise bits."""

@@ -24,10 +24,17 @@ class Thresholds:
     Attributes:
         mask: Probability above which a pixel belongs to a mask; None gives each mask one of its own.
         presence: Presence below which a mask is empty.
+        placed: The same for the names of phrases with words of place; None: the same.
     """
 
     mask: float | None
     presence: float
+    placed: float | None = None
+
+    @property
+    def of_places(self) -> Thresholds:
+        """The thresholds for the names of phrases with words of place."""
+        return Thresholds(self.mask, self.presence if self.placed is None else self.placed)
 
 
 def checked_probability(value: Any, name: str) -> float:

@@ -73,7 +73,7 @@ def compare(
         run(evaluation, model, place, command=line, watch=watch)
         for model, place, line in zip(models, folders, commands or [None] * len(models), strict=True)
     ]
-    records = [[_light(one) for one in read_lines(place / "samples.jsonl", evaluation.count)] for place in folders]
+    records = _common([[_light(one) for one in read_lines(p / "samples.jsonl", evaluation.count)] for p in folders])
     differences = [_differences(evaluation, records[0], other) for other in records[1:]]
     shown = find_disagreements(records, labels=task == "labels")
     content = _content(results, differences, shown, command)
@@ -81,6 +81,12 @@ def compare(
     write(folder / "comparison.md", comparison_markdown(content).encode())
     write_page(evaluation, models, content, shown, folder)
     return content
+
+
+def _common(records: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """Return the records of the samples that no model failed at."""
+    whole = [all("failed" not in one for one in same) for same in zip(*records, strict=True)]
+    return [[one for one, is_whole in zip(own, whole, strict=True) if is_whole] for own in records]
 
 
 def _folders(models: Sequence[EvaluatedModel], folder: Path) -> list[Path]:
@@ -118,6 +124,7 @@ def _content(
     same = ("title", "source", "benchmark", "preset", "data", "samples", "seed", "versions", "threshold", "headline")
     return {
         **{name: first[name] for name in same},
+        **next(({"failed": one["failed"]} for one in results if "failed" in one), {}),
         "models": [
             {"label": label, "model": result["model"], "scores": result["scores"], "presence": result["presence"],
              "by_size": result["by_size"]}

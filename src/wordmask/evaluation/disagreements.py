@@ -60,7 +60,9 @@ def _spread_masks(index: int, records: Sequence[dict[str, Any]]) -> Disagreement
     rows = records[0]["rows"]
     order = sorted(range(len(rows)), key=lambda place: (-float(np.ptp(ious[:, place])), place))[:PROMPTS_SHOWN]
     scores = tuple(tuple(float(own[place]) for place in order) for own in ious)
-    return Disagreement(index, records[0]["key"], tuple(rows[p]["label"] for p in order), tuple(order), scores)
+    return Disagreement(
+        records[0].get("n", index), records[0]["key"], tuple(rows[p]["label"] for p in order), tuple(order), scores
+    )
 
 
 def _iou(counts: Sequence[int]) -> float:
@@ -74,4 +76,4 @@ def _spread_labels(index: int, records: Sequence[dict[str, Any]]) -> Disagreemen
         total = sum(pixels for _, _, pixels in record["confusion"])
         right = sum(pixels for true, predicted, pixels in record["confusion"] if true == predicted)
         scores.append((right / total if total else 0.0,))
-    return Disagreement(index, records[0]["key"], (), (), tuple(scores))
+    return Disagreement(records[0].get("n", index), records[0]["key"], (), (), tuple(scores))

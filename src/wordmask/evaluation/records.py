@@ -91,9 +91,22 @@ class Records:
         finally:
             os.close(descriptor)
 
+    def replace(self, records: dict[int, dict[str, Any]]) -> None:
+        """Replace records by number; the file is written anew, atomically.
+
+        Raises:
+            OutputError: If the file cannot be written.
+        """
+        if not records:
+            return
+        lines = self._path.read_bytes().splitlines(keepends=True)
+        for number, record in records.items():
+            lines[number] = _line(record, number)
+        write(self._path, b"".join(lines))
+
     def read(self, limit: int) -> Iterator[dict[str, Any]]:
         """Yield the first `limit` records, one at a time."""
-        return read_lines(self._path, limit)
+        return read_lines(self._path, limit) if self.done else iter(())
 
 
 def read_lines(path: Path, limit: int) -> Iterator[dict[str, Any]]:

@@ -1,7 +1,8 @@
 """Running an evaluation: resumable, in flat memory, the same bytes every time.
 
 A run folder holds `run.json` (identity of the run), `samples.jsonl` (one line a sample), `result.json` and `result.md`.
-Neither times nor durations are in them; those go to `timing.jsonl`.
+Neither times nor durations are in them; those go to `timing.jsonl`. A sample whose files cannot be read is recorded as
+failed, tried again by the next run in the folder, and left out of the scores.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from wordmask.errors import DataError, sentence
+from wordmask.errors import DataError, ImageError, sentence
 from wordmask.evaluation.prompting import PromptedModel
 from wordmask.evaluation.records import Records, encoded_json, require_limit
 from wordmask.evaluation.report.markdown import result_markdown
@@ -174,17 +175,30 @@ def run(
 
 
 def _record_missing(evaluation: Evaluation, model: EvaluatedModel, records: Records, watch: Watch | None) -> None:
-    data, count = evaluation.data, evaluation.count
-    if records.done >= count:
+    count = evaluation.count
+    failed = [number for number, one in enumerate(records.read(count)) if "failed" in one]
+    if records.done >= count and not failed:
         return
-    prompted, record = evaluation.prompted(model), TASKS[evaluation.protocol.task][0]
+    prompted = evaluation.prompted(model)
+    again = {number: _recorded(evaluation, prompted, number) for number in failed}
+    records.replace({number: one for number, one in again.items() if "failed" not in one})
     indices: Iterable[int] = range(records.done, count)
-    if watch is not None:
+    if watch is not None and indices:
         indices = watch(indices, records.done, count)
     with records.appending() as append, _timed(records):
         for index in indices:
-            sample = data[index]
-            append({"key": sample.key} | record(prompted, sample))
+            append(_recorded(evaluation, prompted, index))
+
+
+def _recorded(evaluation: Evaluation, prompted: PromptedModel, index: int) -> dict[str, Any]:
+    """Return the record of a sample or, where a file of it is damaged, what is wrong: the other samples count."""
+    key = f"sample {index + 1}"
+    try:
+        sample = evaluation.data[index]
+        key = sample.key
+        return {"key": key} | TASKS[evaluation.protocol.task][0](prompted, sample)
+    except (ImageError, DataError) as error:
+        return {"key": key, "failed": str(error)}
 
 
 @contextmanager
@@ -201,7 +215,11 @@ def _timed(records: Records) -> Iterator[None]:
 
 def _result(evaluation: Evaluation, identity: dict[str, Any], records: Records, command: str | None) -> dict[str, Any]:
     protocol = evaluation.protocol
-    scored = scores_of(evaluation, records.read(evaluation.count))
+    failed = [{"key": one["key"], "error": one["failed"]} for one in records.read(evaluation.count) if "failed" in one]
+    if len(failed) == evaluation.count:
+        got = f"no sample that can be read; the first: {failed[0]['error']}"
+        raise DataError(sentence(got, "at least one", "check the files; then run the same command again"))
+    scored = scores_of(evaluation, (one for one in records.read(evaluation.count) if "failed" not in one))
     threshold = protocol.threshold if evaluation.threshold is None else evaluation.threshold
     headline = [name.replace("@t", "" if threshold is None else f"@{threshold:g}") for name in protocol.headline]
     return {
@@ -209,7 +227,8 @@ def _result(evaluation: Evaluation, identity: dict[str, Any], records: Records, 
         "source": evaluation.benchmark.source,
         **identity,
         "threshold": threshold,
-        "samples": evaluation.count,
+        "samples": evaluation.count - len(failed),
+        **({"failed": failed} if failed else {}),
         "headline": [name for name in headline if name in scored.scores],
         "scores": scored.scores,
         "presence": scored.presence,

@@ -49,6 +49,15 @@ class RemovesWeakParts(Protocol):
     def weak_part_ratio(self) -> float | None: ...
 
 
+@runtime_checkable
+class KeepsLess(Protocol):
+    """A dense model that decodes from a part of its features."""
+
+    def features_to_keep(self, features: Any) -> Any:
+        """Return features without what `decode` does not read."""
+        ...
+
+
 @dataclass(frozen=True)
 class DensePlan:
     """What to decode for a list of prompts: each different embedding once.
@@ -93,6 +102,10 @@ class DenseSegmenter(MethodRunner[DensePlan]):
         self.exportable = bool(getattr(model, "exportable", False))
         self.prompt_cache = PromptCache(self._embed_texts, model.embed_prompt)
         self.weak_part_ratio = model.weak_part_ratio if isinstance(model, RemovesWeakParts) else None
+
+    def features_to_keep(self, features: Any) -> Any:
+        """Return what answers need of an image's features: what a feature cache keeps."""
+        return self.model.features_to_keep(features) if isinstance(self.model, KeepsLess) else features
 
     def prepare(self, prompts: tuple[Prompt, ...]) -> DensePlan:
         """Embed the prompts and their negatives, each different one once."""

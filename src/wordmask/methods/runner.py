@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import operator
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -14,27 +10,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wordmask.components.place.mirror import flipped_found, flipped_image, merged, swapped_prompt
 from wordmask.components.place.prompts import PlacedPrompts, split_prompts
+from wordmask.components.place.settings import PlaceSettings
 from wordmask.components.thresholds import Thresholds, checked_probability
 from wordmask.contracts import Encoded
-from wordmask.errors import CheckpointError, ImageError, PromptError, UnsupportedPromptError, quote, sentence
+from wordmask.errors import ImageError, quote, sentence
 from wordmask.images import ImageInput, RgbImage, load_image
+from wordmask.methods.call_checks import batches, check_numbers, check_types, checked_batch_size, is_single_image
 from wordmask.methods.table import REFINER, imported
 from wordmask.ops.resize import place
 from wordmask.prompts import Prompt, PromptInput, as_prompts, distinct_prompts
+from wordmask.results import Segmentation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from wordmask.ops.geometry import Placement, Size
-    from wordmask.results import Segmentation
+    from wordmask.results import Found
 
 Plan = TypeVar("Plan")
-
-LARGEST_BATCH = 4096
-"""Images that may be encoded together."""
-PIXELS_AT_ONCE = 50_000_000
-"""A batch of images that are read together ends with the image that reaches this."""
 
 
 class ImageModel(Protocol):
@@ -58,18 +53,35 @@ class ImageModel(Protocol):
 
 
 @dataclass(frozen=True)
+class Together(Generic[Plan]):
+    """Prompts that are asked together.
+
+    Attributes:
+        plan: What `prepare` made of the different ones.
+        rows: Their positions among `Asked.prompts.asked`.
+        places: For each its place among the different ones.
+    """
+
+    plan: Plan
+    rows: tuple[int, ...]
+    places: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Asked(Generic[Plan]):
     """The prompts of a call.
 
     Attributes:
-        plan: What `prepare` made of the different ones.
         prompts: All of them, in order, split into what names and what places.
-        places: For each that is asked, its place among the different ones.
+        usual: Those without words of place; None where there are none.
+        named: The names of those with words of place; None where there are none.
+        mirrored: The same as they read for the mirror image; None where it is not asked about.
     """
 
-    plan: Plan
     prompts: PlacedPrompts
-    places: tuple[int, ...]
+    usual: Together[Plan] | None
+    named: Together[Plan] | None = None
+    mirrored: Together[Plan] | None = None
 
 
 class MethodRunner(ABC, Generic[Plan]):
@@ -87,6 +99,7 @@ class MethodRunner(ABC, Generic[Plan]):
         refines: Whether masks are refined (`components.refiner`) in calls that do not say.
         understands_place: Whether the method itself reads words of place; otherwise they choose among its instances
             (`components.place`).
+        place_settings: How the names of phrases with words of place are asked.
     """
 
     joint_vocabulary: bool = False
@@ -101,6 +114,7 @@ class MethodRunner(ABC, Generic[Plan]):
         self.device = torch.device(device)
         self.dtype = dtype
         self.refines = False
+        self.place_settings = PlaceSettings()
 
     @abstractmethod
     def prepare(self, prompts: tuple[Prompt, ...]) -> Plan:
@@ -212,24 +226,81 @@ class MethodRunner(ABC, Generic[Plan]):
         every = as_prompts(prompts)
         check_types(every, self.accepts, model=self.name)
         split = split_prompts(every, "off" if self.understands_place else place)
-        different, places = distinct_prompts(split.asked)
-        return Asked(self.prepare(different), split, places)
+        usual = tuple(row for row in range(len(every)) if split.placed[row] is None)
+        named = split.named
+        swapped = tuple(swapped_prompt(prompt) for prompt in split.asked) if named else ()
+        return Asked(
+            split,
+            self._together(split.asked, usual) if usual else None,
+            self._together(split.asked, named) if named else None,
+            self._together(swapped, named) if named and self.place_settings.mirror else None,
+        )
+
+    def _together(self, prompts: Sequence[Prompt], rows: tuple[int, ...]) -> Together[Plan]:
+        """Prepare some of the prompts; all of them where an answer depends on the others."""
+        rows = tuple(range(len(prompts))) if self.joint_vocabulary else rows
+        different, places = distinct_prompts([prompts[row] for row in rows])
+        return Together(self.prepare(different), rows, places)
 
     @torch.inference_mode()
     def _answer(
         self, encoded: Encoded, asked: Asked[Plan], thresholds: Thresholds, refine: bool | None
     ) -> Segmentation:
         """Answer each different prompt once; those that repeat one get its answer under their own name."""
+        redraw = self.refines if refine is None else refine
+        every: dict[int, Found] = {}
+        if asked.named is not None:
+            every |= self._places(encoded, asked, thresholds.of_places, refine=redraw)
+        if asked.usual is not None:
+            every |= self._answered(encoded, asked.usual, thresholds, refine=redraw)
+        asked_for = asked.prompts.asked
+        founds = [
+            every[row] if every[row].prompt is prompt else replace(every[row], prompt=prompt)
+            for row, prompt in enumerate(asked_for)
+        ]
+        chosen = asked.prompts.choose(founds)
+        if redraw and asked.mirrored is not None and encoded.image is not None:
+            chosen = self._redrawn(encoded, chosen, asked.prompts)
+        return Segmentation(encoded.size, tuple(chosen), encoded.image, self.name)
+
+    def _answered(
+        self, encoded: Encoded, asked: Together[Plan], thresholds: Thresholds, *, refine: bool
+    ) -> dict[int, Found]:
+        """The answers to prompts that are asked together, by their positions."""
         result = self.answer(encoded, asked.plan, thresholds)
         check_numbers(result)
-        if self.refines if refine is None else refine:
+        if refine:
             result = self.refined(result, encoded)
-        own = (result.founds[place] for place in asked.places)
-        founds = [
-            f if f.prompt is prompt else replace(f, prompt=prompt)
-            for prompt, f in zip(asked.prompts.asked, own, strict=True)
-        ]
-        return replace(result, founds=tuple(asked.prompts.choose(founds)))
+        return {row: result.founds[place] for row, place in zip(asked.rows, asked.places, strict=True)}
+
+    def _places(
+        self, encoded: Encoded, asked: Asked[Plan], thresholds: Thresholds, *, refine: bool
+    ) -> dict[int, Found]:
+        """The answers to the names of phrases with words of place: the mean over both orientations of the image."""
+        assert asked.named is not None
+        other = self.with_mirror(encoded).mirror if asked.mirrored is not None else None
+        if asked.mirrored is None or other is None:
+            return self._answered(encoded, asked.named, thresholds, refine=refine)
+        here = self._answered(encoded, asked.named, thresholds, refine=False)
+        there = self._answered(other, asked.mirrored, thresholds, refine=False)
+        return {row: merged(found, flipped_found(there[row])) for row, found in here.items()}
+
+    def _redrawn(self, encoded: Encoded, founds: list[Found], prompts: PlacedPrompts) -> list[Found]:
+        """Results whose chosen regions are redrawn at the image's own resolution."""
+        rows = [row for row, placed in enumerate(prompts.placed) if placed is not None]
+        coarse = Segmentation(encoded.size, tuple(founds[row] for row in rows), encoded.image, self.name)
+        fine = dict(zip(rows, self.refined(coarse, encoded).founds, strict=True))
+        return [fine.get(row, found) for row, found in enumerate(founds)]
+
+    @torch.inference_mode()
+    def with_mirror(self, encoded: Encoded) -> Encoded:
+        """Return features with those of the mirror image; without them where the image was not kept.
+
+        Whoever asks several phrases with words of place about one image can keep what this returns.
+        """
+        if encoded.mirror is not None or encoded.image is None:
+            return encoded
+        return replace(encoded, mirror=self._encode_all([flipped_image(encoded.image)])[0])
 
     def refined(self, result: Segmentation, encoded: Encoded) -> Segmentation:
         """Return a result with masks redrawn at the image's own resolution; it needs the image."""
@@ -246,6 +317,7 @@ class MethodRunner(ABC, Generic[Plan]):
         return Thresholds(
             None if mask is None else checked_probability(mask, "threshold"),
             checked_probability(presence, "presence_threshold"),
+            self.place_settings.presence * presence if presence_threshold is None else None,
         )
 
     def _encode_all(self, images: list[RgbImage]) -> list[Encoded]:
@@ -270,76 +342,6 @@ class MethodRunner(ABC, Generic[Plan]):
         canvas = place(image.pixels, placement, fill=(red, green, blue))  # (h, w, 3)
         values = (canvas * np.float32(1 / 255) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
         return torch.from_numpy(values).permute(2, 0, 1).to(self.device)
-
-
-def check_types(prompts: Iterable[Prompt], accepts: frozenset[type], *, model: str) -> None:
-    """Check that a model takes all the prompts.
-
-    Raises:
-        UnsupportedPromptError: If it does not.
-    """
-    for prompt in prompts:
-        if type(prompt) not in accepts:
-            known = " or ".join(sorted(kind.__name__ for kind in accepts))
-            got = f"the {type(prompt).__name__} {quote(prompt.name)} for {model}"
-            remedy = "ask in another way, or load a model that takes it"
-            raise UnsupportedPromptError(sentence(got, known, remedy))
-
-
-def check_numbers(result: Segmentation) -> None:
-    """Check that a model answered with numbers: weights may be finite and yet overflow.
-
-    Raises:
-        CheckpointError: If a presence, a heatmap or a score is NaN.
-    """
-    for found in result.founds:
-        dense = () if found.heatmap_logits is None else (found.heatmap_logits.values.min(),)  # NaN if one is
-        if np.isnan([found.presence, *dense, *(region.score for region in found.regions or ())]).any():
-            got = f"an answer of {result.model} to {quote(found.name)} that is no number (NaN)"
-            remedy = "fetch or save its weights again, or load them with dtype='float32'"
-            raise CheckpointError(sentence(got, "finite numbers", remedy))
-
-
-def batches(images: Iterator[ImageInput], size: int) -> Iterator[list[RgbImage]]:
-    """Read images in batches of at most `size` images and about `PIXELS_AT_ONCE` pixels.
-
-    An error in reading is raised when the images before it have been yielded.
-    """
-    batch: list[RgbImage] = []
-    try:
-        for image in images:
-            batch.append(load_image(image))
-            if len(batch) == size or sum(math.prod(one.size) for one in batch) >= PIXELS_AT_ONCE:
-                yield batch
-                batch = []
-    except Exception:
-        if batch:
-            yield batch
-        raise
-    if batch:
-        yield batch
-
-
-def is_single_image(images: Any) -> bool:
-    """Whether something is one image where many are meant; arrays of up to three dimensions are one."""
-    named = isinstance(images, str | bytes | os.PathLike | RgbImage | Encoded) or hasattr(images, "read")
-    return named or not isinstance(images, Iterable) or getattr(images, "ndim", 4) <= 3
-
-
-def checked_batch_size(value: Any) -> int:
-    """Return a whole number from 1 to `LARGEST_BATCH`.
-
-    Raises:
-        PromptError: If it is no such number.
-    """
-    try:
-        size = operator.index(value)
-    except TypeError:
-        size = 0
-    if not 1 <= size <= LARGEST_BATCH:
-        got = f"the batch size {quote(value)} ({type(value).__name__})"
-        raise PromptError(sentence(got, f"a whole number from 1 to {LARGEST_BATCH}", "pass for example batch_size=8"))
-    return size
 
 
 def map_tensors(features: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -22,6 +22,11 @@ Size: TypeAlias = "tuple[int, int]"
 Window: TypeAlias = "tuple[int, int, int, int]"
 """`(x0, y0, x1, y1)` in whole pixels, the end exclusive."""
 
+LONG_RUN = 16
+"""Rows between the same two rows of cells from which they are worth a strip of their own."""
+STRIP_PIXELS = 32_768
+"""Pixels that strips of several runs have at most; their float32 values and differences stay in the cache."""
+
 
 @dataclass(frozen=True)
 class Placement:
@@ -101,7 +106,6 @@ def restored_strips(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield `(y, rows)` that make up a window from top to bottom, each small enough to stay in the cache.
 
-    All rows of a strip lie between the same two rows of cells, so a strip is one multiplication and one addition.
     All restoring goes through here, so a window's values equal those of the whole map bit for bit.
     """
     x0, y0, x1, y1 = window
@@ -113,21 +117,47 @@ def restored_strips(
 def interpolated_strips(
     values: NDArray[np.floating[Any]], rows: Axis, columns: Axis
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield `(row, strip)` of the pixels of two axes from top to bottom, each strip between the same two rows of cells.
+    """Yield `(row, strip)` of the pixels of two axes from top to bottom.
+
+    A strip lies between the same two rows of cells or, where these are near one another, holds several such runs: a
+    call for each would take longer than its pixels.
 
     Args:
         values: `(h, w)` of any float type.
         rows: How the pixels' rows read from it.
         columns: How their columns do.
     """
-    if not len(rows.first):  # an empty mask's window
+    count = len(rows.first)
+    if not count:  # an empty mask's window
         return
-    left = values[:, columns.first].astype(np.float32, copy=False)
-    wide = left + (values[:, columns.second] - left) * columns.weight  # (h, x1 - x0)
-    for start, stop in rows.runs(0, len(rows.first)):
-        base = wide[rows.first[start]]
-        step = wide[rows.second[start]] - base
-        yield start, base + rows.weight[start:stop, None] * step
+    top = int(rows.first.min())
+    used = values[top : int(rows.second.max()) + 1]
+    left = used.take(columns.first, axis=1).astype(np.float32, copy=False)
+    wide = left + (used.take(columns.second, axis=1) - left) * columns.weight  # (h, x1 - x0)
+    for start, stop in _joined(rows.runs(0, count), wide.shape[1]):
+        weight = rows.weight[start:stop, None]
+        if rows.first[start] == rows.first[stop - 1] and rows.second[start] == rows.second[stop - 1]:
+            base = wide[rows.first[start] - top]
+            yield start, base + weight * (wide[rows.second[start] - top] - base)
+        else:
+            bases = wide.take(rows.first[start:stop] - top, axis=0)
+            steps = wide.take(rows.second[start:stop] - top, axis=0)
+            steps -= bases
+            steps *= weight
+            steps += bases
+            yield start, steps
+
+
+def _joined(runs: Iterator[tuple[int, int]], width: int) -> Iterator[tuple[int, int]]:
+    """Join short runs of rows that follow one another, up to `STRIP_PIXELS`."""
+    most = max(1, STRIP_PIXELS // max(1, width))
+    start, stop = next(runs)
+    for first, last in runs:
+        if min(stop - start, last - first) >= LONG_RUN or last - start > most:
+            yield start, stop
+            start = first
+        stop = last
+    yield start, stop
 
 
 def reach(cells: NDArray[np.bool_], placement: Placement) -> Window | None:

@@ -25,7 +25,10 @@ def logit(probability: float) -> float:
 
 def sigmoid(logits: NDArray[Float]) -> NDArray[Float]:
     """Return probabilities; written with tanh, which cannot overflow."""
-    probabilities: NDArray[Float] = 0.5 + 0.5 * np.tanh(0.5 * logits)
+    probabilities = np.asarray(0.5 * logits)
+    np.tanh(probabilities, out=probabilities)  # in place: new memory takes longer than the function itself
+    probabilities *= 0.5
+    probabilities += 0.5
     return probabilities
 
 

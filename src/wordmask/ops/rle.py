@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+import cv2
 import numpy as np
 
 from wordmask.errors import ImageError, sentence
@@ -63,9 +64,10 @@ def _counts(crop: NDArray[np.bool_], size: tuple[int, int], offset: tuple[int, i
     height, width = size
     rows, columns = crop.shape
     # A column of the crop becomes a row with a False on either side: every run has a beginning and an end in it.
-    padded = np.zeros((columns, rows + 2), dtype=np.int8)
-    padded[:, 1:-1] = crop.T
-    edges = np.flatnonzero(np.diff(padded.ravel()))
+    padded = np.zeros((columns, rows + 2), dtype=np.uint8)
+    padded[:, 1:-1] = cv2.transpose(crop.view(np.uint8)).reshape(columns, rows) if crop.size else crop.T
+    flat = padded.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
     column, row = np.divmod(edges, rows + 2)
     position = (column + offset[0]) * height + row + offset[1]
     # A run that leaves a column at the bottom and enters the next at the top is one run: drop its inner edges.

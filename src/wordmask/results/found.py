@@ -16,7 +16,7 @@ from wordmask.results.mask_logits import MaskLogits
 from wordmask.results.region import Candidate, Instance, Region
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,7 +55,7 @@ class Found:
     size: Size = field(kw_only=True)
     heatmap_logits: MaskLogits | None = field(default=None, kw_only=True)
     regions: tuple[Region, ...] | None = field(default=None, kw_only=True)
-    candidates: tuple[Candidate, ...] = field(default=(), kw_only=True)
+    candidates: Sequence[Candidate] = field(default=(), kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property

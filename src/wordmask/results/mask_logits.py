@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.ops import masks
-from wordmask.ops.geometry import restore, restored_strips
+from wordmask.ops.geometry import axes, restore, restored_strips
 from wordmask.ops.probability import logit, sigmoid
 
 if TYPE_CHECKING:
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
     from wordmask.ops.geometry import Placement, Size, Window
     from wordmask.ops.masks import PackedMask
+
+
+_SUMMED_AT_ONCE = 8192
+"""Numbers that NumPy converts at once: so many have one sum, whether they are converted before or by the way."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,10 +54,24 @@ class MaskLogits:
         return restored_strips(self.values, self.placement, window)
 
     def mean_probability(self, mask: PackedMask) -> float:
-        """Return the mean probability of the pixels of a mask that is not empty."""
-        inside, total, top = mask.crop(), 0.0, mask.window[1]
-        for y, strip in self.strips(mask.window):
-            total += float(sigmoid(strip)[inside[y - top : y - top + len(strip)]].sum(dtype=np.float64))
+        """Return the mean probability of the pixels of a mask that is not empty.
+
+        Pixels between the same two rows of cells are summed up first, whatever strips they were interpolated in.
+        """
+        inside, top = mask.crop(), mask.window[1]
+        chosen = [strip[inside[y - top : y - top + len(strip)]] for y, strip in self.strips(mask.window)]
+        values = sigmoid(np.concatenate(chosen))  # float32, row by row
+        exact = values.astype(np.float64)
+        rows, _ = axes(self.placement, (self.values.shape[0], self.values.shape[1]))
+        ends = np.cumsum(np.count_nonzero(inside, axis=1)).tolist()
+        total, first = 0.0, 0
+        for _, stop in rows.part(top, mask.window[3]).runs(0, len(inside)):
+            last = ends[stop - 1]
+            if last - first <= _SUMMED_AT_ONCE:
+                total += float(np.add.reduce(exact[first:last]))
+            else:
+                total += float(values[first:last].sum(dtype=np.float64))
+            first = last
         return total / mask.area
 
     def __repr__(self) -> str:

@@ -61,6 +61,11 @@ class PlacedPrompts:
     asked: tuple[Prompt, ...]
     placed: tuple[Placed | None, ...]
 
+    @property
+    def named(self) -> tuple[int, ...]:
+        """Positions in `asked` of the names that belong to phrases with words of place, and of related things."""
+        return tuple(i for i in range(len(self.asked)) if i >= len(self.given) or self.placed[i] is not None)
+
     def choose(self, founds: Sequence[Found]) -> list[Found]:
         """Return one result for each given prompt, with the instances that its words of place mean.
 

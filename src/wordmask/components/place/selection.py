@@ -5,24 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wordmask.components.place.expression import Expression, Ordinal, Relation
+from wordmask.components.place.instances import SCORE_RATIO, instances_of, presumed
 from wordmask.components.place.intended import intended
 from wordmask.components.place.regions import RegionGeometry
-from wordmask.components.place.touching import split_touching, weaker_parts
-from wordmask.ops.masks import components
-from wordmask.results import Candidate, Found, Region
+from wordmask.results import Candidate, Found
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wordmask.ops.masks import PackedMask
-    from wordmask.results import MaskLogits
-
-
-SMALLEST_RATIO = 0.05
-"""Connected parts smaller than this fraction of the largest are no candidates."""
-SCORE_RATIO = 0.5
-"""Instances whose detection score is below this fraction of the best are no candidates."""
+    from wordmask.components.place.expression import Expression
 
 
 def select(found: Found, expression: Expression, related: Mapping[Expression, Found]) -> Found:
@@ -36,7 +27,7 @@ def select(found: Found, expression: Expression, related: Mapping[Expression, Fo
         expression: What the phrase says about place.
         related: Results for the things it relates to.
     """
-    regions, notes = _regions(found, expression)
+    regions, notes = instances_of(found, presumed(expression))
     if not regions:
         return replace(found, notes=(*found.notes, f"place: {expression}: nothing to choose from"))
     best = max(region.score for region in regions)
@@ -76,51 +67,3 @@ def _evidence(masses: list[float]) -> list[float]:
 
 def _geometry(found: Found) -> RegionGeometry:
     return RegionGeometry.of_masks([instance.packed for instance in found.instances], found.size)
-
-
-def _regions(found: Found, expression: Expression) -> tuple[list[Region], list[str]]:
-    """The instances as regions, and what was done to them."""
-    if not found.present:
-        return [], []
-    made = found.regions or [Region(one.packed, one.score, one.mask_score) for one in found.instances]
-    areas = [region.packed(found.threshold).area for region in made]
-    largest, least = max(areas, default=0), 1 if found.regions else SMALLEST_RATIO * max(areas, default=0)
-    regions = [region for region, area in zip(made, areas, strict=True) if area >= least]
-    needed = _needed(expression)
-    if not regions or len(regions) >= needed:
-        return regions, []
-    few = f"only {len(regions)} found where the phrase presumes {needed}"
-    for how, divide in (("into connected parts", _connected), ("at narrow places", split_touching)):
-        apart = [
-            replace(region, mask=part)
-            for region in regions
-            for part in divide(region.packed(found.threshold), found.heatmap_logits)
-        ]
-        if len(apart) > len(regions):
-            return apart, [f"{few}; taken apart {how}: {len(apart)}"]
-    weak = _weaker(found, SMALLEST_RATIO * largest)
-    if weak:
-        return [*regions, *weak], [f"{few}; {len(weak)} added at a lower threshold"]
-    return regions, [f"{few}; instances that touch count as one"]
-
-
-def _connected(mask: PackedMask, _: MaskLogits | None) -> tuple[PackedMask, ...]:
-    """The connected parts of a region's mask."""
-    return components(mask, min_area_ratio=SMALLEST_RATIO)
-
-
-def _weaker(found: Found, least: float) -> list[Region]:
-    """Parts of a dense result at a lower threshold."""
-    heat = found.heatmap_logits
-    if heat is None:
-        return []
-    parts = weaker_parts(found.packed, heat, threshold=found.threshold, least=least)
-    return [Region(part, heat.mean_probability(part)) for part in parts]
-
-
-def _needed(expression: Expression) -> int:
-    """How many instances a phrase presumes."""
-    orders = [abs(c.number) for c in expression.constraints if isinstance(c, Ordinal)]
-    if all(isinstance(c, Relation) for c in expression.constraints):
-        return expression.count or 1
-    return max([2, expression.count or 0, *orders])

@@ -55,20 +55,32 @@ def split_touching(
     if min(inside.shape) * scale < 4:
         return (mask,)
     size = (max(1, round(inside.shape[1] * scale)), max(1, round(inside.shape[0] * scale)))
-    small = cv2.resize(inside.view(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.bool_)
+    turned = _is_turned(inside)
+    inside = np.ascontiguousarray(inside[:, ::-1]) if turned else inside
+    small = cv2.resize(inside.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
     least = smallest * float(np.count_nonzero(small))
-    seeds = _seeds(_sampled(heat, mask.window, size), small, least, depth=depth) if heat is not None else None
+    sampled = None if heat is None else _sampled(heat, mask.window, size)
+    if sampled is not None:
+        seeds = _seeds(np.ascontiguousarray(sampled[:, ::-1]) if turned else sampled, small, least, depth=depth)
+    else:
+        seeds = None
     if seeds is None:
         distance = cv2.distanceTransform(np.pad(small, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
         seeds = _seeds(distance.astype(np.float32), small, least, neck=neck)
     if seeds is None:
         return (mask,)
-    labels = cv2.resize(_nearest(seeds), inside.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    labels = cv2.resize(_nearest(seeds), inside.shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    kept = (inside & (labels == label) for label in range(1, int(seeds.max()) + 1))
     parts = [
-        pack(inside & (labels == label), size=mask.size, offset=(mask.window[0], mask.window[1]))
-        for label in range(1, int(seeds.max()) + 1)
+        pack(part[:, ::-1] if turned else part, size=mask.size, offset=(mask.window[0], mask.window[1]))
+        for part in kept
     ]
     return tuple(sorted((part for part in parts if part.area), key=lambda part: -part.area))
+
+
+def _is_turned(inside: NDArray[np.bool_]) -> bool:
+    """Whether a mask's mirror image is the one that is taken apart, so that both come apart alike."""
+    return inside.tobytes() > inside[:, ::-1].tobytes()
 
 
 def weaker_parts(found: PackedMask, heat: MaskLogits, *, threshold: float, least: float) -> tuple[PackedMask, ...]:

@@ -9,11 +9,14 @@ from wordmask.metrics.sizes import SIZES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["again", "cell", "interval_text", "plain_text", "result_markdown", "table"]
+__all__ = ["again", "cell", "failed_lines", "interval_text", "plain_text", "result_markdown", "table"]
 
 _PLAIN = ("_t", "candidates")
 """Ends of the names of scores that are thresholds or numbers, not fractions."""
 
+
+_FAILED_SHOWN = 10
+"""Samples that could not be read, of which a page tells."""
 
 _BREAKDOWN = (
     "iou",
@@ -41,7 +44,16 @@ def result_markdown(result: Mapping[str, Any]) -> str:
         parts += ["## By size of the target", _breakdown(result["by_size"], "target", SIZES)]
     if result["by_name"]:
         parts += ["## By name", _breakdown(result["by_name"], "name", {})]
+    if result.get("failed"):
+        parts += ["## Left out", "\n".join(failed_lines(result["failed"]))]
     return "\n\n".join([*parts, *again(result["command"])]) + "\n"
+
+
+def failed_lines(failed: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return one line for each of the first samples that could not be read, and how many more there are."""
+    lines = [f"- {cell(one['key'])}: {plain_text(one['error'])}" for one in failed[:_FAILED_SHOWN]]
+    more = len(failed) - _FAILED_SHOWN
+    return [*lines, f"- and {more} more"] if more > 0 else lines
 
 
 def again(command: str | None) -> list[str]:

@@ -6,6 +6,7 @@ overlap. Both heads compute it as a matrix product and a rearrangement.
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -49,8 +50,7 @@ class RefinedHead(nn.Sequential):
         mixed = F.relu(self[0](cells.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         coarse = F.relu(transposed_convolution(mixed, self[2]))  # (P, h, w, side, side, D / 2)
         fine = transposed_convolution(coarse, self[4])[..., 0]  # (P, h, w, side, side, side, side)
-        squares = fine.transpose(4, 5).flatten(5, 6).flatten(3, 4)
-        return join_squares(squares)
+        return join_twice(fine)
 
 
 def build_head(channels: int, patch: int, *, refined: bool) -> nn.Module:
@@ -66,6 +66,22 @@ def transposed_convolution(cells: Tensor, convolution: nn.Module) -> Tensor:
     _, channels, height, width = weight.shape
     flat = F.linear(cells, weight.permute(2, 3, 1, 0).flatten(0, 2), bias.repeat(height * width))
     return flat.view(*cells.shape[:-1], height, width, channels)
+
+
+def join_twice(squares: Tensor) -> Tensor:
+    """Join squares of squares (P, h, w, a, b, c, d) to one map (P, h * a * c, w * b * d).
+
+    Without a gradient, rows of `d` logits move as one number where they are as long as one: a tenth of the time.
+    """
+    rows, kind = squares, _OF_BYTES.get(squares.shape[6] * squares.element_size())
+    if kind and squares.device.type == "cpu" and squares.is_contiguous() and not squares.requires_grad:
+        rows = squares.view(kind)
+    joined = rows.permute(0, 1, 3, 5, 2, 4, 6).flatten(4, 6).flatten(1, 3)
+    return joined if rows is squares else joined.view(squares.dtype)
+
+
+_OF_BYTES = {4: torch.int32, 8: torch.int64, 16: torch.complex128}
+"""A number type of so many bytes, which copies keep bit by bit."""
 
 
 def join_squares(squares: Tensor) -> Tensor:

@@ -109,6 +109,10 @@ class CompactModel:
         maps: ImageFeatures = self.network.neck(pyramid)
         return CompactFeatures(pyramid, maps, self._affinity(maps.pixel))
 
+    def features_to_keep(self, features: CompactFeatures) -> CompactFeatures:
+        """Return features without the image encoder's own maps, which `decode` does not read."""
+        return features._replace(pyramid=())
+
     def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Return the unit vector (C,) of a phrase, of an example, or of a weighted mean of the two.
 

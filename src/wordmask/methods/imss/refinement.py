@@ -112,14 +112,14 @@ def refiner_of(
     return CropRefiner(network, encoder, read_settings(folder, group), embed=embed, device=device)
 
 
-def load_refiner(folder: Path, *, device: torch.device | str = "cpu") -> CropRefiner:
-    """Load the crop network of a bundle, on its trunk, as a refiner of any segmenter's masks.
+def load_refiner(folder: Path, group: str = "refine", *, device: torch.device | str = "cpu") -> CropRefiner:
+    """Load the crop network of a bundle, on its trunk, as a refiner of any segmenter's masks; settings of a group.
 
     Raises:
         ModelNotFoundError: A file is missing.
         CheckpointError: A file is damaged.
     """
-    return refiner_of(folder, load_compact(trunk_of(folder), device=device), device=device)
+    return refiner_of(folder, load_compact(trunk_of(folder), device=device), group, device=device)
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.components.place import RegionGeometry, intended, released
-from wordmask.components.place.selection import SCORE_RATIO, SMALLEST_RATIO
+from wordmask.components.place.instances import SCORE_RATIO, SMALLEST_RATIO
 from wordmask.methods.tas.scores import best_index
 from wordmask.ops.masks import intersection
 

@@ -88,7 +88,9 @@ class ClipRegions:
     def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
         """Return the proposals: they do not depend on the phrase."""
         found: RegionSet = encoded.features.regions(encoded.size)
-        return found
+        if encoded.mirror is None:
+            return found
+        return found.merged(encoded.mirror.features.regions(encoded.size).flipped())
 
     def presence(self, encoded: Encoded, phrase: str) -> float:
         """Return 1: an expression presumes its object."""

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wordmask.components.place.touching import split_touching
+from wordmask.components.place.instances import instances_of
+from wordmask.components.place.mirror import flipped_found, flipped_mask, merged, swapped_prompt
 from wordmask.components.thresholds import Thresholds
 from wordmask.contracts import Encoded
 from wordmask.methods.tas.filtering import filter_masks
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from wordmask.methods.dense import DenseSegmenter
     from wordmask.methods.tas.filtering import MaskFilter
     from wordmask.ops.masks import PackedMask
+    from wordmask.prompts import Prompt
     from wordmask.results import Found
 
 __all__ = ["CAPTION", "CompactRegions", "VocabularyParts"]
@@ -76,11 +78,9 @@ class CompactRegions:
         proposals = [region for source in self.sources for region in source.propose(trunk)]
         masks = [region.packed() for region in proposals]
         kept = filter_masks(masks, self.keep)
-        regions = self._described(
-            [masks[index] for index in kept],
-            [proposals[index].mask_score or proposals[index].score for index in kept],
-            trunk.features,
-        )
+        chosen = [masks[index] for index in kept]
+        quality = [proposals[index].mask_score or proposals[index].score for index in kept]
+        regions = self._described(chosen, quality, self.vectors(chosen, trunk.features))
         phrases = list(dict.fromkeys(text.removeprefix("a photo of a ") for text in regions.texts))
         features = TasFeatures(
             *pack_masks(regions.masks),
@@ -97,18 +97,19 @@ class CompactRegions:
         """Return the instances of the phrase's own mask, and the proposals that do not repeat them.
 
         Where the mask has fewer parts than the phrase presumes instances, those that touch are taken apart
-        (`components.place.touching`).
+        (`components.place.instances`).
         """
         proposals: RegionSet = encoded.features.regions(encoded.size)
+        if encoded.mirror is not None:
+            proposals = proposals.merged(encoded.mirror.features.regions(encoded.size).flipped())
         if not phrase:
             return proposals
         found = self._found(encoded, phrase)
-        parts = [(instance.packed, instance.score) for instance in found.instances if instance.area]
-        if len(parts) < presumed:
-            parts = [(one, score) for mask, score in parts for one in split_touching(mask, found.heatmap_logits)]
-        own = self._described([mask for mask, _ in parts], [score for _, score in parts], encoded.features.trunk)
-        merged = [mask for mask, _ in parts] if len(parts) > 1 else []
-        rest = [index for index, mask in enumerate(proposals.masks) if not _holds_several(mask, merged)]
+        parts, _ = instances_of(found, presumed)
+        masks = [part.packed(found.threshold) for part in parts]
+        own = self._described(masks, [part.score for part in parts], self._pooled(masks, encoded))
+        several = masks if len(parts) > 1 else []
+        rest = [index for index, mask in enumerate(proposals.masks) if not _holds_several(mask, several)]
         both = replace(own, found=len(own)).joined(proposals.select(rest))
         return both.select(_without_repeats(both.masks))
 
@@ -117,7 +118,7 @@ class CompactRegions:
         return self.network.embed_texts(texts)
 
     def presence(self, encoded: Encoded, phrase: str) -> float:
-        """Return the trunk's calibrated presence of a phrase."""
+        """Return the trunk's calibrated presence of a phrase, the mean over the orientations that are there."""
         return self._found(encoded, phrase).presence
 
     @cached_property
@@ -137,16 +138,31 @@ class CompactRegions:
         example: Tensor = self.network.network.example(torch.cat(parts, dim=1))
         return F.normalize(example, dim=-1)
 
-    def _described(self, masks: list[PackedMask], quality: list[float], features: CompactFeatures) -> RegionSet:
-        vectors = self.vectors(masks, features)
+    def _described(self, masks: list[PackedMask], quality: list[float], vectors: Tensor) -> RegionSet:
         nearest = (vectors @ self.vocabulary.T).argmax(1)
         texts = [CAPTION.format(self.names[index]) for index in nearest.tolist()]
         return RegionSet(masks, quality, vectors, self.vocabulary[nearest], texts)
 
+    def _pooled(self, masks: list[PackedMask], encoded: Encoded) -> Tensor:
+        """Unit vectors (N, C) of regions, the mean over the orientations that are there."""
+        vectors = self.vectors(masks, encoded.features.trunk)
+        if encoded.mirror is None:
+            return vectors
+        others = self.vectors([flipped_mask(mask) for mask in masks], encoded.mirror.features.trunk)
+        return F.normalize(vectors + others, dim=-1)
+
     def _found(self, encoded: Encoded, phrase: str) -> Found:
-        """The trunk's answer to a phrase, whatever its presence."""
+        """The trunk's answer to a phrase, whatever its presence, averaged over the orientations that are there."""
+        prompt = TextPrompt(phrase)
+        found = self._found_in(encoded, prompt)
+        if encoded.mirror is None:
+            return found
+        other = self._found_in(encoded.mirror, swapped_prompt(prompt))
+        return merged(found, flipped_found(other))
+
+    def _found_in(self, encoded: Encoded, prompt: Prompt) -> Found:
         trunk = Encoded(encoded.size, encoded.placement, encoded.features.trunk, encoded.image, self.trunk.name)
-        return self.trunk.answer(trunk, self.trunk.prepare((TextPrompt(phrase),)), ANY_PRESENCE).founds[0]
+        return self.trunk.answer(trunk, self.trunk.prepare((prompt,)), ANY_PRESENCE).founds[0]
 
 
 class VocabularyParts:

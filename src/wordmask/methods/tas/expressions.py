@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wordmask.components.place import Ordinal, Relation, parse
+from wordmask.components.place import parse
+from wordmask.components.place.instances import presumed
 from wordmask.components.place.names import head_of
 from wordmask.components.place.prompts import read
 from wordmask.methods.tas.synonyms import installed_wordnet, near_synonyms
@@ -49,10 +50,7 @@ class Reading:
     @property
     def presumed(self) -> int:
         """Instances of what is named that must be there: two where a side or an extreme is meant."""
-        constraints = self.parsed.constraints
-        if not self.place or all(isinstance(one, Relation) for one in constraints):
-            return 1
-        return max([2, self.parsed.count or 0, *(abs(one.number) for one in constraints if isinstance(one, Ordinal))])
+        return presumed(self.parsed) if self.place else 1
 
     @property
     def texts(self) -> tuple[str, ...]:

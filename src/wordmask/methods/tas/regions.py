@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from wordmask.components.place.mirror import flipped_mask, same_objects
 from wordmask.ops.masks import PackedMask
 
 if TYPE_CHECKING:
@@ -53,6 +55,34 @@ class RegionSet:
             sum(index < self.found for index in indices),
         )
 
+    def flipped(self) -> RegionSet:
+        """Return the regions as they lie in the mirrored image."""
+        return replace(self, masks=[flipped_mask(mask) for mask in self.masks])
+
+    def merged(self, other: RegionSet) -> RegionSet:
+        """Return the regions of two orientations, the other's flipped back; which is which does not matter.
+
+        Regions that are the same object (`components.place.mirror.same_objects`) become one, with the mean of their
+        vectors and qualities, and the mask of the one of higher quality.
+        """
+        pairs = same_objects(self.masks, other.masks)
+        first, second = self.select([i for i, _ in pairs]), other.select([j for _, j in pairs])
+        better = [max((row, first), (row, second), key=_quality) for row in range(len(pairs))]
+        both = RegionSet(
+            [one.masks[row] for row, one in better],
+            [(a + b) / 2 for a, b in zip(first.quality, second.quality, strict=True)],
+            F.normalize(first.vectors + second.vectors, dim=-1),
+            torch.stack([one.captions[row] for row, one in better]) if better else first.captions,
+            [one.texts[row] for row, one in better],
+        )
+        alone = [self.without([i for i, _ in pairs]), other.without([j for _, j in pairs])]
+        every = both.joined(alone[0]).joined(alone[1])
+        return every.select(sorted(range(len(every)), key=lambda row: -every.quality[row]))
+
+    def without(self, indices: list[int]) -> RegionSet:
+        """Return all regions but some."""
+        return self.select([row for row in range(len(self)) if row not in indices])
+
     def joined(self, other: RegionSet) -> RegionSet:
         """Return these regions and others behind them."""
         return RegionSet(
@@ -63,6 +93,11 @@ class RegionSet:
             [*self.texts, *other.texts],
             self.found,
         )
+
+
+def _quality(one: tuple[int, RegionSet]) -> tuple[float, int]:
+    row, regions = one
+    return regions.quality[row], regions.masks[row].area
 
 
 class TasFeatures(NamedTuple):

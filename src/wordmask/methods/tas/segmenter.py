@@ -50,7 +50,10 @@ class RegionModel(Protocol):
         ...
 
     def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
-        """Return the regions that are scored for a phrase, which presumes so many instances of what it names."""
+        """Return the regions that are scored for a phrase, which presumes so many instances of what it names.
+
+        Where `encoded.mirror` is there, they are those of both orientations (`RegionSet.merged`).
+        """
         ...
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
@@ -117,7 +120,9 @@ class TasSegmenter(MethodRunner[TasPlan]):
     def _ask(self, prompts: PromptInput, place: str = "auto") -> Asked[TasPlan]:
         check_place(place)
         asked = super()._ask(prompts, "off")
-        return asked if place == "auto" else replace(asked, plan=self._planned(asked.plan, place))
+        if place == "auto" or asked.usual is None:
+            return asked
+        return replace(asked, usual=replace(asked.usual, plan=self._planned(asked.usual.plan, place)))
 
     def prepare(self, prompts: tuple[Prompt, ...]) -> TasPlan:
         """Read the expressions and embed everything that does not depend on an image."""
@@ -139,8 +144,11 @@ class TasSegmenter(MethodRunner[TasPlan]):
             return [self.model.encode(image) for image in images]
 
     def answer(self, encoded: Encoded, plan: TasPlan, thresholds: Thresholds) -> Segmentation:
-        """Score the regions for every expression and choose."""
-        founds = [self._found(encoded, plan, reading, thresholds) for reading in plan.readings]
+        """Score the regions for every expression and choose; words of place, in both orientations of the image."""
+        here, both = replace(encoded, mirror=None), encoded
+        if self.place_settings.mirror and any(reading.place for reading in plan.readings):
+            both = self.with_mirror(encoded)
+        founds = [self._found(both if one.place else here, plan, one, thresholds) for one in plan.readings]
         return Segmentation(encoded.size, tuple(founds), encoded.image, self.name)
 
     def _found(self, encoded: Encoded, plan: TasPlan, reading: Reading, thresholds: Thresholds) -> Found:

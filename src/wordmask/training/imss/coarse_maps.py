@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-__all__ = ["box_map", "degraded", "blurred_map", "mask_box"]
+__all__ = ["box_map", "degraded", "blurred_map", "mask_box", "wide_map"]
 
 
 def mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -52,6 +52,31 @@ def box_map(mask: NDArray[np.bool_], draw: Generator, *, jitter: float = 0.25) -
     x0, y0, x1, y1 = mask_box(mask)
     shift = draw.uniform(-jitter, jitter, 4) * np.array([x1 - x0, y1 - y0] * 2)
     left, top, right, bottom = np.array([x0, y0, x1, y1]) + shift
+    return _positive_in((left, top, right, bottom), size)
+
+
+def wide_map(mask: NDArray[np.bool_], draw: Generator) -> NDArray[np.float32]:
+    """Return logits `(h, w)` that are positive in a box much larger than a mask's own.
+
+    A third of these boxes are the whole image, the others at least 0.3 of each of its sides.
+    """
+    height, width = mask.shape
+    x0, y0, x1, y1 = mask_box(mask)
+    if draw.random() < 1 / 3:
+        return _positive_in((0, 0, width, height), mask.shape)
+    part = float(draw.uniform(0.3, 1.0))
+    left, top = draw.uniform(0, 1, 2)
+    return _positive_in(
+        (
+            min(x0, left * (1 - part) * width), min(y0, top * (1 - part) * height),
+            max(x1, (left + (1 - left) * part) * width), max(y1, (top + (1 - top) * part) * height),
+        ), mask.shape,
+    )  # fmt: skip
+
+
+def _positive_in(box: tuple[float, float, float, float], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Logits `(h, w)`, on a grid of at most 256 cells, that are positive in a box XYXY of an image of a size."""
+    left, top, right, bottom = box
     shrink = min(1.0, 256 / max(size))
     shape = tuple(max(4, round(side * shrink)) for side in size)
     map_ = np.full(shape, -2.0, np.float32)

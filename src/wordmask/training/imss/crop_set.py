@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+import hashlib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
 from wordmask.batch import Batch
-from wordmask.errors import TrainingError, sentence
+from wordmask.errors import DataError, TrainingError, sentence
 from wordmask.images import load_image
 from wordmask.ops.probability import logit
 from wordmask.prompts import TextPrompt
@@ -20,12 +22,12 @@ from wordmask.training.imss.crops import Crop, CropSettings, LabelledImage, draw
 from wordmask.training.imss.trainable import CropTrainable
 from wordmask.training.inspection import phrase_of
 from wordmask.training.opening import open_training_data
-from wordmask.training.order import Order, epochs
+from wordmask.training.order import Order, draws, epochs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from wordmask.batch import Place
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
     from wordmask.data.sample import Sample
     from wordmask.data.sampling.phrase_samples import PhraseList
     from wordmask.training.data import DataChoice, Subset
+    from wordmask.training.opening import Opened
     from wordmask.training.schedule import Schedule
 
-__all__ = ["CropData", "CropSet", "coarse_maps"]
+__all__ = ["CropData", "CropSet", "MixedCrops", "coarse_maps"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,31 +48,48 @@ class CropData(Settings):
     Attributes:
         segmenter: Fraction of coarse maps that are the trunk's own.
         box: Fraction of coarse maps that are a jittered box; the others are blurred ground truth.
-        wrong: Fraction of crops round another part than the one that is asked for.
+        wrong: Fraction of crops round another part than the one that is asked for, most of them by its box.
+        wide: Fraction of crops of a box much larger than what is asked for, up to the whole image.
+        absent: Fraction of crops that ask for a name that is known not to be in the image.
         phrase: Fraction of crops with their phrase.
         mirror: Fraction of crops that are mirrored, with left and right exchanged in the phrase.
         border: Weight added to pixels within 3 px of the mask's border.
         smaller: Exponent of 1 / area with which one of an image's names is drawn; 0: all alike.
         unlabelled: Whether objects may be in an image that are not marked.
+        also: Folders of further sets, each with how often it is drawn for one draw of the set that --data names:
+            "sets/carparts:0.5,sets/coco:0.3".
         holdout: Part of the images that is held out for validation where there are no others.
         valid_limit: Most images that a validation takes.
     """
 
     segmenter: float = 0.55
     box: float = 0.2
-    wrong: float = 0.06
+    wrong: float = 0.2
+    wide: float = 0.06
+    absent: float = 0.04
     phrase: float = 0.6
     mirror: float = 0.5
     border: float = 2.0
     smaller: float = 0.3
     unlabelled: bool = False
+    also: tuple[tuple[str, float], ...] = ()
     holdout: float = 0.1
     valid_limit: int = 100
 
     ranges: ClassVar[Ranges] = {
-        **dict.fromkeys(("segmenter", "box", "wrong", "phrase", "mirror"), (0, 1)),
+        **dict.fromkeys(("segmenter", "box", "wrong", "wide", "absent", "phrase", "mirror"), (0, 1)),
         "border": (0, 100), "smaller": (0, 2), "holdout": (0, 0.9), "valid_limit": (1, 10**6),
     }  # fmt: skip
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            DataError: If one does not fit.
+        """
+        super().__post_init__()
+        if any(weight <= 0 for _, weight in self.also):
+            raise DataError(sentence(f"also={self.also}", "weights above 0", "leave out sets that are not drawn"))
 
     @property
     def repeats(self) -> bool:
@@ -79,7 +99,7 @@ class CropData(Settings):
     def open(
         self, choice: DataChoice, model: Trainable, schedule: Schedule, *, skip_bad: bool, scratch: Path
     ) -> TrainingData:
-        """Open the user's data, and keep the trunk's map of every name in the folder `coarse`.
+        """Open the user's data, and keep the trunk's map of every name in the folders `coarse`.
 
         Raises:
             DataError: If something is wrong, or nothing is left.
@@ -92,13 +112,27 @@ class CropData(Settings):
             choice, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
             seed=schedule.seed, skip_bad=skip_bad,
         )  # fmt: skip
-        folder = scratch.parent / "coarse"
+        train = self._crops(opened, model, schedule, scratch.parent / "coarse")
+        sets, left_out = [train], [*opened.left_out]
+        for number, (path, _) in enumerate(self.also):
+            further = open_training_data(
+                replace(choice, path=Path(path), dataset=None, valid=None), validate=False, holdout=0, limit=0,
+                seed=schedule.seed, skip_bad=skip_bad,
+            )  # fmt: skip
+            sets.append(self._crops(further, model, schedule, scratch.parent / f"coarse-{number + 1}"))
+            left_out += further.left_out
+        crops: CropSet | MixedCrops = train
+        if self.also:
+            crops = MixedCrops(sets, [1.0, *(weight for _, weight in self.also)], schedule)
+        if model.vocabulary is not None:
+            model.vocabulary.update(crops.phrases())
+        return TrainingData(crops, opened.train, opened.validation, tuple(left_out))
+
+    def _crops(self, opened: Opened, model: CropTrainable, schedule: Schedule, folder: Path) -> CropSet:
+        """The crops of one set; the trunk's maps of its images are written to a folder first."""
         if self.segmenter:
             coarse_maps(opened.train, model.trunk, folder)
-        train = CropSet(opened.train, self, schedule, folder, side=model.size, phrases=opened.phrases)
-        if model.vocabulary is not None:
-            model.vocabulary.update(train.phrases())
-        return TrainingData(train, opened.train, opened.validation, opened.left_out)
+        return CropSet(opened.train, self, schedule, folder, side=model.size, phrases=opened.phrases)
 
 
 class CropSet:
@@ -131,9 +165,17 @@ class CropSet:
 
     def __getitem__(self, place: Place) -> Crop:
         epoch, number, size = place
-        index = self._places[number]
-        draw = np.random.default_rng([self.schedule.seed, epoch, index])
-        image = self._image(index)
+        return self.crop(number, np.random.default_rng([self.schedule.seed, epoch, self._places[number]]), size=size)
+
+    def crop(self, number: int, draw: Generator, *, size: int | None = None) -> Crop:
+        """Draw a crop of an image.
+
+        Args:
+            number: Of the image, below `images`.
+            draw: Source of random numbers.
+            size: Side in pixels; None: the set's.
+        """
+        image = self._image(self._places[number])
         values = {f.name: getattr(self.settings, f.name) for f in fields(CropSettings) if f.name != "side"}
         return draw_crop(image, draw, CropSettings(side=size or self.side, **values))
 
@@ -160,22 +202,65 @@ class CropSet:
         sample = self.samples.dataset[position]
         path = self.folder / f"{position}.npz"
         coarse = np.load(path)["logits"].astype(np.float32) if path.is_file() else None
-        return labelled_image(sample, coarse, unlabelled=self.settings.unlabelled)
+        absent = self._phrases[position].absent
+        return labelled_image(sample, coarse, unlabelled=self.settings.unlabelled, absent=absent)
 
 
-def labelled_image(sample: Sample, coarse: NDArray[np.float32] | None, *, unlabelled: bool = False) -> LabelledImage:
+class MixedCrops:
+    """A `TrainingSet` whose crops come from several sets; a place is a step and a number in it.
+
+    Args:
+        sets: Where crops come from.
+        weights: How often each set is drawn; their sum is arbitrary.
+        schedule: Seed, batches and sizes.
+    """
+
+    def __init__(self, sets: Sequence[CropSet], weights: Sequence[float], schedule: Schedule) -> None:
+        self.sets, self.schedule = tuple(sets), schedule
+        self.name, self.split = "+".join(part.name for part in sets), sets[0].split
+        self.fingerprint = hashlib.sha256("".join(part.fingerprint for part in sets).encode()).hexdigest()
+        self._chances = np.array(weights, dtype=np.float64) / np.sum(weights)
+
+    @property
+    def images(self) -> int:
+        """Number of images that are trained on."""
+        return sum(part.images for part in self.sets)
+
+    def __getitem__(self, place: Place) -> Crop:
+        step, number, size = place
+        draw = np.random.default_rng([self.schedule.seed, step, number])
+        part = self.sets[int(draw.choice(len(self.sets), p=self._chances))]
+        return part.crop(int(draw.integers(part.images)), draw, size=size)
+
+    def order(self, first: int, last: int) -> Order:
+        """Return the places of some steps."""
+        return Order(draws(self.schedule.batch), self.schedule, first, last)
+
+    def collate(self, samples: list[Crop]) -> Batch:
+        """Put crops together."""
+        return self.sets[0].collate(samples)
+
+    def phrases(self) -> Iterable[str]:
+        """Return every phrase that may be asked."""
+        return {phrase for part in self.sets for phrase in part.phrases()}
+
+
+def labelled_image(
+    sample: Sample, coarse: NDArray[np.float32] | None, *, unlabelled: bool = False, absent: tuple[str, ...] = ()
+) -> LabelledImage:
     """Return a sample with at least one mask in memory.
 
     Args:
         sample: The sample.
         coarse: Logits (K, h, w) of its masks that are not empty, in order.
         unlabelled: See `LabelledImage`.
+        absent: See `LabelledImage`.
     """
     queries = _present(sample)
     ignored = np.zeros(sample.size, np.bool_) if sample.ignored is None else sample.ignored.full()
     names = tuple(name for name, _ in queries)
     masks = np.stack([mask for _, mask in queries])
-    return LabelledImage(load_image(sample.image).pixels, names, masks, coarse, ignored, unlabelled)
+    return LabelledImage(load_image(sample.image).pixels, names, masks, coarse, ignored, unlabelled, absent)
 
 
 def coarse_maps(samples: Subset, trunk: Segmenter, folder: Path) -> None:

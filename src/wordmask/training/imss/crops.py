@@ -12,13 +12,19 @@ import numpy as np
 from wordmask.backbones.crop.inputs import FILL, OUTSIDE, coarse_input, pixel_input, working_scale
 from wordmask.ops.crops import CropView, cut
 from wordmask.prompts.left_right import swap_left_right
-from wordmask.training.imss.coarse_maps import blurred_map, box_map, degraded, mask_box
+from wordmask.training.imss.coarse_maps import blurred_map, box_map, degraded, mask_box, wide_map
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
 __all__ = ["Crop", "CropSettings", "LabelledImage", "draw_crop"]
+
+
+_TARGET_SHOWN = 0.75
+"""Part of the crops of wide boxes that lie round the target; the others lie anywhere in the box."""
+_WRONG_BOXES = 0.6
+"""Part of the crops round another part whose coarse map is that part's box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +38,7 @@ class LabelledImage:
         coarse: For each name float32 `(h, w)`, a segmenter's logits less its threshold; None where there are none.
         ignored: bool `(H, W)`, pixels of which nothing is known.
         unlabelled: Whether objects of these names may be in the image that are not marked.
+        absent: Names of which nothing is in the image.
     """
 
     pixels: NDArray[np.uint8]
@@ -40,6 +47,7 @@ class LabelledImage:
     coarse: NDArray[np.float32] | None
     ignored: NDArray[np.bool_]
     unlabelled: bool = False
+    absent: tuple[str, ...] = ()
 
     @cached_property
     def areas(self) -> NDArray[np.float64]:
@@ -74,7 +82,9 @@ class CropSettings:
         side: Pixels of a crop's side.
         segmenter: Fraction of coarse maps that are the segmenter's own, where there are any.
         box: Fraction of coarse maps that are a jittered box.
-        wrong: Fraction of crops round another part than the one that is asked for.
+        wrong: Fraction of crops round another part than the one that is asked for, most of them by its box.
+        wide: Fraction of crops of a box much larger than what is asked for, up to the whole image.
+        absent: Fraction of crops that ask for a name that is not in the image, where such names are known.
         phrase: Fraction of crops with their phrase.
         mirror: Fraction of crops that are mirrored, with left and right exchanged in the phrase.
         border: Weight added to pixels within 3 px of the mask's border.
@@ -84,7 +94,9 @@ class CropSettings:
     side: int = 128
     segmenter: float = 0.55
     box: float = 0.2
-    wrong: float = 0.06
+    wrong: float = 0.2
+    wide: float = 0.06
+    absent: float = 0.04
     phrase: float = 0.6
     mirror: float = 0.5
     border: float = 2.0
@@ -95,29 +107,46 @@ def draw_crop(image: LabelledImage, draw: Generator, settings: CropSettings) -> 
     """Draw one crop of an image with at least one mask."""
     chances = image.areas**-settings.smaller
     index = int(draw.choice(len(chances), p=chances / chances.sum()))
+    kind = draw.random()
+    if kind < settings.wide:
+        logits = wide_map(image.masks[index], draw)
+        view = _view(image, index, logits, draw, settings.side, near=draw.random() < _TARGET_SHOWN)
+        return _cut_crop(image, index, logits, view, draw, settings, told=True)
+    if image.absent and kind > 1 - settings.absent:
+        logits = _coarse(image, index, draw, settings)
+        view = _view(image, index, logits, draw, settings.side)
+        return _cut_crop(image, None, logits, view, draw, settings, told=True)
     shown = index
     if len(chances) > 1 and draw.random() < settings.wrong:
         shown = int(draw.choice([other for other in range(len(chances)) if other != index]))
-    logits = _coarse(image, shown, draw, settings)
+    logits = _coarse(image, shown, draw, settings, box=settings.box if shown == index else _WRONG_BOXES)
     view = _view(image, shown, logits, draw, settings.side)
     told = shown != index or draw.random() < settings.phrase
     return _cut_crop(image, index, logits, view, draw, settings, told=told)
 
 
-def _coarse(image: LabelledImage, index: int, draw: Generator, settings: CropSettings) -> NDArray[np.float32]:
-    """Logits `(h, w)` over the image, less their threshold."""
+def _coarse(
+    image: LabelledImage, index: int, draw: Generator, settings: CropSettings, *, box: float | None = None
+) -> NDArray[np.float32]:
+    """Logits `(h, w)` over the image, less their threshold; a box by the chance of the settings, or that given."""
     chance = draw.random()
-    if chance < settings.box:
+    box = settings.box if box is None else box
+    if chance < box:
         return box_map(image.masks[index], draw)
-    if image.coarse is not None and chance < settings.box + settings.segmenter:
+    if image.coarse is not None and chance < box + (1 - box) * settings.segmenter / max(1 - settings.box, 1e-6):
         own = degraded(image.coarse[index], draw)
         if (own > 0).any():
             return own
     return blurred_map(image.masks[index], draw)
 
 
-def _view(image: LabelledImage, index: int, logits: NDArray[np.float32], draw: Generator, side: int) -> CropView:
-    """A square view of the region round a part of the coarse map or, where that is empty, of the mask."""
+def _view(
+    image: LabelledImage, index: int, logits: NDArray[np.float32], draw: Generator, side: int, *, near: bool = False
+) -> CropView:
+    """A square view of the region round a part of the coarse map or, where that is empty, of the mask.
+
+    Where `near`, at the scale of that region but round the mask.
+    """
     height, width = image.masks.shape[1:]
     positive = (logits > 0).astype(np.uint8)
     if positive.any():
@@ -132,6 +161,8 @@ def _view(image: LabelledImage, index: int, logits: NDArray[np.float32], draw: G
     long = max(x1 - x0, y1 - y0)
     scale = working_scale(long, longest=256) * float(np.exp(draw.uniform(-0.35, 0.35)))
     reach = side / scale  # image pixels of the crop's side
+    if near:
+        x0, y0, x1, y1 = mask_box(image.masks[index])
     centre = [_centre(a, b, reach, draw) for a, b in ((x0, x1), (y0, y1))]
     left, top = centre[0] - reach / 2, centre[1] - reach / 2
     return CropView(_inside(left, reach, width), _inside(top, reach, height), scale, (side, side))
@@ -149,19 +180,22 @@ def _inside(start: float, reach: float, limit: int) -> float:
 
 
 def _cut_crop(
-    image: LabelledImage, index: int, logits: NDArray[np.float32], view: CropView, draw: Generator,
+    image: LabelledImage, index: int | None, logits: NDArray[np.float32], view: CropView, draw: Generator,
     settings: CropSettings, *, told: bool,
 ) -> Crop:  # fmt: skip
+    """A crop that asks for a name of the image or, where `index` is None, for one that is absent."""
     size = (image.masks.shape[1], image.masks.shape[2])
     pixels = cut(image.pixels, view, size, fill=tuple(float(v) for v in FILL))
     coarse = cut(logits, view, size, fill=OUTSIDE)
-    target = cut(image.masks[index].view(np.uint8) * np.uint8(255), view, size) > 127
+    mask = np.zeros(size, np.uint8) if index is None else image.masks[index].view(np.uint8) * np.uint8(255)
+    target = cut(mask, view, size) > 127
     unknown = cut(image.ignored.view(np.uint8), view, size, fill=1.0) > 0
     if image.unlabelled:
         unknown |= (coarse > -1) & ~_near(target, settings.side // 8)
     border = cv2.dilate(target.astype(np.uint8), np.ones((7, 7))) != cv2.erode(target.astype(np.uint8), np.ones((7, 7)))
     weight = (1 + settings.border * border.astype(np.float32)) * ~unknown
-    phrase = image.names[index] if told else ""
+    asked = image.absent[int(draw.integers(len(image.absent)))] if index is None else image.names[index]
+    phrase = asked if told else ""
     parts = [_recoloured(pixels, draw), coarse_input(coarse), target.astype(np.float32), weight.astype(np.float32)]
     if draw.random() < settings.mirror:
         parts = [np.ascontiguousarray(part[:, ::-1]) for part in parts]

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProposalLosses", "proposal_losses"]
 
+CENTRE_WEIGHTS = {"offset": 1.0, "size": 0.5, "heat": 1.0, "mask": 1.5}
+"""Weights of the losses of centres among themselves."""
 GRID = 64
 """IoU is computed on a grid of this many cells a side."""
 
@@ -33,18 +35,24 @@ class ProposalLosses(Settings):
         dice: Dice loss of matched masks at points.
         quality: Cross-entropy of the expected IoU.
         points: Points at which masks are compared.
+        centre: Weight of the losses of the maps that divide masks into instances.
     """
 
     bce: float = 5.0
     dice: float = 5.0
     quality: float = 2.0
     points: int = 1024
+    centre: float = 1.0
 
     ranges: ClassVar[Ranges] = {
         "points": (16, 10**6),
-        **dict.fromkeys(("bce", "dice", "quality"), (0, 10**4)),
+        **dict.fromkeys(("bce", "dice", "quality", "centre"), (0, 10**4)),
     }
     choices: ClassVar[Choices] = {}
+
+    def of_centres(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weighted losses of `centre_losses.centre_losses`."""
+        return {f"centre_{name}": self.centre * CENTRE_WEIGHTS[name] * loss for name, loss in losses.items()}
 
 
 def proposal_losses(

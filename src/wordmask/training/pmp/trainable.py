@@ -11,7 +11,9 @@ from wordmask.methods.pmp.embedded.model import ProposalModel, trunk_maps
 from wordmask.methods.pmp.embedded.segmenter import ProposalSegmenter
 from wordmask.methods.pmp.embedded.weights import save_proposals
 from wordmask.methods.trainable import PartsTrainable, TrainedParts
+from wordmask.training.pmp.centre_losses import centre_losses, centre_targets
 from wordmask.training.pmp.losses import ProposalLosses, proposal_losses
+from wordmask.training.pmp.score_loss import score_loss
 from wordmask.training.pmp.targets import UNKNOWN_INSTANCES, ProposalTargets
 
 if TYPE_CHECKING:
@@ -66,7 +68,7 @@ class ProposalTrainable(PartsTrainable):
 
     def loss(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Return the weighted losses of a batch with the masks, and instance masks, of its phrases."""
-        _, network, compact, _, _ = self._kept
+        _, network, compact, _, settings = self._kept
         draws = torch.Generator().manual_seed((self.seed * 1_000_003 + step) & 0x7FFFFFFF)
         unguided = float(torch.rand((), generator=draws)) < self.unguided
         targets = targets_of(batch)
@@ -75,7 +77,8 @@ class ProposalTrainable(PartsTrainable):
             trunk = compact.encode_pixels(batch.pixels)
             vectors = self.embedded(batch.phrases, compact.embed_texts).to(batch.pixels.device)
             vectors = vectors.view(b, -1, network.config.text)
-            dense = compact.calibrate_masks(compact.answer(trunk, vectors)[0])
+            dense, presence = compact.answer(trunk, vectors)
+            dense, presence = compact.calibrate_masks(dense), compact.calibrate_presence(presence.float())
         features = network.encode(trunk_maps(trunk))
         if unguided:
             state, start = network(features, None), None
@@ -88,6 +91,11 @@ class ProposalTrainable(PartsTrainable):
         losses, _ = proposal_losses(
             network, features, state, targets, dense=start, weights=self.losses, generator=points
         )
+        if network.centres is not None and not unguided:
+            told = disturbed(dense, draws) if start is None else start
+            maps = network.centres(features.centres[0], vectors, told)
+            losses |= self.losses.of_centres(centre_losses(maps, centre_targets(targets)))
+            losses["score"] = score_loss(network.centres, maps, told, presence, targets, settings)
         return losses
 
     def segmenter(self) -> Segmenter:

@@ -54,12 +54,14 @@ class PmpMethod(Settings):
         layers: Decoder layers, of a fresh decoder.
         guided: Whether the queries of a fresh decoder attend to the prompt; without, it is a plain query decoder.
         dense: Whether masks of a fresh decoder start from the trunk's dense mask.
+        centres: Channels of the maps that divide masks into instances, of a fresh decoder; 0: there are none.
         unguided: Probability of a step without prompts.
         side: Side of the square training images in pixels.
         bce: Weight of the cross-entropy of matched masks.
         dice: Weight of the Dice loss of matched masks.
         quality: Weight of the loss of the expected IoU.
         points: Points at which masks are compared.
+        centre: Weight of the losses of those maps.
     """
 
     queries: int = 16
@@ -67,19 +69,21 @@ class PmpMethod(Settings):
     layers: int = 3
     guided: bool = True
     dense: bool = True
+    centres: int = 64
     unguided: float = 0.3
     side: int = 256
     bce: float = 5.0
     dice: float = 5.0
     quality: float = 2.0
     points: int = 768
+    centre: float = 1.0
 
     pretrained: ClassVar[bool] = False
     ranges: ClassVar[Ranges] = {
         "unguided": (0, 1),
         "side": (64, 2048),
-        **{name: r for name, r in DecoderConfig.ranges.items() if name in ("queries", "channels", "layers")},
-        **{name: ProposalLosses.ranges[name] for name in ("bce", "dice", "quality", "points")},
+        **{name: r for name, r in DecoderConfig.ranges.items() if name in ("queries", "channels", "layers", "centres")},
+        **{name: ProposalLosses.ranges[name] for name in ("bce", "dice", "quality", "points", "centre")},
     }
 
     def open(self, model: Path | None, schedule: Schedule) -> Trainable:
@@ -119,7 +123,7 @@ class PmpMethod(Settings):
         torch.manual_seed(seed)
         return ProposalNetwork(
             DecoderConfig(
-                **{name: getattr(self, name) for name in ("queries", "channels", "layers")},
+                **{name: getattr(self, name) for name in ("queries", "channels", "layers", "centres")},
                 **{name: getattr(self, name) for name in ("guided", "dense")},
                 text=sizes["condition"], fine=sizes["fine"], coarse=sizes["channels"],
                 deep=sizes["widths"][2], deepest=sizes["widths"][3],

@@ -30,6 +30,7 @@ class DecoderConfig(Settings):
         guided: Whether the queries attend to the prompt's tokens.
         prompt_query: Whether one further query is made from the prompt; it proposes the whole mask of the phrase.
         dense: Whether masks start from the trunk's dense mask of the prompt.
+        centres: Channels of the maps that divide a mask into instances; 0: there are none.
         names: Whether proposals that no prompt guided have an embedding that is compared with names.
     """
 
@@ -48,11 +49,13 @@ class DecoderConfig(Settings):
     guided: bool = True
     prompt_query: bool = True
     dense: bool = True
+    centres: int = 0
     names: bool = False
 
     ranges: ClassVar[Ranges] = {
         "queries": (1, 1000),
         "layers": (1, 64),
+        "centres": (0, 65536),
         **dict.fromkeys(
             ("channels", "heads", "feedforward", "embedding", "mixed", "text", "fine", "coarse", "deep", "deepest"),
             (1, 65536),

@@ -45,12 +45,16 @@ class ProposalFeatures(NamedTuple):
         fine: The trunk's map at stride 4.
         mixed: float `(B, mixed, H / 8, W / 8)`, trained features.
         grids: Mask features `(B, D, h, w)` at strides 32, 16, 8 and 4; None: they are computed when they are needed.
+        attended: For every layer keys `(B, heads, c, N)` and values `(B, heads, N, c)` of its memory; None: likewise.
+        centres: The features of the `CentreHead`, if there is one.
     """
 
     memories: tuple[Tensor, Tensor, Tensor]
     fine: Tensor
     mixed: Tensor
     grids: tuple[Tensor, ...] | None = None
+    attended: tuple[tuple[Tensor, Tensor], ...] | None = None
+    centres: tuple[Tensor, ...] = ()
 
 
 class MemoryBuilder(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wordmask.methods.compact.method import CompactFeatures
 from wordmask.methods.pmp.embedded.features import GRIDS, ProposalFeatures, TrunkMaps
+from wordmask.methods.pmp.embedded.grouping import CellMaps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from wordmask.ops.geometry import Placement, Size
     from wordmask.prompts import Prompt
 
-__all__ = ["PmpFeatures", "ProposalModel", "Proposed", "trunk_maps"]
+__all__ = ["Divided", "PmpFeatures", "ProposalModel", "Proposed", "trunk_maps"]
 
 
 class PmpFeatures(NamedTuple):
@@ -53,6 +54,18 @@ class Proposed(NamedTuple):
     masks: NDArray[np.float32]
     quality: NDArray[np.float32]
     dense_quality: float
+
+
+class Divided(NamedTuple):
+    """What divides the mask of one prompt.
+
+    Attributes:
+        maps: Where the cells' instances have their centres.
+        mask: float32 `(h, w)`, logits of the whole mask.
+    """
+
+    maps: CellMaps
+    mask: NDArray[np.float32]
 
 
 class ProposalModel:
@@ -89,7 +102,7 @@ class ProposalModel:
         """Return what the query decoder reads of the trunk's features, all that does not depend on prompts computed."""
         features = self.network.encode(trunk_maps(trunk))
         grids = tuple(self.network.mask_features.grid(features, stride) for stride in GRIDS)
-        return features._replace(grids=grids)
+        return features._replace(grids=grids, attended=self.network.attended(features))
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Return the embedding `(C,)` of a prompt, as the compact network makes it."""
@@ -126,6 +139,20 @@ class ProposalModel:
         masks = _numbers(logits[0]).reshape(*logits.shape[1:3], *grid.shape[-2:])
         quality, dense_quality = _numbers(heads.quality[0].sigmoid()), _numbers(heads.dense_quality[0].sigmoid())
         return [Proposed(m, q, float(d)) for m, q, d in zip(masks, quality, dense_quality, strict=True)]
+
+    def divide(self, features: ProposalFeatures, conditions: Tensor, dense: Tensor) -> list[Divided]:
+        """Return what divides the masks of P prompts.
+
+        Args:
+            features: Of one image.
+            conditions: `(P, C)`.
+            dense: Calibrated dense logits `(P, h, w)`.
+        """
+        assert self.network.centres is not None
+        start = dense.unsqueeze(0).to(features.fine.dtype)
+        maps = self.network.centres(features.centres[0], conditions.unsqueeze(0), start)
+        rows = zip(*(_numbers(part[0]) for part in maps), strict=True)
+        return [Divided(CellMaps(offsets, sizes, heat), mask) for offsets, sizes, heat, mask in rows]
 
 
 def trunk_maps(trunk: CompactFeatures | PmpFeatures) -> TrunkMaps:

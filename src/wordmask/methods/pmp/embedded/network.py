@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wordmask.methods.pmp.embedded.centres import CentreHead
 from wordmask.methods.pmp.embedded.features import MaskFeatures, MemoryBuilder, ProposalFeatures, TrunkMaps
 from wordmask.methods.pmp.text_query_attention import Memories, PromptGuidance, PromptTokens
 
@@ -79,19 +80,22 @@ class DecoderLayer(nn.Module):
         )
         self.norms = nn.ModuleList(nn.LayerNorm(c) for _ in range(3))
 
-    def look(self, x: Tensor, positions: Tensor, memory: Tensor, hidden: Tensor) -> Tensor:
-        """Masked attention of `(B, M, C)` to a memory `(B, N, C)`; `hidden` is bool `(B, M, N)`."""
-        query, key, value = (
-            self._split(part) for part in (self.query(x + positions), self.key(memory), self.value(memory))
-        )
-        read = _attention(query, key, value, hidden.unsqueeze(1))
+    def attend(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys `(B, heads, c, N)` and values `(B, heads, N, c)` of a memory `(B, N, C)`, whatever the prompts."""
+        key, value = self._split(self.key(memory)), self._split(self.value(memory))
+        return key.transpose(-2, -1).contiguous(), value.contiguous()
+
+    def look(self, x: Tensor, positions: Tensor, attended: tuple[Tensor, Tensor], hidden: Tensor) -> Tensor:
+        """Masked attention of `(B, M, C)` to the keys and values of N cells; `hidden` is bool `(B, M, N)`."""
+        read = _attention(self._split(self.query(x + positions)), *attended, hidden.unsqueeze(1))
         result: Tensor = self.norms[0](x + self.out(read.transpose(1, 2).flatten(2)))
         return result
 
     def mix(self, x: Tensor, positions: Tensor) -> Tensor:
         """Self-attention among the queries `(R, N, C)` of each prompt."""
         query, key = self.own(x + positions).chunk(2, -1)
-        read = _attention(self._split(query), self._split(key), self._split(self.own_value(x)))
+        key = self._split(key).transpose(-2, -1)
+        read = _attention(self._split(query), key, self._split(self.own_value(x)))
         result: Tensor = self.norms[1](x + self.own_out(read.transpose(1, 2).flatten(2)))
         return result
 
@@ -134,11 +138,22 @@ class ProposalNetwork(nn.Module):
         self.embed = nn.Sequential(nn.Linear(c, c), nn.ReLU(), nn.Linear(c, c), nn.ReLU(), nn.Linear(c, d + 2))
         self.quality = nn.Sequential(nn.Linear(c, c), nn.ReLU(), nn.Linear(c, 2))
         self.names = nn.Linear(c, config.text) if config.names else None
+        self.centres = CentreHead(config) if config.centres else None
 
     def encode(self, maps: TrunkMaps) -> ProposalFeatures:
         """Return features of B images, whatever the prompts."""
         features: ProposalFeatures = self.memory(maps)
-        return features
+        if self.centres is None:
+            return features
+        return features._replace(centres=(self.centres.encode(maps, features.mixed),))
+
+    def attended(self, features: ProposalFeatures) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Return keys and values of the memory of every layer."""
+        pairs = []
+        for i, layer in enumerate(self.layers):
+            assert isinstance(layer, DecoderLayer)
+            pairs.append(layer.attend(features.memories[i % len(STRIDES)]))
+        return tuple(pairs)
 
     def forward(self, features: ProposalFeatures, phrases: Tensor | None, dense: Tensor | None = None) -> QueryState:
         """Decode K prompts for each of B images, or propose without a prompt.
@@ -152,6 +167,7 @@ class ProposalNetwork(nn.Module):
         x, positions = self._initial(phrases, b)
         k, n, c = x.shape[1:]
         memories = self._text(phrases)
+        attended = features.attended or self.attended(features)
         maps = [self.mask_features.grid(features, stride).flatten(2) for stride in STRIDES]
         starts = [None if dense is None else F.avg_pool2d(dense, stride // 4).flatten(2) for stride in STRIDES]
         heads = [self.read(x, dense is not None)]
@@ -160,7 +176,7 @@ class ProposalNetwork(nn.Module):
             level = i % len(STRIDES)
             hidden = _hidden(heads[-1].logits(maps[level], starts[level])).flatten(1, 2)  # (B, K * N, cells)
             where = positions.repeat(k, 1)
-            y = layer.look(x.flatten(1, 2), where, features.memories[level], hidden).view(b * k, n, c)
+            y = layer.look(x.flatten(1, 2), where, attended[i], hidden).view(b * k, n, c)
             y = layer.mix(y, positions)
             if self.guidance is not None:
                 y = self.guidance.guide(i, y, memories, positions)
@@ -198,8 +214,11 @@ class ProposalNetwork(nn.Module):
 
 
 def _attention(query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None = None) -> Tensor:
-    """Attention of `(B, heads, M, c)` to `(B, heads, N, c)`, written out: the fused kernel learns slowly on a CPU."""
-    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
+    """Attention of `(B, heads, M, c)` to keys `(B, heads, c, N)` and values `(B, heads, N, c)`.
+
+    Written out: the fused kernel learns slowly on a CPU.
+    """
+    scores = (query * query.shape[-1] ** -0.5) @ key
     if hidden is not None:
         scores = scores.masked_fill(hidden, -1e4)
     result: Tensor = scores.softmax(-1).to(value.dtype) @ value

@@ -1,4 +1,4 @@
-"""The segmenter of the embedded weights: the dense mask and proposals that the prompt guides, in one answer."""
+"""The segmenter of the embedded weights: the dense mask, its instances, and proposals that the prompt guides."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from wordmask.components.thresholds import own_threshold
 from wordmask.contracts import Encoded
 from wordmask.errors import ImageError, sentence
 from wordmask.methods.dense import DensePlan, DenseSegmenter
-from wordmask.methods.pmp.embedded.instances import Part, divide, kept_proposals
-from wordmask.methods.pmp.embedded.model import PmpFeatures, ProposalModel, Proposed
+from wordmask.methods.pmp.embedded.answers import Answered, instances_from_cells, instances_from_proposals
+from wordmask.methods.pmp.embedded.instances import kept_proposals
+from wordmask.methods.pmp.embedded.model import Divided, PmpFeatures, ProposalModel, Proposed
 from wordmask.methods.runner import map_tensors
-from wordmask.ops.probability import logit, sigmoid
-from wordmask.results import Candidate, Found, MaskLogits, Region, Segmentation
+from wordmask.results import MaskLogits, Region, Segmentation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from wordmask.components.thresholds import Thresholds
     from wordmask.images import RgbImage
     from wordmask.methods.pmp.embedded.features import ProposalFeatures
-    from wordmask.ops.geometry import Placement
 
 __all__ = ["ProposalSegmenter"]
 
@@ -32,16 +30,15 @@ LOOKED_FOR = 0.25
 """Prompts get proposals where their presence reaches this fraction of its threshold."""
 LEAST_UNPROMPTED = 0.02
 """Expected IoU of regions without a prompt, at least."""
-FURTHEST = 30.0
-"""Masks are cut at a logit between -FURTHEST and FURTHEST."""
 
 
 class ProposalSegmenter(DenseSegmenter):
-    """A `Segmenter` and `ProposalSource`: dense masks of the compact network, divided by proposals into instances.
+    """A `Segmenter` and `ProposalSource`: dense masks of the compact network, their instances, and proposals.
 
-    The dense mask is proposal 0; its logits are averaged with those of the prompt's own query. `Found.instances` are
-    parts of that mask, one for each proposal that is good enough; `Found.candidates` are all proposals, the dense mask
-    among them.
+    The logits of the dense mask are averaged with those that the decoder has for the prompt. `Found.instances` are
+    parts of that mask: cells that point to the same centre or, without a `CentreHead`, that one proposal covers.
+    `Found.candidates` are the dense mask, that average, the instances and all proposals; proposals are computed when
+    candidates are asked for.
 
     Args:
         model: Network, trunk and settings.
@@ -56,36 +53,40 @@ class ProposalSegmenter(DenseSegmenter):
         self.proposals = model
 
     def answer(self, encoded: Encoded, plan: DensePlan, thresholds: Thresholds) -> Segmentation:
-        """Decode the prompts densely and by proposals, and apply negatives and thresholds to the average of both."""
+        """Decode the prompts densely and with centres or proposals, and apply negatives and thresholds to the mean."""
         features = map_tensors(encoded.features, lambda tensor: tensor.to(plan.embeddings))
         dense, presences = self._decode(features, plan.embeddings)
         assert presences is not None
         rivals = {row for negatives in plan.negatives for row in negatives}
         asked = [u for u, p in enumerate(presences) if p >= LOOKED_FOR * thresholds.presence or u in rivals]
-        proposed = self._propose(features.proposals, plan, dense, asked)
+        proposed = RowProposals(self.proposals, features.proposals, plan.embeddings, dense, asked)
+        divided = self._divided(features.proposals, plan, dense, asked)
         logits = dense.copy()
-        for row, one in proposed.items():
-            blend = np.float32(self.proposals.settings.blend)
-            logits[row] += blend * (one.masks[-1] - logits[row])
+        blend = np.float32(self.proposals.settings.blend)
+        for row in asked:
+            other = divided[row].mask if divided else proposed[row].masks[-1]
+            logits[row] += blend * (other - logits[row])
         founds = []
         for prompt, own, negatives in zip(plan.prompts, plan.own, plan.negatives, strict=True):
             strongest = np.maximum.reduce([logits[row] for row in negatives]) if negatives else None
             found = self._found(prompt, logits[own], strongest, float(presences[own]), encoded, thresholds)
             if own in proposed:
-                found = self._with_proposals(found, dense[own], proposed[own])
+                answered = Answered(found, dense[own], proposed.of(own), self.proposals)
+                found = instances_from_cells(answered, divided[own]) if divided else instances_from_proposals(answered)
             founds.append(found)
         return Segmentation(encoded.size, tuple(founds), encoded.image, self.name)
 
-    def _propose(
+    def _divided(
         self, features: ProposalFeatures, plan: DensePlan, dense: NDArray[np.float32], rows: list[int]
-    ) -> dict[int, Proposed]:
-        """Return proposals for some rows of a plan's embeddings."""
-        found: dict[int, Proposed] = {}
+    ) -> dict[int, Divided]:
+        """Return what divides the masks of some rows of a plan's embeddings; {} without a `CentreHead`."""
+        found: dict[int, Divided] = {}
+        if self.proposals.network.centres is None:
+            return found
         for start in range(0, len(rows), self.model.chunk):
             chosen = rows[start : start + self.model.chunk]
             given = torch.from_numpy(dense[chosen]).to(plan.embeddings.device)
-            ones = self.proposals.propose(features, plan.embeddings[chosen], given)
-            found |= dict(zip(chosen, ones, strict=True))
+            found |= dict(zip(chosen, self.proposals.divide(features, plan.embeddings[chosen], given), strict=True))
         return found
 
     @torch.inference_mode()
@@ -108,29 +109,43 @@ class ProposalSegmenter(DenseSegmenter):
         placement = encoded.placement
         return tuple(Region(MaskLogits(one.masks[i], placement), *2 * (float(one.quality[i]),)) for i in kept)
 
-    def _with_proposals(self, found: Found, dense: NDArray[np.float32], one: Proposed) -> Found:
-        """Return a result with the instances and candidates that proposals make of its mask.
 
-        Args:
-            found: The result.
-            dense: Dense logits `(h, w)` of its prompt.
-            one: Proposals for it.
-        """
-        settings, placement, cut = self.proposals.settings, _placement(found), _cut(found)
-        mask = _logits(found) - cut
-        parts = divide(mask, one.masks[:-1], one.quality[:-1], settings)
-        regions = tuple(
-            Region(MaskLogits(part.logits + cut, placement), *_scores(part, one, found.presence, settings.part_score))
-            for part in parts
-        )
-        taken = {part.proposal for part in parts}
-        whole = dense - np.float32(logit(own_threshold(dense, placement)))
-        kinds = ["dense", "blend", *["instance"] * (len(one.masks) - 1), "prompt"]
-        qualities = [one.dense_quality, one.dense_quality, *one.quality.tolist()]
-        chosen = [False, True, *(number in taken for number in range(len(one.masks) - 1)), False]
-        every = zip([whole, mask, *one.masks], qualities, kinds, chosen, strict=True)
-        candidates = (_candidate(logits, quality, kind, found, chosen=used) for logits, quality, kind, used in every)
-        return replace(found, regions=regions, candidates=tuple(candidates))
+class RowProposals:
+    """Proposals for some rows of a plan's embeddings, all computed when the first is asked for.
+
+    Args:
+        model: What proposes.
+        features: Of one image.
+        embeddings: Of the prompts `(U, C)`.
+        dense: Dense logits `(U, h, w)` of the prompts.
+        rows: Those that there are proposals for.
+    """
+
+    def __init__(
+        self, model: ProposalModel, features: ProposalFeatures, embeddings: torch.Tensor,
+        dense: NDArray[np.float32], rows: list[int],
+    ) -> None:  # fmt: skip
+        kept = features._replace(centres=())  # what the decoder reads
+        self._given = model, kept, embeddings, dense
+        self._rows = rows
+        self._found: dict[int, Proposed] = {}
+
+    def __contains__(self, row: int) -> bool:
+        return row in self._rows
+
+    @torch.inference_mode()
+    def __getitem__(self, row: int) -> Proposed:
+        if not self._found:
+            model, features, embeddings, dense = self._given
+            for start in range(0, len(self._rows), model.chunk):
+                chosen = self._rows[start : start + model.chunk]
+                given = torch.from_numpy(dense[chosen]).to(embeddings.device)
+                self._found |= dict(zip(chosen, model.propose(features, embeddings[chosen], given), strict=True))
+        return self._found[row]
+
+    def of(self, row: int) -> Any:
+        """Return a function that returns the proposals of a row."""
+        return lambda: self[row]
 
 
 def _trunk_features(encoded: Encoded) -> Any:
@@ -143,35 +158,3 @@ def _trunk_features(encoded: Encoded) -> Any:
         got = f"an image encoded by {encoded.model!r}"
         raise ImageError(sentence(got, "one encoded by 'pmp' or 'compact'", "pass the image"))
     return encoded.features
-
-
-def _placement(found: Found) -> Placement:
-    assert found.heatmap_logits is not None
-    return found.heatmap_logits.placement
-
-
-def _logits(found: Found) -> NDArray[np.float32]:
-    assert found.heatmap_logits is not None
-    return found.heatmap_logits.values
-
-
-def _cut(found: Found) -> np.float32:
-    """The logit at which the mask of a result is cut."""
-    return np.float32(min(max(logit(found.threshold), -FURTHEST), FURTHEST))
-
-
-def _scores(part: Part, one: Proposed, presence: float, factor: float) -> tuple[float, float | None]:
-    """Detection score and mask quality of a part of the answer."""
-    if part.proposal >= 0:
-        quality = float(one.quality[part.proposal])
-        return quality * presence, quality
-    inside = part.logits[part.logits > 0]
-    mean = float(sigmoid(inside).mean()) if inside.size else 0.0
-    return factor * mean * presence, None
-
-
-def _candidate(mask: NDArray[np.float32], quality: float, kind: str, found: Found, *, chosen: bool) -> Candidate:
-    """Return a candidate from logits above 0 inside; `Found` cuts all masks of a prompt at one threshold."""
-    region = Region(MaskLogits(mask + _cut(found), _placement(found)), quality * found.presence, quality)
-    scores = {"presence": found.presence, "quality": quality, kind: 1.0}
-    return Candidate(region, scores, chosen)
