@@ -175,6 +175,29 @@ def test_letterboxed_maps_are_refined(image: Any) -> None:
     np.testing.assert_array_equal(refined.mask, image.pixels[..., 0] > 128)
 
 
+def test_windows_that_are_not_trusted_stay(image: Any) -> None:
+    """The two masks overlap in part, and the stand-in is sure but at the border of what it draws."""
+    found = _found(_coarse(slice(8, 14), slice(10, 20)))
+    coarse_mask = found.mask
+    drawn = image.pixels[..., 0] > 128
+    overlap = (coarse_mask & drawn).sum() / (coarse_mask | drawn).sum()
+    for settings in ({"least_iou": overlap - 0.06}, {"least_confidence": 0.6}):
+        np.testing.assert_array_equal(_refiner(**settings).refine(found, image).mask, drawn)
+    for settings in ({"least_iou": overlap + 0.06}, {"least_confidence": 0.99}):
+        np.testing.assert_array_equal(_refiner(**settings).refine(found, image).mask, coarse_mask)
+
+
+def test_logits_are_mixed_by_weight(image: Any) -> None:
+    """With half of each, the coarse +4 and -4 and the network's logits are averaged."""
+    found = _found(_coarse(slice(8, 14), slice(10, 20)))
+    whole, half = (_refiner(weight=weight).refine(found, image).heatmap_logits for weight in (1.0, 0.5))
+    assert isinstance(whole, RefinedLogits)
+    assert isinstance(half, RefinedLogits)
+    coarse = 2 * half.patches[0].values.astype(np.float32) - whole.patches[0].values
+    assert coarse.min() == pytest.approx(-4, abs=0.02)
+    assert coarse.max() == pytest.approx(4, abs=0.02)
+
+
 def test_mirrored_crops_are_averaged_and_told_the_other_side(image: Any) -> None:
     """The stand-in adds 2 on the left half of what it sees and, for the phrase with side 1, everywhere 1 more."""
 

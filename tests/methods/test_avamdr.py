@@ -64,6 +64,19 @@ def test_untrained_it_answers_as_transformers(tmp_path: Path, pixels: torch.Tens
     torch.testing.assert_close(resolved.logits, expected.pred_masks[0, :, 0], atol=2e-5, rtol=0)
 
 
+def test_sam_fills_all_weights_but_those_of_the_resolver(tmp_path: Path) -> None:
+    """Each trained tensor of vision and decoder is in the checkpoint; what is missing there is the resolver's."""
+    model = write_sam(tmp_path, seed=2)
+    stored = {tensor.numpy().tobytes() for tensor in model.state_dict().values()}
+    own = load_sam(tmp_path, with_levels=True)
+    whole = torch.nn.ModuleDict({"vision": own.vision, "decoder": own.decoder, "resolver": _fresh(own)})
+    weights = dict(whole.named_parameters())
+    missing = {name for name, tensor in weights.items() if tensor.detach().numpy().tobytes() not in stored}
+    constant = {name for name in weights if name.startswith("resolver.")} - missing  # zeros and ones, alike in both
+    assert missing | constant == {name for name in weights if name.startswith("resolver.")}
+    assert {name.split(".")[1] for name in missing | constant} == {"gate", "evit", "fusion", "cram", "safu"}
+
+
 @pytest.mark.parametrize(
     ("channels", "millions"), [(768, 3.675), (1024, 3.906), (1280, 4.137)], ids=["vit_b", "vit_l", "vit_h"]
 )

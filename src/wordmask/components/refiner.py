@@ -56,6 +56,10 @@ class RefinerSettings:
         shift: Added to the network's logits; fitted on training images.
         mirror: Whether every crop is drawn a second time, mirrored, with left and right exchanged in its phrase; the
             logits are averaged.
+        weight: Of the network's logits in a weighted mean with the coarse ones.
+        least_iou: A window stays as it is where the IoU of the network's mask with the coarse one is below this ...
+        least_confidence: ... or the mean of 2 p - 1 over the network's mask is, p being its probabilities. The three
+            were fitted on training images (docs/experiments/imss.md).
     """
 
     margin: float = 0.35
@@ -67,6 +71,9 @@ class RefinerSettings:
     largest: float = 1.0
     shift: float = 0.0
     mirror: bool = False
+    weight: float = 1.0
+    least_iou: float = 0.0
+    least_confidence: float = 0.0
 
 
 class CropRefiner:
@@ -122,10 +129,15 @@ class CropRefiner:
         patches: list[FinePatch] = []
         for box, side in region_windows(relative > 0, size, settings=self.settings):
             view = self._view(box, side, size)
-            logits = self.draw(pixels, cut(relative, view, size, fill=OUTSIDE), view, condition)
+            coarse = cut(relative, view, size, fill=OUTSIDE)
+            logits = self.draw(pixels, coarse, view, condition)
+            if not _trusted(logits, coarse, self.settings):
+                continue
+            logits = _mixed(logits, coarse, self.settings.weight)
             patches.append(FinePatch(_raised(logits, threshold), view, view.window(size)))
             for tile, window in border_tiles(logits > 0, view, size, most=self.settings.most_tiles):
-                fine = self.draw(pixels, _cut_again(logits, view, tile), tile, condition)
+                coarse = _cut_again(logits, view, tile)
+                fine = _mixed(self.draw(pixels, coarse, tile, condition), coarse, self.settings.weight)
                 patches.append(FinePatch(_raised(fine, threshold), tile, window))
         return RefinedLogits(dense.values, dense.placement, tuple(patches)) if patches else dense
 
@@ -194,6 +206,22 @@ class CropRefiner:
             _shifted(box[0], box[2], width / scale, size[1]), _shifted(box[1], box[3], height / scale, size[0]),
             scale, (height, width),
         )  # fmt: skip
+
+
+def _trusted(logits: NDArray[np.float32], coarse: NDArray[np.float32], settings: RefinerSettings) -> bool:
+    """Whether what a network drew is near enough to the coarse mask and sure enough."""
+    mask, before = logits > 0, coarse > 0
+    union = max(int(np.count_nonzero(mask | before)), 1)
+    sure = float(np.tanh(logits[mask] / 2).mean()) if mask.any() else 0.0
+    return np.count_nonzero(mask & before) / union >= settings.least_iou and sure >= settings.least_confidence
+
+
+def _mixed(logits: NDArray[np.float32], coarse: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+    """The weighted mean of a network's logits and the coarse ones, limited as the network reads them."""
+    if weight == 1:
+        return logits
+    limited = coarse.clip(OUTSIDE, -OUTSIDE)
+    return np.asarray(weight * logits + (1 - weight) * limited, dtype=np.float32)
 
 
 def _raised(logits: NDArray[np.float32], threshold: float) -> NDArray[np.float16]:
