@@ -33,7 +33,7 @@ from wordmask.settings import Settings
 from wordmask.training.compact.batches import BatchMaker
 from wordmask.training.compact.labelled_images import LabelledImages, load_labelled_images
 from wordmask.training.compact.mixing import Mixing
-from wordmask.training.compact.phrase_bank import build_bank
+from wordmask.training.compact.phrase_bank import PhraseBank, build_bank
 from wordmask.training.compact.teachers import FeatureTeacher, Teachers
 from wordmask.training.compact.text_stage import train_text_encoder
 from wordmask.training.compact.tflite import load_network, read_operations, save_network
@@ -97,6 +97,12 @@ class EmbeddedImages(Settings):
         self, embed: Callable[[list[str]], torch.Tensor], counts: dict[str, int], *, seed: int = 0, **changes: Any
     ) -> BatchMaker:
         """Load the prepared images and return what makes batches of them."""
+        images, bank = self.load(embed)
+        mixing = everyday_mixing(images, counts, **changes)
+        return BatchMaker(images.to(self.device), bank.to(self.device), mixing, seed=seed)
+
+    def load(self, embed: Callable[[list[str]], torch.Tensor]) -> tuple[LabelledImages, PhraseBank]:
+        """Load the prepared images, and embed the phrases that name what they show."""
         images = load_labelled_images([Path(self.prepared) / "images"])
         if self.small:
             images = every(images, 16)
@@ -104,46 +110,51 @@ class EmbeddedImages(Settings):
         targets = PhraseTargets(Path(self.data) / "names", FACTS, names)
         clothes = next(s for s in images.spaces if s.name == "clothing").labels
         related = [*FACTS["unions"]["celebamask"], *clothes]
-        bank = build_bank(images.spaces, embed, targets, related=related)
-        things = {*FACTS["everyday_things"], *"person bicycle car truck chair umbrella backpack suitcase bench".split()}
-        mixing = Mixing(
-            counts=counts,
-            scales=SCALES,
-            group_odds=GROUP_ODDS,
-            pasted={"everyday": 0.25, "celebamask": 0.25, "objects": 0.7},
-            grounds={"celebamask": ("facade", "windows", "camvid", "carparts"), "objects": ("celebamask",)},
-            pasteable=tuple(n for n in images.spaces[0].labels if n in things),
-            real_ground=("celebamask", "camvid", "clothing", "carparts", "objects", "facade"),
-            open_names=("everyday",),
-            **changes,
-        )
-        return BatchMaker(images.to(self.device), bank.to(self.device), mixing, seed=seed)
+        return images, build_bank(images.spaces, embed, targets, related=related)
 
     def _teachers(self, everyday: int, batch: int, labels: tuple[str, ...]) -> Teachers:
         """The shipped weights for masks of all but everyday images; two networks by Google for those."""
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         before: Any = load_compact(WEIGHTS / "compact", device=self.device, dtype=dtype)
-        names = FACTS["voc20"]
-        values = (0, *(labels.index("couch" if n == "sofa" else n) + 1 for n in names))
-        half = torch.float16 if self.device == "cuda" else torch.float32
-        folder = Path(self.prepared)
-        networks = {
-            k: load_network(folder / f"{k}.pt", taps).to(self.device, half)
-            for k, taps in TAPS.items()
-            if (folder / f"{k}.pt").is_file()
-        }
-        features = {}
-        if "deeplab" in networks:
-            deep = networks["deeplab"]
-            rows = slice(0, everyday * 5 // 8)
-            features["deeplab"] = FeatureTeacher(
-                lambda x: tuple(deep(x.to(half))), 256, "coarse", 1.34, 16, values, rows
-            )
-        if "mnv2" in networks:
-            tags = networks["mnv2"]
-            run = lambda x: (tags(x.to(half))[0], None)  # noqa: E731
-            features["mnv2"] = FeatureTeacher(run, 1280, "deep", 1.0, 32, (), slice(0, everyday))
+        features = feature_teachers(Path(self.prepared), everyday, labels, device=self.device)
         return Teachers([before.model], slice(everyday, batch), features)
+
+
+def everyday_mixing(images: LabelledImages, counts: dict[str, int], **changes: Any) -> Mixing:
+    """How batches are mixed, with so many images of each label space."""
+    things = {*FACTS["everyday_things"], *"person bicycle car truck chair umbrella backpack suitcase bench".split()}
+    values: dict[str, Any] = {
+        "scales": SCALES,
+        "group_odds": GROUP_ODDS,
+        "pasted": {"everyday": 0.25, "celebamask": 0.25, "objects": 0.7},
+        "grounds": {"celebamask": ("facade", "windows", "camvid", "carparts"), "objects": ("celebamask",)},
+        "pasteable": tuple(n for n in images.spaces[0].labels if n in things),
+        "real_ground": ("celebamask", "camvid", "clothing", "carparts", "objects", "facade"),
+        "open_names": ("everyday",),
+    }
+    return Mixing(counts=counts, **values | changes)
+
+
+def feature_teachers(
+    folder: Path, everyday: int, labels: tuple[str, ...], *, device: str = "cpu"
+) -> dict[str, FeatureTeacher]:
+    """The two networks by Google, where `teachers` wrote them, for the first `everyday` images of a batch."""
+    values = (0, *(labels.index("couch" if n == "sofa" else n) + 1 for n in FACTS["voc20"]))
+    half = torch.float16 if device == "cuda" else torch.float32
+    networks = {
+        k: load_network(folder / f"{k}.pt", taps).to(device, half)
+        for k, taps in TAPS.items()
+        if (folder / f"{k}.pt").is_file()
+    }
+    features = {}
+    if "deeplab" in networks:
+        deep = networks["deeplab"]
+        rows = slice(0, everyday * 5 // 8)
+        features["deeplab"] = FeatureTeacher(lambda x: tuple(deep(x.to(half))), 256, "coarse", 1.34, 16, values, rows)
+    if "mnv2" in networks:
+        tags, rows = networks["mnv2"], slice(0, everyday)
+        features["mnv2"] = FeatureTeacher(lambda x: (tags(x.to(half))[0], None), 1280, "deep", 1.0, 32, (), rows)
+    return features
 
 
 def every(images: LabelledImages, stride: int) -> LabelledImages:
