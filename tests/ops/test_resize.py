@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from wordmask.ops.geometry import Placement, letterbox, squash
-from wordmask.ops.resize import place, resize
+from wordmask.ops.resize import normalised, place, resize
 
 
 def _image(height: int, width: int) -> np.ndarray:
@@ -56,3 +56,13 @@ def test_content_anywhere() -> None:
     canvas = place(pixels, Placement((4, 4), (10, 12), (3, 5, 4, 4)))
     np.testing.assert_array_equal(canvas[3:7, 5:9], pixels)
     assert canvas.sum() == pixels.sum()
+
+
+def test_normalised_values_are_those_of_the_formula() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    expected = (pixels * np.float32(1 / 255) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    found = normalised(pixels, mean, std)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, expected)
+    assert np.array_equal(normalised(pixels[:, ::2], mean, std), expected[:, ::2])  # not contiguous

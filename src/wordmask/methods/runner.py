@@ -19,7 +19,7 @@ from wordmask.errors import ImageError, quote, sentence
 from wordmask.images import ImageInput, RgbImage, load_image
 from wordmask.methods.call_checks import batches, check_numbers, check_types, checked_batch_size, is_single_image
 from wordmask.methods.table import REFINER, imported
-from wordmask.ops.resize import place
+from wordmask.ops.resize import normalised, place
 from wordmask.prompts import Prompt, PromptInput, as_prompts, distinct_prompts
 from wordmask.results import Segmentation
 
@@ -340,8 +340,7 @@ class MethodRunner(ABC, Generic[Plan]):
         mean, std = self._image_model.mean, self._image_model.std
         red, green, blue = (round(255 * value) for value in mean)
         canvas = place(image.pixels, placement, fill=(red, green, blue))  # (h, w, 3)
-        values = (canvas * np.float32(1 / 255) - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-        return torch.from_numpy(values).permute(2, 0, 1).to(self.device)
+        return torch.from_numpy(normalised(canvas, mean, std)).permute(2, 0, 1).to(self.device)
 
 
 def map_tensors(features: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -81,3 +81,23 @@ def place(
     canvas[:] = fill
     canvas[top : top + height, left : left + width] = content
     return canvas
+
+
+def normalised(
+    pixels: NDArray[np.uint8], mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """Return (pixels / 255 - mean) / std, each of the 256 values of a channel worked out once.
+
+    Args:
+        pixels: uint8 `(h, w, 3)`.
+        mean: Of each channel, in [0, 1].
+        std: Of each channel.
+
+    Returns:
+        float32 `(h, w, 3)`.
+    """
+    import cv2
+
+    values = np.arange(256, dtype=np.uint8)[:, None] * np.float32(1 / 255)
+    table = (values - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)  # (256, 3)
+    return np.asarray(cv2.LUT(pixels, table[None]), np.float32)
