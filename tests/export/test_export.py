@@ -78,7 +78,7 @@ def test_parts_answer_as_the_whole(eager: DenseSegmenter) -> None:
             assert two.presence == pytest.approx(one.presence, abs=1e-4)
             assert two.threshold == pytest.approx(one.threshold, abs=1e-4)
     images = compared_images()[-2:]
-    check = compared(eager, exported, images, rounds=1)  # phrases and an example
+    check = compared(eager, exported, images)  # phrases and an example
     assert (check.images, check.prompts, check.iou) == (2, 9, pytest.approx(1, abs=0.01))
     assert check.presence < 1e-3
 
@@ -90,6 +90,9 @@ def test_exportable_tells_the_truth(eager: DenseSegmenter, folder: Path, tmp_pat
     assert not BrightnessSegmenter.exportable
     with pytest.raises(OutputError, match="onnx or openvino"):
         export_model(folder, tmp_path, to="tflite")
+    for size in (32, 100, 4096):
+        with pytest.raises(OutputError, match="multiple of 32"):
+            export_model(folder, tmp_path, size=size)
 
 
 def test_damaged_folders_are_refused(tmp_path: Path) -> None:
@@ -115,14 +118,21 @@ def test_graphs_answer_as_the_network(runtime: str, folder: Path, tmp_path: Path
     pytest.importorskip("onnxscript", reason="onnxscript is not installed")
     pytest.importorskip("onnxruntime" if runtime == "onnx" else "openvino", reason=f"{runtime} is not installed")
 
-    done = CliRunner().invoke(app, ["export-model", str(folder), "--to", runtime, "--out", str(tmp_path / "out")])
+    arguments = ["export-model", str(folder), "--to", runtime, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
     assert "lowest IoU" in done.output
     exported = wordmask.load(tmp_path / "out", dtype="float32")
     assert exported.name.startswith("tiny-")
     assert not exported.exportable
-    check = compared(load_compact(folder), exported, compared_images(), rounds=1)
+    check = compared(load_compact(folder), exported, compared_images())
     assert check.iou >= 0.99
     assert check.presence < 1e-3
+    assert "eager, float32" in done.output
     with pytest.raises(ModelNotFoundError, match="not exportable"):
         export_model(tmp_path / "out", tmp_path / "again")
+
+    small = CliRunner().invoke(app, [*arguments, "--size", "64"])
+    assert small.exit_code == 0, small.output
+    again = wordmask.load(tmp_path / "out", dtype="float32").encode(random_image(50, 128))
+    assert again.placement.canvas == (32, 64)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.utils.dlpack import from_dlpack
 
 from wordmask.errors import CheckpointError, MissingExtraError, installing, quote, sentence
 from wordmask.files import require_regular
@@ -79,8 +80,20 @@ class _Onnx:
         self._names = [output.name for output in self._session.get_outputs()]
 
     def run(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = self._session.run(None, {name: value.contiguous().numpy() for name, value in inputs.items()})
-        return {name: torch.from_numpy(value) for name, value in zip(self._names, found, strict=True)}
+        binding = self._session.io_binding()
+        arrays = {name: value.contiguous().numpy() for name, value in inputs.items()}  # alive until the end of the run
+        for name, array in arrays.items():
+            binding.bind_cpu_input(name, array)
+        for name in self._names:
+            binding.bind_output(name, "cpu")
+        self._session.run_with_iobinding(binding)
+        return {name: _tensor(value) for name, value in zip(self._names, binding.get_outputs(), strict=True)}
+
+
+def _tensor(value: Any) -> Tensor:
+    """Return an OrtValue as a tensor that shares its memory, or a copy where this version cannot share."""
+    own = getattr(value, "_ortvalue", None)
+    return from_dlpack(own) if hasattr(own, "__dlpack__") else torch.from_numpy(value.numpy())
 
 
 class _OpenVino:

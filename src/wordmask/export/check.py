@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +11,13 @@ from wordmask.ops.masks import iou
 from wordmask.prompts import VisualPrompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from wordmask.contracts import Segmenter
     from wordmask.images import RgbImage
+    from wordmask.results import Segmentation
 
-__all__ = ["Comparison", "compared", "compared_images"]
+__all__ = ["PHRASES", "Comparison", "compared", "compared_images", "photographs"]
 
 PHRASES = ("person", "face", "hair", "cat", "cup", "table", "sky", "wheel")
 """What is asked of the images."""
@@ -28,7 +27,7 @@ SIZES = ((240, 320), (320, 240), (96, 384), (333, 500))
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far an exported model is from its original.
+    """How far the masks of one model are from those of another.
 
     Attributes:
         images, prompts: What was compared.
@@ -36,8 +35,8 @@ class Comparison:
         presence: Largest difference of a presence.
         iou: Lowest IoU of two masks that are not both empty, without the presence thresholds.
         mean_iou: Mean of these IoUs.
-        eager_ms, exported_ms: Median time of one phrase about one image.
-        ratio: The former by the latter: above 1, the exported model is faster.
+        masks: How many masks are drawn, by either model, with its own thresholds.
+        masks_iou: Mean IoU of these; 0 for a mask that only one of them draws.
     """
 
     images: int
@@ -46,56 +45,64 @@ class Comparison:
     presence: float
     iou: float
     mean_iou: float
-    eager_ms: float
-    exported_ms: float
-    ratio: float
+    masks: int
+    masks_iou: float
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {name: round(value, 6) for name, value in asdict(self).items()}
 
 
-def compared(
-    eager: Segmenter, exported: Segmenter, images: Sequence[RgbImage], *, rounds: int = 5, prompts: Any = None
-) -> Comparison:
+def compared(eager: Segmenter, other: Segmenter, images: Sequence[RgbImage], *, prompts: Any = None) -> Comparison:
     """Compare two models on images, phrases and an example.
 
     Args:
         eager: The original.
-        exported: The exported one.
-        images: What to look at; the first one is timed, and serves as the example.
-        rounds: How often it is timed.
+        other: The other one.
+        images: What to look at; the first one serves as the example.
         prompts: Phrases; None takes `PHRASES`.
     """
     asked = [*(prompts or PHRASES), VisualPrompt(images[0])]
-    logits, presences, ious = [0.0], [0.0], []
+    logits, presences, every, masks = [0.0], [0.0], [], []
     for image in images:
-        found, again = (model.segment(image, asked, presence_threshold=0.0) for model in (eager, exported))
-        for first, second in zip(found, again, strict=True):
+        encoded = [(model, model.encode(image)) for model in (eager, other)]
+        whole = [model.segment(features, asked, presence_threshold=0.0) for model, features in encoded]
+        for first, second in zip(*whole, strict=True):
             presences.append(abs(first.presence - second.presence))
             if first.heatmap_logits is not None and second.heatmap_logits is not None:
                 logits.append(float(np.abs(first.heatmap_logits.values - second.heatmap_logits.values).max()))
-            if first.area or second.area:
-                ious.append(iou(first.packed, second.packed))
-    one, two = (_median(partial(model.segment, images[0], asked[0]), rounds) for model in (eager, exported))
+        every += _overlaps(*whole)
+        masks += _overlaps(*(model.segment(features, asked) for model, features in encoded))
     return Comparison(
-        len(images), len(asked), max(logits), max(presences), min(ious, default=1.0),
-        float(np.mean(ious)) if ious else 1.0, one, two, one / two,
+        len(images), len(asked), max(logits), max(presences), min(every, default=1.0), _mean(every), len(masks),
+        _mean(masks),
     )  # fmt: skip
 
 
+def _overlaps(one: Segmentation, other: Segmentation) -> list[float]:
+    """IoU of each pair of masks that are not both empty."""
+    pairs = [(first.packed, second.packed) for first, second in zip(one, other, strict=True)]
+    return [iou(first, second) for first, second in pairs if first.area or second.area]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 1.0
+
+
 def compared_images() -> list[RgbImage]:
-    """Return images to compare models on: the samples of scikit-image, where it is installed, and drawings."""
+    """Return images to compare models on: the photographs that are at hand, and drawings."""
+    return photographs() + [_drawing(number, size) for number, size in enumerate(SIZES)]
+
+
+def photographs() -> list[RgbImage]:
+    """Return the samples of scikit-image, where it is installed."""
     from wordmask.errors import MissingExtraError
     from wordmask.images import SAMPLES, load_image
 
-    images = []
-    for name in SAMPLES:
-        try:
-            images.append(load_image(f"sample:{name}"))
-        except MissingExtraError:
-            break
-    return images + [_drawing(number, size) for number, size in enumerate(SIZES)]
+    try:
+        return [load_image(f"sample:{name}") for name in SAMPLES]
+    except MissingExtraError:
+        return []
 
 
 def _drawing(seed: int, size: tuple[int, int]) -> RgbImage:
@@ -112,14 +119,3 @@ def _drawing(seed: int, size: tuple[int, int]) -> RgbImage:
         height, width = (int(random.integers(8, max(9, side // 2))) for side in size)
         pixels[y : y + height, x : x + width] = random.integers(0, 256, 3)
     return load_image(pixels)
-
-
-def _median(call: Callable[[], Any], rounds: int) -> float:
-    """Median milliseconds of a call, after one that does not count."""
-    call()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        times.append(1000 * (time.perf_counter() - start))
-    return float(np.median(times))

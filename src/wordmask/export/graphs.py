@@ -1,27 +1,24 @@
-"""Writing of graphs: torch's exporter, ONNX files, OpenVINO's own files, int8."""
+"""Writing of graphs: torch's exporter, ONNX files, OpenVINO's own files."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
-import tempfile
 import warnings
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from wordmask.errors import MissingExtraError, installing, sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from torch import Tensor
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from wordmask.export.compact import Part
 
-__all__ = ["quantised", "write_onnx", "write_openvino"]
+__all__ = ["write_onnx", "write_openvino"]
 
 OPSET = 20
 """Version of ONNX's operators."""
@@ -53,33 +50,6 @@ def write_openvino(source: Path, path: Path) -> None:
     import openvino
 
     openvino.save_model(openvino.convert_model(str(source)), str(path), compress_to_fp16=False)
-
-
-def quantised(source: Path, path: Path, inputs: Sequence[dict[str, Tensor]]) -> None:
-    """Write an ONNX file whose convolutions and products compute in int8, their ranges those of example inputs.
-
-    Raises:
-        MissingExtraError: If onnxruntime is not installed.
-    """
-    _require("onnx", "onnxruntime", "onnx")
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self.rows = iter([{name: value.numpy() for name, value in row.items()} for row in inputs])
-
-        def get_next(self) -> Any:
-            return next(self.rows, None)
-
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantization.quantize_static(
-            str(prepared), str(path), Reader(), per_channel=True, op_types_to_quantize=["Conv"],
-            quant_format=quantization.QuantFormat.QDQ, activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8, extra_options={"CalibMovingAverage": True},
-        )  # fmt: skip
 
 
 def _require(extra: str, *packages: str) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from wordmask.contracts import DenseOutput
 from wordmask.methods.compact.mask_decoder import ImageFeatures
 from wordmask.methods.compact.method import CompactFeatures, CompactModel
-from wordmask.ops.resize import place
+from wordmask.ops.resize import normalised, place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +57,7 @@ class ExportedModel(CompactModel):
     def encode_pixels(self, pixels: Tensor) -> CompactFeatures:
         """Return the features of normalised pixels, float32 (B, 3, H, W); the pyramid is left out."""
         found = [self.graphs["image"].run({"pixels": image[None]}) for image in pixels]
-        whole = {name: torch.cat([one[name] for one in found]) for name in (*MAPS, "affinity")}
+        whole = found[0] if len(found) == 1 else {name: torch.cat([one[name] for one in found]) for name in found[0]}
         return CompactFeatures((), ImageFeatures(*(whole[name] for name in MAPS)), whole["affinity"])
 
     def decode(self, features: CompactFeatures, conditions: Tensor) -> DenseOutput:
@@ -78,9 +78,8 @@ class ExportedModel(CompactModel):
     def _embed_example(self, prompt: VisualPrompt) -> Tensor:
         self.check_mode(prompt)
         image, placement = prompt.example, self.canvas(prompt.example.size)
-        pixels = place(image.pixels, placement).astype(np.float32) / 255
-        mean, std = (np.asarray(value, np.float32) for value in (self.mean, self.std))
-        features = self.encode_pixels(torch.from_numpy((pixels - mean) / std).permute(2, 0, 1)[None])
+        pixels = normalised(place(image.pixels, placement), self.mean, self.std)
+        features = self.encode_pixels(torch.from_numpy(pixels).permute(2, 0, 1)[None])
         mask = torch.from_numpy(prompt.region.astype(np.float32))[None, None]
         cells = F.interpolate(mask, size=features.maps.fine.shape[-2:], mode="area")[0]  # (1, h, w)
         inputs = {"pixel": features.maps.pixel, "coarse": features.maps.coarse, "mask": cells}
