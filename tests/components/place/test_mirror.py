@@ -62,13 +62,13 @@ def test_maps_with_padding_on_one_side_are_averaged_over_the_image() -> None:
     assert not one.mask[:, :8].any()
 
 
-def test_regions_of_both_are_joined_and_one_that_is_alone_counts_half() -> None:
+def test_regions_of_both_are_joined_and_one_that_is_alone_counts_less() -> None:
     here, there = regions((0, 10, 0.9), (30, 40, 0.8)), regions((51, 61, 0.7), (2, 8, 0.4))
     found = merged(here, flipped_found(there))
     assert found.regions is not None
     columns = [(region.packed().window[0], region.packed().window[2]) for region in found.regions]
     assert columns == [(0, 10), (30, 40), (53, 59)]
-    assert [region.score for region in found.regions] == pytest.approx([0.8, 0.4, 0.2])
+    assert [region.score for region in found.regions] == pytest.approx([0.8, 0.6, 0.3])
 
 
 def test_names_with_a_side_are_asked_as_the_mirror_image_shows_them() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wordmask.components.place.expression import Expression, Ordinal, Relation
+from wordmask.components.place.expression import Expression, Ordinal, Relation, Superlative
 from wordmask.components.place.touching import split_touching, weaker_parts
 from wordmask.ops.masks import components
 from wordmask.results import Region
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from wordmask.ops.masks import PackedMask
     from wordmask.results import Found, MaskLogits
 
-__all__ = ["SCORE_RATIO", "SMALLEST_RATIO", "instances_of", "presumed"]
+__all__ = ["SCORE_RATIO", "SMALLEST_RATIO", "SURE_RATIO", "instances_of", "presumed", "score_ratio"]
 
 SMALLEST_RATIO = 0.05
 """Connected parts smaller than this fraction of the largest are no candidates."""
 SCORE_RATIO = 0.5
-"""Instances whose detection score is below this fraction of the best are no candidates."""
+"""Instances whose detection score is below this fraction of the best are no candidates..."""
+SURE_RATIO = 0.75
+"""... and this fraction where the phrase counts or compares all instances, so that a false one moves the others."""
 
 
 def presumed(expression: Expression) -> int:
@@ -28,6 +30,12 @@ def presumed(expression: Expression) -> int:
     if all(isinstance(c, Relation) for c in expression.constraints):
         return expression.count or 1
     return max([2, expression.count or 0, *orders])
+
+
+def score_ratio(expression: Expression) -> float:
+    """Return the fraction of the best detection score that an instance must reach to be chosen from."""
+    counts = any(isinstance(c, Ordinal | Superlative) for c in expression.constraints)
+    return SURE_RATIO if counts else SCORE_RATIO
 
 
 def instances_of(found: Found, needed: int) -> tuple[list[Region], list[str]]:

@@ -23,6 +23,6 @@ class PlaceSettings(Settings):
     """
 
     mirror: bool = True
-    presence: float = 1.0
+    presence: float = 0.5
 
     ranges: ClassVar[Ranges] = {"presence": (0, 1)}
