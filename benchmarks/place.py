@@ -22,7 +22,7 @@ import argparse
 import json
 from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,12 +30,13 @@ import numpy as np
 
 import wordmask
 from wordmask.components.place import RegionGeometry, intended, parse
+from wordmask.components.place.settings import PlaceSettings
 from wordmask.data.registry import open_data
 from wordmask.images import load_image
 from wordmask.ops.masks import PackedMask, intersection, iou, pack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from wordmask.data.sample import Sample
 
@@ -138,19 +139,40 @@ def swapped(phrase: str) -> str:
     return phrase.replace("left", "\0").replace("right", "left").replace("\0", "right")
 
 
-def measure(segmenter: Any, path: str, split: str | None, gap: float) -> list[dict[str, Any]]:
-    """Return one row for each phrase of a data set; without a segmenter its ground truth is chosen from."""
-    rows: list[dict[str, Any]] = []
-    data = open_data(path, split=split)
-    for index in range(len(data)):
-        sample = data[index]
-        cases = [case for case in cases_of(sample) if case.gap >= gap]
+def measure(segmenter: Any, images: Iterable[tuple[str, Any, list[Case]]], gap: float) -> Iterator[dict[str, Any]]:
+    """Yield one row for each phrase about images; without a segmenter the ground truth is chosen from."""
+    for key, image, every in images:
+        cases = [case for case in every if case.gap >= gap]
         if cases:
-            rows += [row | {"set": Path(path).name, "key": sample.key} for row in _rows(segmenter, sample, cases)]
-    return rows
+            yield from (row | {"set": key.split("/")[0], "key": key} for row in _rows(segmenter, image, cases))
 
 
-def _rows(segmenter: Any, sample: Sample, cases: Sequence[Case]) -> Iterator[dict[str, Any]]:
+def images_of(path: str, split: str, boxes: dict[str, Any]) -> Iterator[tuple[str, Any, list[Case]]]:
+    """Yield key, image and phrases of a data set; of one that `boxes` knows, phrases about the boxes there."""
+    name = Path(path).name
+    if name not in boxes:
+        data = open_data(path, split=split)
+        for index in range(len(data)):
+            sample = data[index]
+            yield f"{name}/{sample.key}", sample.image, cases_of(sample)
+        return
+    for key in json.loads((Path(path) / "splits.json").read_text())[split]:
+        if key in boxes[name]:
+            yield f"{name}/{key}", Path(path) / "images" / f"{key}.jpg", boxed_cases(boxes[name][key])
+
+
+def boxed_cases(labels: dict[str, Any]) -> list[Case]:
+    """Return phrases about the boxes of an image, [name, x0, y0, x1, y1] each, exhaustive for their names."""
+    size, groups, found = (labels["size"][1], labels["size"][0]), defaultdict(list), list[Case]()
+    for name, *box in labels["boxes"]:
+        groups[name].append(filled(tuple(box), size))
+    for name, masks in groups.items():
+        if 2 <= len(masks) <= 3 and all(mask.area for mask in masks) and are_apart(masks, size):
+            found += [Case(*said, tuple(masks), name, True) for said in phrases(name, masks)]
+    return found
+
+
+def _rows(segmenter: Any, source: Any, cases: Sequence[Case]) -> Iterator[dict[str, Any]]:
     phrases = [case.phrase for case in cases]
     others = [swapped(phrase) for phrase in phrases]
     names = [case.name for case in cases]
@@ -159,7 +181,7 @@ def _rows(segmenter: Any, sample: Sample, cases: Sequence[Case]) -> Iterator[dic
         mirrored = [choose(case, phrase, mirror=True) for case, phrase in zip(cases, others, strict=True)]
         plain = [case.masks[case.target] for case in cases]
     else:
-        image = load_image(sample.image).pixels
+        image = load_image(source).pixels
         founds = segmenter.segment(image, [*phrases, *names])
         answers, plain = ([found.packed for found in part] for part in (founds[: len(cases)], founds[len(cases) :]))
         again = segmenter.segment(np.ascontiguousarray(image[:, ::-1]), others)
@@ -169,6 +191,7 @@ def _rows(segmenter: Any, sample: Sample, cases: Sequence[Case]) -> Iterator[dic
         yield {
             "phrase": case.phrase,
             "kind": case.kind,
+            "boxes": case.boxes,
             "answered": bool(answer.area),
             "found": intersection(whole, target) >= (0.25 if case.boxes else 0.5) * target.area,
             "right": is_right(answer, case),
@@ -223,20 +246,31 @@ def main() -> None:
     parser.add_argument("--split", default="val")
     parser.add_argument("--model", default="compact")
     parser.add_argument("--gap", type=float, default=0.1, help="between boxes, as a fraction of the width; -1 for all")
+    parser.add_argument("--boxes", type=Path, help="JSON: boxes of images by data set and name, exhaustive")
     parser.add_argument("--oracle", action="store_true", help="choose among the ground truth's instances")
     parser.add_argument("--out", type=Path, help="file of the figures")
+    parser.add_argument(
+        "--no-mirror", action="store_true", help="ask about the image alone, not about its mirror image"
+    )
     args = parser.parse_args()
-    segmenter = None if args.oracle else wordmask.load(args.model)
-    rows = [row for path in args.data for row in measure(segmenter, path, args.split, args.gap)]
+    segmenter: Any = None if args.oracle else wordmask.load(args.model)
+    if segmenter is not None and args.no_mirror:
+        segmenter.place_settings = PlaceSettings(mirror=False)
+    boxes = json.loads(args.boxes.read_text()) if args.boxes else {}
+    images = [images_of(path, args.split, boxes) for path in args.data]
+    rows = list(measure(segmenter, chain.from_iterable(images), args.gap))
     tables = {"all": summary(rows)}
     tables |= {name: summary([row for row in rows if row["set"] == name]) for name in sorted({r["set"] for r in rows})}
     tables |= {kind: summary([row for row in rows if row["kind"] == kind]) for kind in ("side", "order", "size")}
+    sides = [row for row in rows if row["kind"] == "side"]
+    tables |= {f"side {kind}": summary([row for row in sides if row["boxes"] == (kind == "boxes")])
+               for kind in ("masks", "boxes")}  # fmt: skip
     for name, table in tables.items():
         print(f"{name:10}", json.dumps(table))
     if args.out:
         model = "ground truth" if args.oracle else args.model
         args.out.write_text(
-            json.dumps({"model": model, "split": args.split, "gap": args.gap, "tables": tables}, indent=1)
+            json.dumps({"model": model, "split": args.split, "gap": args.gap, "tables": tables, "rows": rows}, indent=1)
         )
 
 

@@ -23,6 +23,7 @@ from tas_regions import KeptRegions, OracleRegions
 from tas_tables import print_tables
 
 import wordmask
+from wordmask.components.place.settings import PlaceSettings
 from wordmask.data.registry import open_data
 from wordmask.data.sets.shapes import Shapes
 from wordmask.images import RgbImage, load_image
@@ -99,6 +100,9 @@ def run(arguments: argparse.Namespace) -> None:
         if proposals in arguments.proposals
         for name, one in settings.items()
     }
+    for (proposals, _), asker in askers.items():
+        asker.place_settings = PlaceSettings(mirror=proposals == "real")  # annotated masks are the same in a mirror
+    others: dict[str, Any] = {name: wordmask.load(name, device="cpu", dtype="float32") for name in arguments.models}
     started = time.time()
     with arguments.out.open("w") as out:
         for source in arguments.sets:
@@ -106,13 +110,20 @@ def run(arguments: argparse.Namespace) -> None:
                 pixels = load_image(image)
                 oracle.oracle.masks = [thing.mask for thing in things]
                 encoded = {name: _encoded(sides[name], pixels) for name in arguments.proposals}
+                if "real" in encoded:
+                    encoded["real"] = own.with_mirror(encoded["real"])
                 for (proposals, name), asker in askers.items():
                     for line in asked(asker, encoded[proposals], made):
                         out.write(json.dumps({"key": key, "set": source, "proposals": proposals, "way": name, **line}))
                         out.write("\n")
+                about = {"key": key, "set": source}
                 for line in mirrored(own, pixels, made) if arguments.mirror else ():
-                    out.write(json.dumps({"key": key, "set": source, "proposals": "real", "way": MIRROR, **line}))
-                    out.write("\n")
+                    out.write(json.dumps(about | {"proposals": "real", "way": MIRROR, **line}) + "\n")
+                for model, other in others.items():
+                    for line in asked(other, pixels, made):
+                        out.write(json.dumps(about | {"proposals": model, "way": "words of place", **line}) + "\n")
+                    for line in mirrored(other, pixels, made) if arguments.mirror else ():
+                        out.write(json.dumps(about | {"proposals": model, "way": MIRROR, **line}) + "\n")
                 out.flush()
             print(f"{source}: {time.time() - started:.0f} s", flush=True)
 
@@ -122,7 +133,7 @@ def _encoded(model: KeptRegions, image: Any) -> Encoded:
     return model.encode(image)
 
 
-def asked(asker: TasSegmenter, encoded: Encoded, made: list[Referring]) -> Iterator[dict[str, Any]]:
+def asked(asker: Any, encoded: Any, made: list[Referring]) -> Iterator[dict[str, Any]]:
     """Yield kind, text, intersection and union of each expression."""
     for one, found in zip(made, asker.segment(encoded, [one.text for one in made]), strict=True):
         joint = intersection(found.packed, one.target)
@@ -130,7 +141,7 @@ def asked(asker: TasSegmenter, encoded: Encoded, made: list[Referring]) -> Itera
         yield {"kind": one.kind, "text": one.text, "i": joint, "u": union, "others": one.others}
 
 
-def mirrored(asker: TasSegmenter, image: Any, made: list[Referring]) -> Iterator[dict[str, Any]]:
+def mirrored(asker: Any, image: Any, made: list[Referring]) -> Iterator[dict[str, Any]]:
     """Yield, as `asked` does, how the answers about the mirrored image agree with those about the image."""
     flipped = RgbImage(np.ascontiguousarray(image.pixels[:, ::-1]))
     founds = asker.segment(image, [one.text for one in made])
@@ -152,6 +163,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--mirror", action="store_true", help="ask the mirrored image, too, with left and right swapped"
     )
+    parser.add_argument("--models", nargs="*", default=[], help="other methods that are asked the same expressions")
     parser.add_argument("--only", nargs="+", help="names of configurations")
     parser.add_argument("--model", default="tas")
     parser.add_argument("--out", type=Path, default=Path("tas_experiment.jsonl"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wordmask.methods.tas.embedded import CompactRegions
 from wordmask.methods.tas.filtering import MaskFilter
@@ -51,9 +51,9 @@ class KeptRegions:
 
     def __init__(self, model: RegionModel) -> None:
         self.model, self.name = model, model.name
-        self._kept: dict[tuple[str, int], RegionSet] = {}
+        self._kept: dict[tuple[str, int, bool], RegionSet] = {}
         self._texts: dict[str, Tensor] = {}
-        self._image: Encoded | None = None
+        self._features: Any = None
 
     def encode(self, image: RgbImage) -> Encoded:
         """Encode an image."""
@@ -61,9 +61,9 @@ class KeptRegions:
 
     def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
         """Return the regions for a phrase, computed once an image."""
-        if encoded is not self._image:
-            self._image, self._kept = encoded, {}
-        key = (phrase, presumed)
+        if encoded.features is not self._features:
+            self._features, self._kept = encoded.features, {}
+        key = (phrase, presumed, encoded.mirror is None)
         if key not in self._kept:
             self._kept[key] = self.model.regions(encoded, phrase, presumed=presumed)
         return self._kept[key]

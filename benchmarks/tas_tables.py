@@ -30,19 +30,27 @@ def scores(rows: list[Row]) -> dict[str, tuple[float, float, float]]:
     return found
 
 
-def difference(first: list[Row], second: list[Row]) -> tuple[float, float, float]:
-    """Return how far the oIoU of the first rows is above that of the second, paired by image, in points."""
+def difference(first: list[Row], second: list[Row]) -> dict[str, tuple[float, float, float]]:
+    """Return how far each measure of the first rows is above that of the second, paired by image, in points."""
     sums: dict[str, np.ndarray] = {}
-    for start, rows in ((0, first), (2, second)):
+    for start, rows in ((0, first), (4, second)):
         for row in rows:
-            sums.setdefault(row["key"], np.zeros(4))[start : start + 2] += (row["i"], row["u"])
-    table = np.stack(list(sums.values()))
+            value = row["i"] / (row["u"] + 1e-6)
+            table = sums.setdefault(row["key"], np.zeros(9))
+            table[start : start + 4] += (row["i"], row["u"], value, value > 0.5)
+            table[8] += start > 0
+    pooled, found = np.stack(list(sums.values())), {}
+    for name, (top, bottom, other, under) in {
+        "oIoU": (0, 1, 4, 5), "mIoU": (2, 8, 6, 8), "Pr@0.5": (3, 8, 7, 8)
+    }.items():  # fmt: skip
+        columns = [top, bottom, other, under]
+        one = interval(pooled[:, columns], _gap)
+        found[name] = (100 * one.value, 100 * one.low, 100 * one.high)
+    return found
 
-    def gap(total: np.ndarray) -> np.ndarray:
-        return np.asarray(total[..., 0] / total[..., 1] - total[..., 2] / total[..., 3])
 
-    one = interval(table, gap)
-    return 100 * one.value, 100 * one.low, 100 * one.high
+def _gap(total: np.ndarray) -> np.ndarray:
+    return np.asarray(total[..., 0] / total[..., 1] - total[..., 2] / total[..., 3])
 
 
 def print_tables(rows: list[Row]) -> None:
@@ -60,7 +68,7 @@ def print_tables(rows: list[Row]) -> None:
     for field in ("kind", "set"):
         print(f"\n## by {field}, oIoU and Pr@0.5 (photographs, distractors)")
         _by(chosen["photographs, distractors of the same name"], field)
-    print("\n## differences in oIoU, points (photographs, distractors)")
+    print("\n## differences, points (photographs, distractors)")
     _differences(chosen["photographs, distractors of the same name"])
 
 
@@ -107,5 +115,6 @@ def _differences(rows: list[Row]) -> None:
                     [row for row in rows if (row["proposals"], row["way"]) == (proposals, way)]
                     for way in (first, second)
                 )
-                value, low, high = difference(one, other)
-                print(f"{proposals}: {first} - {second}: {value:+.1f} [{low:+.1f}, {high:+.1f}]")
+                gaps = difference(one, other).items() if one and other else ()
+                told = ", ".join(f"{name} {value:+.1f} [{low:+.1f}, {high:+.1f}]" for name, (value, low, high) in gaps)
+                print(f"{proposals}: {first} - {second}: {told}" if told else "", end="\n" if told else "")
