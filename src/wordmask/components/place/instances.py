@@ -23,6 +23,9 @@ SCORE_RATIO = 0.5
 SURE_RATIO = 0.75
 """... and this fraction where the phrase counts or compares all instances, so that a false one moves the others."""
 
+CLEAR_NECK, CLEAR_DEPTH = 0.3, 1.5
+"""As `touching.NECK` and `DEPTH`, where enough instances were found already; tuned on training splits."""
+
 
 def presumed(expression: Expression) -> int:
     """Return how many instances a phrase presumes: two where a side or an extreme is meant."""
@@ -42,7 +45,8 @@ def instances_of(found: Found, needed: int) -> tuple[list[Region], list[str]]:
     """Return the instances of a result as regions, and what was done to them in words.
 
     Where fewer were found than the phrase presumes, masks are taken apart into connected parts, or else at narrow
-    places (`touching.split_touching`), or weaker parts are added.
+    places (`touching.split_touching`), or weaker parts are added. Where enough were found, connected parts of a dense
+    map are still taken apart at clear valleys and necks.
 
     Args:
         found: The result for a name.
@@ -54,8 +58,10 @@ def instances_of(found: Found, needed: int) -> tuple[list[Region], list[str]]:
     areas = [region.packed(found.threshold).area for region in made]
     largest, least = max(areas, default=0), 1 if found.regions else SMALLEST_RATIO * max(areas, default=0)
     regions = [region for region, area in zip(made, areas, strict=True) if area >= least]
-    if not regions or len(regions) >= needed:
-        return regions, []
+    if not regions:
+        return [], []
+    if len(regions) >= needed:
+        return _clearly_apart(regions, found)
     few = f"only {len(regions)} found where the phrase presumes {needed}"
     for how, divide in (("into connected parts", _connected), ("at narrow places", split_touching)):
         apart = [
@@ -69,6 +75,18 @@ def instances_of(found: Found, needed: int) -> tuple[list[Region], list[str]]:
     if weak:
         return [*regions, *weak], [f"{few}; {len(weak)} added at a lower threshold"]
     return regions, [f"{few}; instances that touch count as one"]
+
+
+def _clearly_apart(regions: list[Region], found: Found) -> tuple[list[Region], list[str]]:
+    """Enough connected parts of a dense result, each taken apart where that is clear; regions of a method stay."""
+    if found.regions is not None:
+        return regions, []
+    apart = [
+        replace(region, mask=part)
+        for region in regions
+        for part in split_touching(region.packed(), found.heatmap_logits, neck=CLEAR_NECK, depth=CLEAR_DEPTH)
+    ]
+    return apart, [f"taken apart at clear valleys: {len(apart)}"] if len(apart) > len(regions) else []
 
 
 def _connected(mask: PackedMask, _: MaskLogits | None) -> tuple[PackedMask, ...]:
