@@ -31,7 +31,7 @@ from wordmask.annotate.journal import Journal
 from wordmask.annotate.opening import open_source
 from wordmask.annotate.reading import read_image
 from wordmask.annotate.records import ImageRecord
-from wordmask.errors import MissingExtraError, installing, sentence
+from wordmask.errors import DeviceError, MissingExtraError, installing, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,6 +45,9 @@ __all__ = ["run_on_ray"]
 
 _LEAST_CPUS = 6
 """Logical processors of a local Ray: its checkpoint filter takes one, and with two in all the job waits for ever."""
+
+_STARTS = 3
+"""Times that a local Ray is started before it is given up."""
 
 
 @dataclass
@@ -150,11 +153,7 @@ def _answer(
     except ImportError as error:
         raise MissingExtraError(sentence("the engine ray", "Ray", installing("ray"))) from error
     if not ray.is_initialized():
-        if os.environ.get("RAY_ADDRESS"):
-            ray.init(log_to_driver=False)
-        else:
-            cpus = max(_LEAST_CPUS, (os.cpu_count() or 1) + 4)
-            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        _start(ray)
     context = ray.data.DataContext.get_current()
     context.checkpoint_config = CheckpointConfig(id_column="id", checkpoint_path=str((place / "checkpoint").resolve()))
     context.enable_progress_bars = False
@@ -166,6 +165,24 @@ def _answer(
         num_gpus=gpus or None,
     )
     answered.write_parquet(str((place / "records").resolve()))
+
+
+def _start(ray: Any) -> None:
+    """Join the cluster of `RAY_ADDRESS`, or start a local Ray, again where a busy machine kept it from starting."""
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=False)
+        return
+    cpus = max(_LEAST_CPUS, (os.cpu_count() or 1) + 4)
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+            return
+        except Exception as error:  # Ray raises bare Exceptions when its processes do not answer in time
+            ray.shutdown()
+            if not left:
+                got = f"a local Ray that did not start ({' '.join(str(error).split())[:120]})"
+                remedy = "free the machine, or leave --engine ray out"
+                raise DeviceError(sentence(got, "one that answers within 30 seconds", remedy)) from error
 
 
 def _absorb(journal: Journal, place: Path, model: JobModel) -> None:

@@ -123,26 +123,27 @@ def outline_of(mask: PackedMask) -> NDArray[np.float64]:
 def _joined(lines: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Join closed lines into one by walking to each and back, from the nearest point of what is joined already."""
     path, left = lines[0], list(lines[1:])
+    ends = [_nearest(path, line) for line in left]
     while left:
-        ends = [_nearest(path, line) for line in left]
         chosen = min(range(len(left)), key=lambda index: ends[index][0])
-        _, here, there = ends[chosen]
-        line = left.pop(chosen)
+        (_, point, there), line = ends.pop(chosen), left.pop(chosen)
+        here = int(np.flatnonzero((path == point).all(axis=1))[0])
         detour = np.concatenate([line[there:], line[: there + 1]])
         path = np.concatenate([path[: here + 1], detour, path[here:]])
+        ends = [min(end, _nearest(line, other), key=lambda e: e[0]) for end, other in zip(ends, left, strict=True)]
     return path
 
 
-def _nearest(path: NDArray[np.float64], line: NDArray[np.float64]) -> tuple[float, int, int]:
-    """Return squared distance and places of the nearest points of two lines."""
-    best = (np.inf, 0, 0)
+def _nearest(path: NDArray[np.float64], line: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], int]:
+    """Return the squared distance of two lines, the first one's nearest point, and the place of the other's."""
+    best = (np.inf, path[0], 0)
     for start in range(0, len(path), 4096):
         part = path[start : start + 4096]
         distance = ((part[:, None] - line[None]) ** 2).sum(axis=2)
         place = int(distance.argmin())
         value = float(distance.flat[place])
         if value < best[0]:
-            best = (value, start + place // len(line), place % len(line))
+            best = (value, part[place // len(line)], place % len(line))
     return best
 
 
