@@ -16,7 +16,9 @@ from tests.training.inputs import write_small_compact
 from wordmask.api import load
 from wordmask.components.cache_folder import cache_files
 
-PHRASES = ["red", "square", "left red"]
+PHRASES = ["red", "square", "blue"]
+PLACED = [*PHRASES, "the left red square"]
+"""The last one is asked about the mirrored image as well, which takes pixels."""
 Loads = Callable[..., Any]
 
 
@@ -66,7 +68,17 @@ def test_a_warm_cache_changes_nothing_and_decodes_nothing(
 
 
 def test_in_bfloat16_the_cache_rounds_nothing(loads: Loads, folder: Path, tmp_path: Path) -> None:
-    run(folder, tmp_path / "without", PHRASES, segmenter=loads(), batch=1)
-    run(folder, tmp_path / "with", PHRASES, segmenter=loads(tmp_path / "cache"))
-    run(folder, tmp_path / "warm", PHRASES, segmenter=loads(tmp_path / "cache"))
+    run(folder, tmp_path / "without", PLACED, segmenter=loads(), batch=1)
+    run(folder, tmp_path / "with", PLACED, segmenter=loads(tmp_path / "cache"))
+    run(folder, tmp_path / "warm", PLACED, segmenter=loads(tmp_path / "cache"))
     assert digest(tmp_path / "without") == digest(tmp_path / "with") == digest(tmp_path / "warm")
+
+
+@pytest.mark.parametrize("name", ["compact", "pmp", "imss", "tas"])
+def test_every_embedded_method_answers_from_the_cache(name: str, folder: Path, tmp_path: Path) -> None:
+    image = folder / "0 ü.jpg"
+    first = load(name, device="cpu", dtype="bfloat16", cache=tmp_path / "cache").segment(image, ["red cup"])[0]
+    cached: Any = load(name, device="cpu", dtype="bfloat16", cache=tmp_path / "cache")
+    found = cached.segment(image, ["red cup"])[0]
+    assert (cached.hits, cached.misses) == (1, 0)
+    assert (found.presence, found.area) == (first.presence, first.area)

@@ -79,7 +79,7 @@ def scattered(random: np.random.Generator) -> list[tuple[str, np.ndarray]]:
 @pytest.mark.parametrize("parts", ["bridge", "split"])
 def test_every_file_and_every_row_is_accepted(tmp_path: Path, parts: Any) -> None:
     random = np.random.default_rng(3)
-    images = [list(shapes().items()), [], *(scattered(random) for _ in range(40))]
+    images = [list(shapes().items()), [], *(scattered(random) for _ in range(14))]
     with journal_of(tmp_path, images) as journal:
         labelled = LabelledSet(journal)
         wanted = {image.name: [one.name for one in image.objects] for image in labelled}

@@ -149,6 +149,18 @@ def test_layouts_in_memory_come_back(tensor: torch.Tensor) -> None:
         with_layout(torch.zeros(100), layout)
 
 
+def test_tensors_that_share_memory_are_kept(tmp_path: Path) -> None:
+    tensor = torch.arange(6.0)
+    flat, text = flatten({"a": tensor, "b": tensor, "c": tensor[2:]})
+    assert len(flat) == 2
+    assert restore(flat, text)["b"] is tensor
+    store = FeatureCache(tmp_path, limit=2**20)
+    store.put("k" * 64, flat, dtype=torch.float32)
+    found = store.get("k" * 64)
+    assert found is not None
+    assert [one.tolist() for one in found] == [one.tolist() for one in flat]
+
+
 def test_whole_numbers_are_kept_and_large_ones_go_to_bfloat16(tmp_path: Path) -> None:
     store = FeatureCache(tmp_path, limit=2**20)
     store.put("k" * 64, [torch.tensor([70000]), torch.tensor([7e4])], dtype=torch.bfloat16, about={"note": "ä"})

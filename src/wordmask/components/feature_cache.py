@@ -122,7 +122,7 @@ class FeatureCache:
         Raises:
             OutputError: If the file cannot be written, as on a full disk.
         """
-        halves = [rounded(tensor, dtype) for tensor in tensors]
+        halves = _apart([rounded(tensor, dtype) for tensor in tensors])
         path, text = self._path(key), dict(about or {})
         text["sums"] = _checksum(key, halves, text, _sums)
         content = save({str(number): half for number, half in enumerate(halves)}, metadata=text)
@@ -300,6 +300,17 @@ def rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     """Return a tensor on the CPU, contiguous, in `dtype` if its numbers have a fraction."""
     values = tensor.detach().cpu()
     return (values.to(dtype) if values.is_floating_point() else values).contiguous()
+
+
+def _apart(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Copy tensors that share memory with one before, which files cannot say."""
+    seen: set[int] = set()
+    apart = []
+    for tensor in tensors:
+        place = tensor.untyped_storage().data_ptr()
+        apart.append(tensor.clone() if place in seen else tensor)
+        seen.add(place)
+    return apart
 
 
 def _checksum(

@@ -33,8 +33,9 @@ def flatten(tree: Any) -> tuple[list[Tensor], str]:
 
 def _described(tree: Any, tensors: list[Tensor]) -> Any:
     if isinstance(tree, Tensor):
-        tensors.append(tree)
-        return {"tensor": len(tensors) - 1}
+        known = next((number for number, one in enumerate(tensors) if one is tree), None)
+        tensors.extend([tree] if known is None else [])
+        return {"tensor": len(tensors) - 1 if known is None else known}
     if tree is None or isinstance(tree, bool | int | float | str):
         return {"value": tree}
     if isinstance(tree, dict) and all(isinstance(key, str) for key in tree):
