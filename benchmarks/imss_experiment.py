@@ -1,6 +1,6 @@
 """Does IMSS beat its alternatives at equal budget on eyes? Train and score the arms of `imss_arms.py`.
 
-    python benchmarks/imss_experiment.py SETS/celebamask --seconds 70 --until 21:25 --out imss_experiment.json
+    python benchmarks/imss_experiment.py SETS/celebamask --seconds 25 --until 21:25 --out imss_experiment.json
 
 Every arm is trained from the same faces, crops and trunk's maps for the same CPU seconds, and scored on the val faces
 by three detectors: the box of the ground truth, that box with a jitter of 25 %, and the region that the compact network
@@ -10,7 +10,6 @@ finds for the words. The first seed of all arms comes first; what `--until` (UTC
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import time
 from pathlib import Path
@@ -109,7 +108,7 @@ def _side(case: Case) -> int:
 
 
 class Data:
-    """Training pools and test cases, with and without zoom, made when first needed; one kind is kept at a time.
+    """Training pools and test cases, with and without zoom, made when first needed.
 
     Args:
         folder: Of CelebAMask-HQ in the layout of `wordmask.data`.
@@ -126,8 +125,6 @@ class Data:
     def get(self, *, zoom: bool) -> tuple[Pool, list[Case], dict[str, Pool]]:
         """Return the training pool, the test cases, and for each detector the pool of their examples."""
         if zoom not in self._kept:
-            self._kept.clear()
-            gc.collect()
             encoder = self.model.model.image_encoder
             pairs = list(training_examples(self.samples["train"], zoom=zoom, copies=4 if zoom else 1))
             train_pool = pool_of([view for view, _ in pairs], [row for _, row in pairs], encoder)
@@ -157,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--arms", default=",".join(ARMS))
-    parser.add_argument("--seconds", type=float, default=70)
+    parser.add_argument("--seconds", type=float, default=25)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--faces", type=int, default=10**6)
     parser.add_argument("--until", help="HH:MM in UTC after which no arm is started")

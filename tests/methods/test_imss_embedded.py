@@ -14,7 +14,9 @@ import torch
 
 import wordmask
 from tests.methods.imss_bundle import write_bundle
+from wordmask.components.place.mirror import flipped_image
 from wordmask.errors import CheckpointError, ModelNotFoundError, PromptError
+from wordmask.images import load_image
 from wordmask.methods.imss import refinement
 from wordmask.methods.imss.isolator import MapIsolator, with_other_side
 from wordmask.prompts import TextPrompt, VisualPrompt
@@ -63,6 +65,14 @@ def test_masks_of_words_are_drawn_in_isolated_regions(model: Any) -> None:
     assert type(plain.heatmap_logits) is type(wordmask.segment("sample:astronaut", "face")[0].heatmap_logits)
     alone = model.segment(encoded, ["hair"])[0]
     np.testing.assert_array_equal(alone.mask, hair.mask)  # the same alone and among others
+
+
+def test_a_phrase_with_a_side_has_the_same_answer_in_the_mirror(model: Any) -> None:
+    image = load_image("sample:astronaut")
+    one = model.segment(image, ["left eye"], refine=False)[0]
+    other = model.segment(flipped_image(image), ["right eye"], refine=False)[0]
+    assert one.presence == pytest.approx(other.presence, abs=1e-4)
+    np.testing.assert_allclose(one.heatmap, other.heatmap[:, ::-1], atol=1e-3)
 
 
 def test_boxes_are_drawn_from_a_phrase_and_none_is_normal(model: Any) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from wordmask.checkpoints import read_json
+from wordmask.components.place.mirror import flipped_found, merged, swapped_prompt
 from wordmask.contracts import Encoded
 from wordmask.errors import CheckpointError, ImageError, PromptError, quote, sentence
 from wordmask.methods.compact import load_compact
@@ -45,7 +46,8 @@ _BOX_LONG_SIDE = 512
 class EmbeddedImss(DenseSegmenter):
     """A `Segmenter` whose masks are drawn by a crop network in the regions of a dense model's map.
 
-    A phrase with a side is told from the same thing on the other side. `found.candidates` are the isolated regions.
+    A phrase with a side is told from the same thing on the other side, and asked about the mirror image too, which
+    costs one more encoding; the two maps are averaged. `found.candidates` are the isolated regions.
 
     Args:
         model: The dense model that isolates.
@@ -76,10 +78,22 @@ class EmbeddedImss(DenseSegmenter):
         return super().prepare(tuple(with_other_side(prompt) for prompt in prompts))
 
     def answer(self, encoded: Encoded, plan: DensePlan, thresholds: Thresholds) -> Segmentation:
-        """Isolate the regions of every prompt."""
+        """Isolate the regions of every prompt; those of prompts with a side in the mirror image, too."""
         result = super().answer(encoded, plan, thresholds)
-        founds = (replace(found, candidates=isolated_candidates(found)) for found in result.founds)
-        return replace(result, founds=tuple(founds))
+        founds = list(result.founds)
+        for row, other in self._mirrored(encoded, plan, thresholds).items():
+            founds[row] = merged(founds[row], other)
+        return replace(result, founds=tuple(replace(f, candidates=isolated_candidates(f)) for f in founds))
+
+    def _mirrored(self, encoded: Encoded, plan: DensePlan, thresholds: Thresholds) -> dict[int, Found]:
+        """What the mirror image has for the prompts with a side, left and right exchanged, flipped back; by row."""
+        rows = [row for row, prompt in enumerate(plan.prompts) if swapped_prompt(prompt) is not prompt]
+        mirror = self.with_mirror(encoded).mirror if rows and self.place_settings.mirror else None
+        if mirror is None:
+            return {}
+        swapped = super().prepare(tuple(swapped_prompt(plan.prompts[row]) for row in rows))
+        founds = super().answer(mirror, swapped, thresholds).founds
+        return {row: flipped_found(found) for row, found in zip(rows, founds, strict=True)}
 
     def refined(self, result: Segmentation, encoded: Encoded) -> Segmentation:
         """Draw every mask in its regions at the image's own resolution; it needs the image."""
