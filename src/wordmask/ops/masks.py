@@ -11,6 +11,8 @@ import numpy as np
 from wordmask.ops.geometry import reach, restored_strips
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from wordmask.ops.geometry import Placement, Size, Window
@@ -136,18 +138,26 @@ def components(mask: PackedMask, *, min_area_ratio: float = 0.0) -> tuple[Packed
     if not mask.area:
         return ()
     crop = mask.crop()
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(crop.view(np.uint8), connectivity=8)
-    areas = stats[:, cv2.CC_STAT_AREA]
-    least = min_area_ratio * areas[1:].max()
-    chosen = [index for index in range(1, count) if areas[index] >= least]
-    chosen.sort(key=lambda index: -int(areas[index]))
-    return tuple(_component(mask, labels, stats, index) for index in chosen)
+    count, labels = cv2.connectedComponents(crop.view(np.uint8), connectivity=8)
+    if count == 2:
+        return (mask,)
+    parts = dict(_parts(mask, crop, labels))
+    least = min_area_ratio * max(part.area for part in parts.values())
+    chosen = [index for index in sorted(parts) if parts[index].area >= least]
+    return tuple(parts[index] for index in sorted(chosen, key=lambda index: -parts[index].area))
 
 
-def _component(mask: PackedMask, labels: NDArray[Any], stats: NDArray[Any], index: int) -> PackedMask:
-    x, y, width, height, _ = (int(value) for value in stats[index])
-    part: NDArray[np.bool_] = labels[y : y + height, x : x + width] == index
-    return pack(part, size=mask.size, offset=(mask.window[0] + x, mask.window[1] + y))
+def _parts(mask: PackedMask, crop: NDArray[np.bool_], labels: NDArray[Any]) -> Iterator[tuple[int, PackedMask]]:
+    """Yield each label with its part; the outlines tell where it is, since OpenCV's own statistics take far longer."""
+    outlines, tree = cv2.findContours(crop.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for outline, (_, _, _, parent) in zip(outlines, np.asarray(tree)[0].tolist(), strict=True):
+        if parent >= 0:
+            continue  # a hole
+        x, y, width, height = cv2.boundingRect(outline)
+        first_x, first_y = np.asarray(outline)[0, 0].tolist()
+        index = int(labels[first_y, first_x])
+        part: NDArray[np.bool_] = labels[y : y + height, x : x + width] == index
+        yield index, pack(part, size=mask.size, offset=(mask.window[0] + x, mask.window[1] + y))
 
 
 def iou(first: PackedMask, second: PackedMask) -> float:
