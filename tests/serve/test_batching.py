@@ -88,6 +88,21 @@ def test_requests_about_one_image_share_an_encoding_and_a_decoding() -> None:
     assert queue.model.asked == [1, 5]
 
 
+def test_requests_that_come_while_their_image_is_encoded_join() -> None:
+    queue = Queue(batch_prompts=4)
+    queue.model.broken = "bad"
+    first = queue.job()
+    queue.wait_for_running()
+    jobs = [queue.job(prompt) for prompt in ("dark", "cat", "bright", "dog")]
+    gone = queue.job("dark", content=image_bytes(height=20))
+    queue.scheduler.withdraw(gone)
+    queue.model.gate.set()
+
+    assert [job.future.result(5).founds[0].present for job in (first, *jobs)] == [True, True, False, True, False]
+    assert queue.model.asked == [4, 1]  # four prompts are the most; the fifth comes next
+    assert len(queue.model.encoded) == 1
+
+
 def test_what_fails_in_company_is_answered_alone() -> None:
     queue = Queue()
     queue.model.broken = "bad"

@@ -145,14 +145,26 @@ class Scheduler:
                     return None
                 self._changed.wait()
 
-    def _group(self, first: Job) -> list[Job]:
-        group, prompts = [], 0
+    def _group(self, first: Job, *, taken: int = 0) -> list[Job]:
+        """Waiting jobs about an image, as many as are answered together; `taken` prompts are already."""
+        group, prompts = [], taken
         for job in self._waiting:
             count = len(job.request.prompts)
             if job is first or (job.key == first.key and prompts + count <= self._settings.batch_prompts):
                 group.append(job)
                 prompts += count
         return group
+
+    def _late(self, jobs: list[Job]) -> list[Job]:
+        """Take jobs about the same image out of the queue, as many as fit."""
+        with self._changed:
+            self._drop_dead()
+            late = self._group(jobs[0], taken=sum(len(job.request.prompts) for job in jobs))
+            self._remove(late)
+        late = [job for job in late if job.future.set_running_or_notify_cancel()]
+        for job in late:
+            self._metrics.observe("queue_seconds", time.monotonic() - job.since)
+        return late
 
     def _drop_dead(self) -> None:
         now = time.monotonic()
@@ -185,15 +197,18 @@ class Scheduler:
 
     def _alone(self, job: Job) -> None:
         try:
-            self._together([job])
+            self._together([job], join=False)
         except Exception as error:  # noqa: BLE001  # it is raised where the answer is awaited
             job.future.set_exception(_shown(error))
 
-    def _together(self, jobs: list[Job]) -> None:
+    def _together(self, jobs: list[Job], *, join: bool = True) -> None:
+        """Answer jobs about one image; with `join`, also those that came while it was encoded: they are appended."""
         start = time.monotonic()
         model = jobs[0].model
         encoded, reused = model.encode(jobs[0].request, self._features, max_pixels=self._settings.image_pixels)
         self._metrics.count("images", f'features="{"reused" if reused else "computed"}"')
+        if join:
+            jobs += self._late(jobs)
         middle = time.monotonic()
         each = model.answer(encoded, [job.request for job in jobs], self._maker)
         end = time.monotonic()
