@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from referring import Referring, Thing, expressions_of, things_of
 from tas_regions import KeptRegions, OracleRegions
@@ -26,7 +26,7 @@ import wordmask
 from wordmask.components.place.settings import PlaceSettings
 from wordmask.data.registry import open_data
 from wordmask.data.sets.shapes import Shapes
-from wordmask.images import RgbImage, load_image
+from wordmask.images import load_image
 from wordmask.methods.tas.embedded import CompactRegions
 from wordmask.methods.tas.segmenter import TasSegmenter
 from wordmask.methods.tas.settings import TasSettings
@@ -109,27 +109,27 @@ def run(arguments: argparse.Namespace) -> None:
             for key, image, things, made in samples(arguments.data, source, arguments.split, arguments.limit):
                 pixels = load_image(image)
                 oracle.oracle.masks = [thing.mask for thing in things]
-                encoded = {name: _encoded(sides[name], pixels) for name in arguments.proposals}
-                if "real" in encoded:
-                    encoded["real"] = own.with_mirror(encoded["real"])
+                both = own.with_mirror(own.encode(pixels))
+                encoded = {name: both if name == "real" else _encoded(oracle, pixels) for name in arguments.proposals}
                 for (proposals, name), asker in askers.items():
                     for line in asked(asker, encoded[proposals], made):
                         out.write(json.dumps({"key": key, "set": source, "proposals": proposals, "way": name, **line}))
                         out.write("\n")
                 about = {"key": key, "set": source}
-                for line in mirrored(own, pixels, made) if arguments.mirror else ():
+                for line in mirrored(own, both, made) if arguments.mirror else ():
                     out.write(json.dumps(about | {"proposals": "real", "way": MIRROR, **line}) + "\n")
                 for model, other in others.items():
-                    for line in asked(other, pixels, made):
+                    both = other.with_mirror(other.encode(pixels))
+                    for line in asked(other, both, made):
                         out.write(json.dumps(about | {"proposals": model, "way": "words of place", **line}) + "\n")
-                    for line in mirrored(other, pixels, made) if arguments.mirror else ():
+                    for line in mirrored(other, both, made) if arguments.mirror else ():
                         out.write(json.dumps(about | {"proposals": model, "way": MIRROR, **line}) + "\n")
                 out.flush()
             print(f"{source}: {time.time() - started:.0f} s", flush=True)
 
 
 @torch.inference_mode()
-def _encoded(model: KeptRegions, image: Any) -> Encoded:
+def _encoded(model: OracleRegions, image: Any) -> Encoded:
     return model.encode(image)
 
 
@@ -141,14 +141,14 @@ def asked(asker: Any, encoded: Any, made: list[Referring]) -> Iterator[dict[str,
         yield {"kind": one.kind, "text": one.text, "i": joint, "u": union, "others": one.others}
 
 
-def mirrored(asker: Any, image: Any, made: list[Referring]) -> Iterator[dict[str, Any]]:
+def mirrored(asker: Any, here: Any, made: list[Referring]) -> Iterator[dict[str, Any]]:
     """Yield, as `asked` does, how the answers about the mirrored image agree with those about the image."""
-    flipped = RgbImage(np.ascontiguousarray(image.pixels[:, ::-1]))
-    founds = asker.segment(image, [one.text for one in made])
-    others = asker.segment(flipped, [one.mirrored for one in made])
+    there = replace(here.mirror, mirror=replace(here, mirror=None))  # the mirror image of the mirror image is the image
+    founds = asker.segment(here, [one.text for one in made])
+    others = asker.segment(there, [one.mirrored for one in made])
     for one, found, other in zip(made, founds, others, strict=True):
-        here, there = found.mask, other.mask[:, ::-1]
-        joint, union = int((here & there).sum()), int((here | there).sum())
+        mask, mirror = found.mask, other.mask[:, ::-1]
+        joint, union = int((mask & mirror).sum()), int((mask | mirror).sum())
         yield {"kind": one.kind, "text": one.text, "i": joint, "u": max(1, union), "others": one.others}
 
 
