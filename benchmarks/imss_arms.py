@@ -99,7 +99,7 @@ class TrunkDecoder(nn.Module):
 
     def forward(self, plane: Tensor, maps: tuple[Tensor, ...], words: Tensor) -> Tensor:
         """Return logits (B, H, W): those at stride 4, enlarged, and the box."""
-        logits = self.decoder.masks(self.neck(maps), words[:, None])[2]
+        logits = self.decoder.masks(self.decoder.prepare(self.neck(maps)), words[:, None])[2]
         large = F.interpolate(logits, size=plane.shape[-2:], mode="bilinear", align_corners=False)
         return large[:, 0] + self.box * plane
 

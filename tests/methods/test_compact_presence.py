@@ -12,7 +12,7 @@ from tests.methods.test_compact import SETTINGS, TINY, tiny_network, tiny_tokeni
 from wordmask.methods.compact import load_compact, save_compact
 from wordmask.methods.compact.mask_decoder import ImageFeatures
 from wordmask.methods.compact.network import CompactNetwork, build_compact
-from wordmask.methods.compact.pooled_presence import STATISTICS, pool_inputs
+from wordmask.methods.compact.pooled_presence import STATISTICS, pool_cells, pool_inputs
 
 
 def with_heads() -> CompactNetwork:
@@ -29,7 +29,7 @@ def test_inputs_of_a_map_with_one_bright_quarter() -> None:
     activations[0, 0, 0, :2, :2], activations[0, 0, 1, 2:, :] = 3.0, 7.0
     pixel = torch.zeros(1, 1, 8, 8)
     pixel[..., :2, :4] = 1.0
-    inputs = pool_inputs(pixel, activations, dot, logits)[0, 0]
+    inputs = pool_inputs(pool_cells(pixel), activations, dot, logits)[0, 0]
     assert inputs.shape == (STATISTICS + 2 + 1,)
     wanted = [30, 0.25 * 5, 1, 1, 1, 30, 30, 30, -15, 25, 25, 25, 25, 5, 1]
     torch.testing.assert_close(inputs[:STATISTICS], torch.tensor(wanted))
@@ -43,10 +43,11 @@ def test_a_network_with_heads_adds_their_mean_and_leaves_masks_as_they_are() -> 
         features: ImageFeatures = network.encode(torch.randn(1, 3, 64, 96))
         logits, presence = network.decoder(features, conditions)
         before, own = plain.decoder(features, conditions)
-        activations, dot, _ = network.decoder.masks(features, conditions)
+        prepared = network.decoder.prepare(features)
+        activations, dot, _ = network.decoder.masks(prepared, conditions)
         heads = network.decoder.pooled
         assert heads is not None
-        pooled = pool_inputs(features.pixel, activations, dot, logits)[0]
+        pooled = pool_inputs(prepared.cells, activations, dot, logits)[0]
         votes = heads.logits(pooled, features.scene.expand(3, -1), conditions[0])
     assert torch.equal(logits, before)
     assert votes.shape == (2, 3)

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wordmask.backbones.compact.image import ConvNorm
-from wordmask.methods.compact.pooled_presence import PooledPresence, pool_inputs
+from wordmask.methods.compact.pooled_presence import PooledPresence, pool_cells, pool_inputs
 
-__all__ = ["ImageFeatures", "MaskDecoder", "Neck"]
+__all__ = ["ImageFeatures", "MaskDecoder", "Neck", "PreparedFeatures"]
 
 
 class ImageFeatures(NamedTuple):
@@ -32,6 +32,24 @@ class ImageFeatures(NamedTuple):
     fine: Tensor
     coarse: Tensor
     pixel: Tensor
+    scene: Tensor
+
+
+class PreparedFeatures(NamedTuple):
+    """What the decoder makes of `ImageFeatures` of B images whatever is asked: less to keep, and less to compute again.
+
+    Attributes:
+        film: (B, width, h / 2, w / 2), the coarse map reduced for the FiLM path.
+        film_fine: (B, narrow, h, w), the fine map reduced likewise.
+        pixel: (B, D, h, w) pixel embeddings.
+        cells: (B, D, h / 2 * w / 2), their means over squares of two by two; (B, D, 0) without `PooledPresence`.
+        scene: (B, S).
+    """
+
+    film: Tensor
+    film_fine: Tensor
+    pixel: Tensor
+    cells: Tensor
     scene: Tensor
 
 
@@ -130,7 +148,16 @@ class MaskDecoder(nn.Module):
         products: Tensor = query[..., :-1] @ pixel.flatten(2) * pixel.shape[1] ** -0.5 + query[..., -1:]
         return products.view(*products.shape[:2], *pixel.shape[-2:])
 
-    def forward(self, features: ImageFeatures, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def prepare(self, features: ImageFeatures | PreparedFeatures) -> PreparedFeatures:
+        """Return what does not depend on conditions."""
+        if isinstance(features, PreparedFeatures):
+            return features
+        film, film_fine = self.reduce(features.coarse), self.reduce_fine(features.fine)
+        pixel = features.pixel
+        cells = pixel.new_empty((*pixel.shape[:2], 0)) if self.pooled is None else pool_cells(pixel)
+        return PreparedFeatures(film, film_fine, pixel, cells, features.scene)
+
+    def forward(self, features: ImageFeatures | PreparedFeatures, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Decode prompts.
 
         Args:
@@ -140,16 +167,17 @@ class MaskDecoder(nn.Module):
         Returns:
             Mask logits (B, K, h, w) at stride 4 and presence logits (B, K).
         """
+        features = self.prepare(features)
         activations, dot, logits = self.masks(features, conditions)
         presence = self.own_presence(features, conditions, activations, logits)
         if self.pooled is None:
             return logits, presence
-        pooled = pool_inputs(features.pixel, activations, dot, logits).flatten(0, 1)  # (B * K, P)
+        pooled = pool_inputs(features.cells, activations, dot, logits).flatten(0, 1)  # (B * K, P)
         scene = features.scene.unsqueeze(1).expand(-1, conditions.shape[1], -1).flatten(0, 1)
         added = self.pooled(pooled, scene, conditions.expand(len(features.scene), -1, -1).flatten(0, 1))
         return logits, presence + added.view_as(presence)
 
-    def masks(self, features: ImageFeatures, conditions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def masks(self, features: PreparedFeatures, conditions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the FiLM path at stride 8, (B, K, width, h / 2, w / 2), and logits (B, K, h, w): dot path, both.
 
         Args:
@@ -158,15 +186,15 @@ class MaskDecoder(nn.Module):
         """
         b, k = conditions.shape[:2]
         scale, shift, scale_fine, shift_fine = self.film(self.gain * conditions).split(self.sizes, -1)
-        coarse = _film(self.reduce(features.coarse), scale, shift)  # (B * K, width, h / 2, w / 2)
+        coarse = _film(features.film, scale, shift)  # (B * K, width, h / 2, w / 2)
         coarse = coarse + F.relu(self.look(coarse))
-        upsampled = _upsample(self.narrow(coarse), features.fine)  # (B * K, narrow, h, w)
-        fine = _film(self.reduce_fine(features.fine), scale_fine, shift_fine, upsampled)
+        upsampled = _upsample(self.narrow(coarse), features.film_fine)  # (B * K, narrow, h, w)
+        fine = _film(features.film_fine, scale_fine, shift_fine, upsampled)
         dot = self.dot(features.pixel, conditions)
         logits = dot + self.out(fine).view(b, k, *fine.shape[-2:])
         return coarse.view(b, k, *coarse.shape[1:]), dot, logits
 
-    def own_presence(self, features: ImageFeatures, conditions: Tensor, coarse: Tensor, logits: Tensor) -> Tensor:
+    def own_presence(self, features: PreparedFeatures, conditions: Tensor, coarse: Tensor, logits: Tensor) -> Tensor:
         flat = logits.detach().flatten(2)
         mask = torch.stack([flat.amax(2) / 5, flat.sigmoid().mean(2) * 5], 2)  # (B, K, 2): peak and area
         scene = self.scene(features.scene).unsqueeze(1).expand(-1, conditions.shape[1], -1)  # (B, K, 64)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from wordmask.contracts import ImageEncoder, TextEncoder
-    from wordmask.methods.compact.mask_decoder import ImageFeatures
+    from wordmask.methods.compact.mask_decoder import ImageFeatures, PreparedFeatures
     from wordmask.methods.compact.network import CompactNetwork
 
-__all__ = ["CompactFeatures", "CompactModel"]
+__all__ = ["CompactFeatures", "CompactModel", "KeptFeatures"]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -46,6 +46,18 @@ class CompactFeatures(NamedTuple):
 
     pyramid: tuple[Tensor, ...]
     maps: ImageFeatures
+    affinity: Tensor
+
+
+class KeptFeatures(NamedTuple):
+    """What answers read of `CompactFeatures`.
+
+    Attributes:
+        maps: What the decoder makes of its maps.
+        affinity: As in `CompactFeatures`.
+    """
+
+    maps: PreparedFeatures
     affinity: Tensor
 
 
@@ -109,9 +121,11 @@ class CompactModel:
         maps: ImageFeatures = self.network.neck(pyramid)
         return CompactFeatures(pyramid, maps, self._affinity(maps.pixel))
 
-    def features_to_keep(self, features: CompactFeatures) -> CompactFeatures:
-        """Return features without the image encoder's own maps, which `decode` does not read."""
-        return features._replace(pyramid=())
+    @torch.inference_mode()
+    def features_to_keep(self, features: CompactFeatures | KeptFeatures) -> CompactFeatures | KeptFeatures:
+        """Return what `decode` reads."""
+        prepared = self.network.decoder.prepare(features.maps)
+        return KeptFeatures(prepared._replace(pixel=prepared.pixel.contiguous()), features.affinity)
 
     def embed_prompt(self, prompt: Prompt) -> Tensor:
         """Return the unit vector (C,) of a phrase, of an example, or of a weighted mean of the two.
@@ -130,7 +144,7 @@ class CompactModel:
         """Return unit vectors (P, C) of phrases; tokens beyond the encoder's length are ignored."""
         return self.text_encoder.embed_texts(texts)
 
-    def decode(self, features: CompactFeatures, conditions: Tensor) -> DenseOutput:
+    def decode(self, features: CompactFeatures | KeptFeatures, conditions: Tensor) -> DenseOutput:
         """Return calibrated mask logits (P, h, w) at stride 4 and presence logits (P,) of one image.
 
         Args:
@@ -140,7 +154,7 @@ class CompactModel:
         logits, presence = self.answer(features, conditions.unsqueeze(0))
         return DenseOutput(self.calibrate_masks(logits[0]), presence[0])
 
-    def answer(self, features: CompactFeatures, conditions: Tensor) -> tuple[Tensor, Tensor]:
+    def answer(self, features: CompactFeatures | KeptFeatures, conditions: Tensor) -> tuple[Tensor, Tensor]:
         """Return the network's logits after refinement by affinity and before calibration.
 
         Args:

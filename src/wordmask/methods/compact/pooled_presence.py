@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["STATISTICS", "PooledPresence", "pool_inputs"]
+__all__ = ["STATISTICS", "PooledPresence", "pool_cells", "pool_inputs"]
 
 STATISTICS = 15
 """Numbers that describe the map of one phrase."""
@@ -67,30 +67,34 @@ class PooledPresence(nn.Module):
         return torch.stack([member(own, pixel, scene, conditions) for member in self.members])
 
 
-def pool_inputs(pixel: Tensor, activations: Tensor, dot: Tensor, logits: Tensor) -> Tensor:
+def pool_cells(pixel: Tensor) -> Tensor:
+    """Return means (B, D, N) of pixel embeddings (B, D, h, w) over squares of two by two."""
+    return F.avg_pool2d(pixel, 2).flatten(2)
+
+
+def pool_inputs(cells: Tensor, activations: Tensor, dot: Tensor, logits: Tensor) -> Tensor:
     """Return the pooled inputs (B, K, STATISTICS + width + D) of K phrases.
 
     Args:
-        pixel: Pixel embeddings (B, D, h, w).
+        cells: Pixel embeddings (B, D, N), means over squares of two by two.
         activations: FiLM path (B, K, width, h / 2, w / 2).
         dot: Logits of the dot path (B, K, h, w).
         logits: Mask logits (B, K, h, w).
     """
-    cells = F.avg_pool2d(logits, 2).flatten(2)  # (B, K, N)
-    probability = cells.sigmoid()
+    pooled = F.avg_pool2d(logits, 2).flatten(2)  # (B, K, N)
+    probability = pooled.sigmoid()
     weights = probability / probability.sum(2, keepdim=True).clamp(min=1e-6)  # the soft mask, of sum 1
-    strongest = cells.sort(dim=2, descending=True)[0]
+    strongest = pooled.sort(dim=2, descending=True)[0]
     dots = F.avg_pool2d(dot, 2).flatten(2).sort(dim=2, descending=True)[0]
     statistics = [
         logits.amax((2, 3)), logits.sigmoid().mean((2, 3)) * 5, *_top(strongest.sigmoid()), *_top(strongest),
-        cells.mean(2), dot.amax((2, 3)), *_top(dots), (logits - dot).amax((2, 3)), (weights * probability).sum(2),
+        pooled.mean(2), dot.amax((2, 3)), *_top(dots), (logits - dot).amax((2, 3)), (weights * probability).sum(2),
     ]  # fmt: skip
-    embeddings = F.avg_pool2d(pixel, 2).flatten(2)  # (B, D, N)
     return torch.cat(
         [
             torch.stack(statistics, 2),
             (activations.flatten(3) @ weights.unsqueeze(3)).squeeze(3),  # (B, K, width)
-            weights @ embeddings.transpose(1, 2),  # (B, K, D)
+            weights @ cells.transpose(1, 2),  # (B, K, D)
         ],
         2,
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wordmask.contracts import DenseOutput
 from wordmask.methods.compact.mask_decoder import ImageFeatures
-from wordmask.methods.compact.method import CompactFeatures, CompactModel
+from wordmask.methods.compact.method import CompactFeatures, CompactModel, KeptFeatures
 from wordmask.ops.resize import normalised, place
 
 if TYPE_CHECKING:
@@ -60,7 +60,11 @@ class ExportedModel(CompactModel):
         whole = found[0] if len(found) == 1 else {name: torch.cat([one[name] for one in found]) for name in found[0]}
         return CompactFeatures((), ImageFeatures(*(whole[name] for name in MAPS)), whole["affinity"])
 
-    def decode(self, features: CompactFeatures, conditions: Tensor) -> DenseOutput:
+    def features_to_keep(self, features: CompactFeatures | KeptFeatures) -> CompactFeatures | KeptFeatures:
+        """Return features as they are: the decoder's graph takes all of them."""
+        return features
+
+    def decode(self, features: CompactFeatures | KeptFeatures, conditions: Tensor) -> DenseOutput:
         """Return calibrated mask logits (P, h, w) at stride 4 and presence probabilities (P,) of one image.
 
         Args:

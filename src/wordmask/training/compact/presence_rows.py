@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wordmask.methods.compact.pooled_presence import pool_inputs
+from wordmask.methods.compact.pooled_presence import pool_cells, pool_inputs
 from wordmask.ops.resize import place
 
 if TYPE_CHECKING:
@@ -168,9 +168,10 @@ def _read(model: CompactModel, features: ImageFeatures, phrases: Sequence[str]) 
     """Return pooled inputs (K, P), the own head's logits (K,) and the scene vector (1, S) of one image."""
     pooled, own = [], []
     decoder = model.network.decoder
+    prepared, cells = decoder.prepare(features), pool_cells(features.pixel)
     for first in range(0, len(phrases), CHUNK):
         conditions = model.embed_texts(phrases[first : first + CHUNK])[None]
-        activations, dot, logits = decoder.masks(features, conditions)
-        pooled.append(pool_inputs(features.pixel, activations, dot, logits)[0].float())
-        own.append(decoder.own_presence(features, conditions, activations, logits)[0].float())
+        activations, dot, logits = decoder.masks(prepared, conditions)
+        pooled.append(pool_inputs(cells, activations, dot, logits)[0].float())
+        own.append(decoder.own_presence(prepared, conditions, activations, logits)[0].float())
     return torch.cat(pooled), torch.cat(own), features.scene.float()
