@@ -181,6 +181,14 @@ def test_explain_of_many_candidates_and_of_none() -> None:
     assert "candidates" not in text
 
 
+def test_no_candidate_of_an_absent_prompt_is_chosen() -> None:
+    absent = dataclasses.replace(_with_candidates(3), presence=0.1)
+    assert "  candidates: 0 of 3 chosen" in absent.explain().splitlines()
+    assert not any(one.chosen for one in absent.shown())
+    assert not any(one.chosen for one in absent.final_candidates)
+    assert [one.chosen for one in _with_candidates(3).final_candidates] == [False, False, True]
+
+
 def test_reprs_are_short() -> None:
     answer = found("eye", logits((2, 2, 6, 6), (10, 2, 20, 10)))
     result = segmentation(answer, found("hair", logits(), presence=0.1))

@@ -32,7 +32,7 @@ def explained_json(found: Found) -> dict[str, Any]:
                 "box": one.region.packed(found.threshold).box,
                 "area": one.region.packed(found.threshold).area,
             }
-            for one in found.candidates
+            for one in found.final_candidates
         ],
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -147,7 +147,7 @@ class Found:
                 f"  mask: {fraction:.1%} of the image above probability {self.threshold:.2f}, "
                 f"{len(self.instances)} {parts}",
                 *(f"  {note}" for note in self.notes),
-                *candidate_lines(self.candidates, threshold=self.threshold),
+                *candidate_lines(self.final_candidates, threshold=self.threshold),
             ]
         )
 
@@ -155,8 +155,15 @@ class Found:
         """Return the best candidates as plain data, which `wordmask.formats` draws; the instances without any."""
         if not self.candidates:
             return [ShownCandidate(one.packed, True, f"score {one.score:.2f}") for one in self.instances[:SHOWN]]
-        best = best_first(self.candidates)[:SHOWN]
+        best = best_first(self.final_candidates)[:SHOWN]
         return [ShownCandidate(one.region.packed(self.threshold), one.chosen, score_text(one)) for one in best]
+
+    @property
+    def final_candidates(self) -> tuple[Candidate, ...]:
+        """The candidates; none is chosen where the prompt is absent, since the mask is empty then."""
+        if self.present:
+            return self.candidates
+        return tuple(replace(one, chosen=False) if one.chosen else one for one in self.candidates)
 
     def __repr__(self) -> str:
         state = f"{len(self.instances)} instances, area={self.area}" if self.present else "absent"
