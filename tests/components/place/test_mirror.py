@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import wordmask
+from tests.training.inputs import write_small_compact
+from wordmask.api import load
 from wordmask.components.place.mirror import flipped_found, merged, swapped_prompt
 from wordmask.components.place.settings import PlaceSettings
 from wordmask.components.place.touching import split_touching
@@ -105,3 +108,19 @@ def test_phrases_with_place_are_answered_alike_and_others_as_ever(model: str) ->
     alone = segmenter.segment(pixels, phrases)
     np.testing.assert_array_equal(alone[1].mask, here[1].mask)
     assert (alone[0].mask != here[0].mask).any()
+
+
+def test_features_of_the_mirror_image_are_kept_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = write_small_compact(tmp_path / "small")
+    pixels = np.random.default_rng(1).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    first: Any = load(model, device="cpu", cache=tmp_path / "cache")
+    answer = first.segment(pixels, "the square on the left", presence_threshold=0)[0]
+    assert (first.hits, first.misses) == (0, 2)
+    again: Any = load(model, device="cpu", cache=tmp_path / "cache")
+    monkeypatch.setattr(again.segmenter, "encode", None)
+    monkeypatch.setattr(again.segmenter, "_encode_all", None)
+    same = again.segment(pixels, "the square on the left", presence_threshold=0)[0]
+    np.testing.assert_array_equal(same.mask, answer.mask)
+    assert (again.hits, again.misses) == (2, 0)
+    again.segment(pixels, "square")
+    assert (again.hits, again.misses) == (3, 0)
