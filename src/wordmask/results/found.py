@@ -159,7 +159,7 @@ class Found:
         return [ShownCandidate(one.region.packed(self.threshold), one.chosen, score_text(one)) for one in best]
 
     @property
-    def final_candidates(self) -> tuple[Candidate, ...]:
+    def final_candidates(self) -> Sequence[Candidate]:
         """The candidates; none is chosen where the prompt is absent, since the mask is empty then."""
         if self.present:
             return self.candidates
