@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.methods.region_checkpoints import write_sam
 from wordmask.backbones.sam import SamParts, load_sam
@@ -103,3 +105,20 @@ def test_a_folder_without_weights_is_refused(saved: tuple[Path, Any], tmp_path: 
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(CheckpointError, match="SamModel"):
         load_sam(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "lost", ["vision_encoder.layers.1.attn.qkv.weight", "mask_decoder.mask_tokens.weight", "shared_image_embedding"]
+)
+def test_a_missing_key_is_named(saved: tuple[Path, Any], tmp_path: Path, lost: str) -> None:
+    for file in saved[0].iterdir():
+        if file.suffix == ".json":
+            (tmp_path / file.name).write_bytes(file.read_bytes())
+    weights = load_file(saved[0] / "model.safetensors")
+    kept = {name: value for name, value in weights.items() if not name.startswith(lost)}
+    assert len(kept) < len(weights)
+    save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(CheckpointError, match=rf"Got .*{re.escape(lost)}.*, expected .*: ") as caught:
+        load_sam(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
