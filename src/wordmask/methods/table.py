@@ -181,7 +181,13 @@ METHODS: dict[str, Method] = {
                 ),
                 _two_stage(
                     "two-stage-eomt",
-                    Part("host", "tue-mps/coco_panoptic_eomt_large_640", bytes=1_270_000_000, licence="MIT"),
+                    Part(
+                        "host",
+                        "tue-mps/coco_panoptic_eomt_large_640",
+                        revision="dcd130bed9b1ebda7041fd660fddb16f905b9c3b",
+                        bytes=1_270_000_000,
+                        licence="MIT",
+                    ),
                     "the same with EoMT ViT-L, the most accurate and slowest of the three",
                 ),
             ),
