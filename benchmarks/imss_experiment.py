@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--arms", default=",".join(ARMS))
     parser.add_argument("--seconds", type=float, default=25)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--faces", type=int, default=10**6)
     parser.add_argument("--until", help="HH:MM in UTC after which no arm is started")
     parser.add_argument("--out", type=Path, required=True)
@@ -166,7 +167,10 @@ def main() -> None:
         list[dict[str, Any]](),
     )
     chosen = [
-        (seed, name) for seed in range(options.seeds) for name in options.arms.split(",") if seed < ARMS[name].seeds
+        (seed, name)
+        for seed in range(options.first_seed, options.seeds)
+        for name in options.arms.split(",")
+        if seed < ARMS[name].seeds
     ]
     for seed, name in sorted(chosen, key=lambda item: (item[0], not ARMS[item[1]].zoom)):
         if options.until and time.strftime("%H:%M", time.gmtime()) >= options.until:
