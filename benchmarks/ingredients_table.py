@@ -106,13 +106,13 @@ def main() -> None:
     found = read(options.folder)
     whole, figures = found["all"], dict[str, Any]()
     print(f"| | seeds | {' | '.join(METRICS)} |\n|---{'|---' * (1 + len(METRICS))}|")
-    for arm, by_seed in sorted(found.items(), key=lambda item: (item[0] not in ("start", "all"), item[0])):
+    for arm, by_seed in sorted(found.items(), key=lambda item: (item[0] != "all", item[0] != "start", item[0])):
         seeds = sorted(by_seed)
         values = {m: [f(chosen(by_seed[s]["images"], kinds)) for s in seeds] for m, (f, kinds) in METRICS.items()}
         figures[arm] = {"seeds": seeds, "steps": by_seed[seeds[0]]["steps"], "values": values}
         cells = [f"{100 * np.mean(v):.1f}" for v in values.values()]
         common = [s for s in seeds if s in whole]
-        if arm not in ("start", "all") and common:
+        if arm != "all" and common:
             rows = [[runs[s]["images"] for s in common] for runs in (by_seed, whole)]
             less = {m: difference(m, rows[0], rows[1]) for m in METRICS}
             figures[arm]["difference"] = less
