@@ -106,9 +106,10 @@ class CentreHead(nn.Module):
         b, k, h, w = dense.shape
         start = dense.to(features.dtype).clamp(-LIMIT, LIMIT).flatten(0, 1).unsqueeze(1)  # (B * K, 1, h, w)
         scale, shift = self.prompt(phrases * phrases.shape[-1] ** 0.5).unsqueeze(-1).unsqueeze(-1).chunk(2, 2)
-        x = (features.unsqueeze(1) * (1 + scale) + shift).flatten(0, 1)
-        x = F.relu(x + self.dense(F.pixel_unshuffle(start, FOLD) / 4))
-        x = F.relu(self.mix(F.relu(self.narrow(x))))
+        x = torch.addcmul(shift, features.unsqueeze(1), 1 + scale).flatten(0, 1)
+        folded = (F.pixel_unshuffle(start, FOLD) / 4).contiguous(memory_format=torch.channels_last)  # as features are
+        x = F.relu(x.add_(self.dense(folded)), inplace=True)
+        x = F.relu(self.mix(F.relu(self.narrow(x), inplace=True)), inplace=True)
         maps = F.pixel_shuffle(self.out(x), FOLD).view(b, k, OUTPUTS, h, w)
         offsets, sizes, heat, mask = torch.split(maps, [2, 2, 1, 1], 2)
         return CentreMaps(REACH * offsets, sizes, heat.squeeze(2), mask.squeeze(2) + start.view(b, k, h, w))
