@@ -100,14 +100,16 @@ def test_the_head_starts_from_the_dense_mask_and_prompts_do_not_disturb_each_oth
     network = ProposalNetwork(DIVIDED).eval()
     assert network.centres is not None
     features = network.encode(_maps())
+    grid = network.mask_features.grid(features)
     phrases, dense = torch.nn.functional.normalize(torch.randn(1, 3, 32), dim=-1), 9 * torch.randn(1, 3, 16, 16)
-    together = network.centres(features.centres[0], phrases, dense)
-    alone = network.centres(features.centres[0], phrases[:, 1:2], dense[:, 1:2])
+    together = network.centres(features.centres[0], grid, phrases, dense)
+    alone = network.centres(features.centres[0], grid, phrases[:, 1:2], dense[:, 1:2])
     for one, other in zip(together, alone, strict=True):
         torch.testing.assert_close(one[:, 1:2], other, rtol=1e-4, atol=1e-5)
-    torch.nn.init.zeros_(network.centres.out.weight)
-    torch.nn.init.zeros_(network.centres.out.bias)
-    assert torch.equal(network.centres(features.centres[0], phrases, dense).mask, dense.clamp(-8, 8))
+    for layer in (network.centres.out, network.centres.embed):
+        torch.nn.init.zeros_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    assert torch.equal(network.centres(features.centres[0], grid, phrases, dense).mask, dense.clamp(-8, 8))
 
 
 def test_instances_make_up_the_mask_and_candidates_hold_them(loaded: Segmenter) -> None:

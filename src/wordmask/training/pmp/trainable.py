@@ -93,7 +93,7 @@ class ProposalTrainable(PartsTrainable):
         )
         if network.centres is not None and not unguided:
             told = disturbed(dense, draws) if start is None else start
-            maps = network.centres(features.centres[0], vectors, told)
+            maps = network.centres(features.centres[0], network.mask_features.grid(features), vectors, told)
             losses |= self.losses.of_centres(centre_losses(maps, centre_targets(targets)))
             losses["score"] = score_loss(network.centres, maps, told, presence, targets, settings)
         return losses

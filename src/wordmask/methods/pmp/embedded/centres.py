@@ -70,6 +70,8 @@ class CentreHead(nn.Module):
         )
         self.prompt = nn.Linear(config.text, 2 * width)
         self.dense = nn.Conv2d(FOLD * FOLD, width, 3, padding=1)
+        self.pool = nn.Linear(2 * width, width)
+        self.embed = nn.Linear(width, config.embedding + 2)
         self.narrow = nn.Conv2d(width, inner, 1)
         self.mix = nn.Conv2d(inner, inner, 3, padding=1)
         self.out = nn.Conv2d(inner, OUTPUTS * FOLD * FOLD, 1)
@@ -78,6 +80,8 @@ class CentreHead(nn.Module):
         with torch.no_grad():
             self.score.weight.copy_((torch.arange(SCORE_INPUTS) < 2).float())  # presence and mean logit
             self.score.bias.zero_()
+            self.embed.weight.mul_(0.1)
+            self.embed.bias.zero_()
             self.out.weight.mul_(0.1)
             assert self.out.bias is not None
             self.out.bias.copy_(start)
@@ -95,24 +99,45 @@ class CentreHead(nn.Module):
             x = x + block[1](F.relu(block[0](F.relu(norm(x)))))
         return x
 
-    def forward(self, features: Tensor, phrases: Tensor, dense: Tensor) -> CentreMaps:
+    def forward(self, features: Tensor, grid: Tensor, phrases: Tensor, dense: Tensor) -> CentreMaps:
         """Return the maps of K prompts for each of B images.
 
         Args:
             features: Of `encode`, `(B, mixed, h / 2, w / 2)`.
+            grid: Mask features `(B, D, h, w)`.
             phrases: Unit vectors `(B, K, text)`.
             dense: Dense logits `(B, K, h, w)`.
         """
         b, k, h, w = dense.shape
         start = dense.to(features.dtype).clamp(-LIMIT, LIMIT).flatten(0, 1).unsqueeze(1)  # (B * K, 1, h, w)
-        scale, shift = self.prompt(phrases * phrases.shape[-1] ** 0.5).unsqueeze(-1).unsqueeze(-1).chunk(2, 2)
+        told = self.prompt(phrases * phrases.shape[-1] ** 0.5)
+        scale, shift = told.unsqueeze(-1).unsqueeze(-1).chunk(2, 2)
         x = torch.addcmul(shift, features.unsqueeze(1), 1 + scale).flatten(0, 1)
         folded = (F.pixel_unshuffle(start, FOLD) / 4).contiguous(memory_format=torch.channels_last)  # as features are
         x = F.relu(x.add_(self.dense(folded)), inplace=True)
         x = F.relu(self.mix(F.relu(self.narrow(x), inplace=True)), inplace=True)
         maps = F.pixel_shuffle(self.out(x), FOLD).view(b, k, OUTPUTS, h, w)
         offsets, sizes, heat, mask = torch.split(maps, [2, 2, 1, 1], 2)
-        return CentreMaps(REACH * offsets, sizes, heat.squeeze(2), mask.squeeze(2) + start.view(b, k, h, w))
+        mask = mask.squeeze(2) + self._matched(features, grid, told, start.view(b, k, h, w))
+        return CentreMaps(REACH * offsets, sizes, heat.squeeze(2), mask)
+
+    def _matched(self, features: Tensor, grid: Tensor, told: Tensor, dense: Tensor) -> Tensor:
+        """Mask logits `(B, K, h, w)`: the dense ones, and what resembles the cells that they mark.
+
+        Args:
+            features: `(B, mixed, h / 2, w / 2)`.
+            grid: Mask features `(B, D, h, w)`.
+            told: What the prompts say, `(B, K, 2 * mixed)`.
+            dense: Dense logits `(B, K, h, w)`.
+        """
+        marked = F.avg_pool2d(dense, FOLD).sigmoid().flatten(2)  # (B, K, cells)
+        marked = marked / (marked.sum(2, keepdim=True) + 1)
+        inside = marked @ features.flatten(2).transpose(1, 2)  # (B, K, mixed)
+        vectors = self.embed(F.relu(self.pool(torch.cat([inside, told.chunk(2, 2)[1]], 2))))
+        embedding, gain, bias = vectors.split([grid.shape[1], 1, 1], 2)
+        alike = (grid.shape[1] ** -0.5 * embedding @ grid.flatten(2)).view(dense.shape)
+        result: Tensor = alike + dense * (1 + gain).unsqueeze(3) + bias.unsqueeze(3)
+        return result
 
     @torch.no_grad()
     def expected(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

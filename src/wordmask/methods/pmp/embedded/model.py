@@ -150,7 +150,8 @@ class ProposalModel:
         """
         assert self.network.centres is not None
         start = dense.unsqueeze(0).to(features.fine.dtype)
-        maps = self.network.centres(features.centres[0], conditions.unsqueeze(0), start)
+        grid = self.network.mask_features.grid(features)
+        maps = self.network.centres(features.centres[0], grid, conditions.unsqueeze(0), start)
         rows = zip(*(_numbers(part[0]) for part in maps), strict=True)
         return [Divided(CellMaps(offsets, sizes, heat), mask) for offsets, sizes, heat, mask in rows]
 

@@ -55,7 +55,8 @@ def load_proposals(
     compact = load_compact(_trunk(folder, parts), device=device, dtype=dtype).model
     assert isinstance(compact, CompactModel)
     _require_trunk(network.config, compact, folder)
-    network.to(torch.device(device), dtype).to(memory_format=torch.channels_last)  # as the maps of the trunk are
+    network.to(torch.device(device), dtype)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # as the maps of the trunk are
     model = ProposalModel(f"{name}-{checksum:08x}", compact, network.eval(), settings)
     return ProposalSegmenter(model, device=torch.device(device), dtype=dtype)
 
