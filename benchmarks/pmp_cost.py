@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 import wordmask
-from wordmask.prompts import as_prompts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,28 +40,22 @@ def main() -> None:
     trunk = replace(encoded, features=encoded.features.trunk, model=compact.name)
     encoding = [spent(partial(s.encode, asked.image), asked.rounds) for s in (compact, pmp)]
     print(f"encoding: compact {encoding[0]:.1f} ms, pmp {encoding[1]:.1f} ms")
-    for count in (1, 4, 10):
+    for count in (1, 2, 10):
         names = list(NAMES[:count])
-        ours = spent(partial(pmp.segment, encoded, names, presence_threshold=0), asked.rounds)
-        dense = spent(partial(compact.segment, trunk, names, presence_threshold=0), asked.rounds)
-        plan = prepared(pmp, names)
-        logits = torch.zeros(count, *encoded.features.maps.pixel.shape[-2:])
-        network = spent(partial(decoded, pmp, encoded, plan, logits), asked.rounds)
-        print(f"{count} prompts: {(ours - dense) / count:.2f} ms more a prompt, network {network / count:.2f}")
+        answers, dense = (
+            spent(partial(one.segment, image, names, presence_threshold=0), asked.rounds)
+            for one, image in ((pmp, encoded), (compact, trunk))
+        )
+        every = spent(partial(with_candidates, pmp, encoded, names), asked.rounds)
+        times = [value / count for value in (dense, answers - dense, every - answers)]
+        print("{} prompts: {:.2f} ms a prompt, {:.2f} more by pmp, {:.2f} more with candidates".format(count, *times))
     if asked.out:
         draw(pmp, encoded, asked.prompt, asked.out)
 
 
-@torch.inference_mode()
-def prepared(pmp: Any, names: list[str]) -> Any:
-    """Embed prompts."""
-    return pmp.prepare(as_prompts(names))
-
-
-@torch.inference_mode()
-def decoded(pmp: Any, encoded: Any, plan: Any, logits: torch.Tensor) -> None:
-    """Run the query decoder alone."""
-    pmp.proposals.propose(encoded.features.proposals, plan.embeddings, logits)
+def with_candidates(pmp: Any, encoded: Any, names: list[str]) -> int:
+    """Segment, and make all candidates; return their number."""
+    return sum(len(found.candidates) for found in pmp.segment(encoded, names, presence_threshold=0))
 
 
 def spent(call: Callable[[], Any], rounds: int) -> float:
