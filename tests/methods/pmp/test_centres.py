@@ -85,6 +85,16 @@ def test_parts_of_one_thing_belong_together() -> None:
     assert sorted(int((group.logits > 0).sum()) for group in groups) == [8, 36, 48]
 
 
+def test_groups_whose_cells_vote_for_one_box_are_joined() -> None:
+    mask, maps = _scene()
+    maps.heat[8, 1], maps.sizes[:, 8, 1] = 1.5, 0.5  # a centre that no instance has, and that looks small
+    drawn = maps.offsets.copy()
+    drawn[0, 1:9, 1:4] -= 2.5  # and votes that lean to them
+    drawn[1, 1:9, 1:4] += 3.5
+    groups = group_cells(mask, maps._replace(offsets=drawn), ProposalSettings())
+    assert sorted(int((group.logits > 0).sum()) for group in groups) == [8, 48, 64]
+
+
 def test_scores_rise_with_the_numbers_that_they_are_made_of() -> None:
     mask, maps = _scene()
     groups = group_cells(mask, maps, ProposalSettings())

@@ -28,6 +28,8 @@ MOST = 100
 NEAR = 0.7
 """Centres nearer to one another than this fraction of the sides of their instance are one."""
 
+APART = 0.7
+"""Groups stay apart where their cells' boxes fit one box less than this fraction as well as one box each."""
 SCORE_INPUTS = 9
 """Numbers from which the expected IoU of a group is computed."""
 
@@ -85,13 +87,15 @@ def group_cells(mask: Floats, maps: CellMaps, settings: ProposalSettings) -> lis
     distances, heats = _with_lone_parts(distances, heats, parts, number - 1, settings.reach)
     kept = _supported(distances, max(2.0, settings.least_area * len(rows)))
     distances, heats = distances[:, kept], heats[kept]
+    voted = np.concatenate([votes - sizes / 2, votes + sizes / 2], 1)
+    distances, heats = _merged(distances, heats, voted, np.stack([columns, rows], 1))
     owners = distances.argmin(1)
     found = []
-    for index in range(len(kept)):
+    for index in range(len(heats)):
         mine = owners == index
         if mine.any():
             logits = mask.copy()
-            if len(kept) > 1:
+            if len(heats) > 1:
                 rival = np.delete(distances, index, 1).min(1)
                 claim = STEEP * (rival - distances[:, index])
                 logits[rows, columns] = np.minimum(mask[rows, columns], np.where(mine, np.maximum(claim, 1e-3), claim))
@@ -182,6 +186,67 @@ def _supported(distances: Floats, least: float) -> NDArray[np.int64]:
         empty = counts == 0
         kept = kept[~empty] if empty.any() else np.delete(kept, int(counts.argmin()))
     return kept
+
+
+def _merged(distances: Floats, heats: Floats, voted: Floats, cells: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Distances and heats after groups are joined wherever their cells' boxes agree better with the box of both.
+
+    Args:
+        distances: `(N, K)`.
+        heats: `(K,)`.
+        voted: Boxes XYXY that the cells vote for `(N, 4)`.
+        cells: x and y of the cells `(N, 2)`.
+    """
+    owners = distances.argmin(1)
+    groups = {k: np.flatnonzero(owners == k) for k in range(len(heats))}
+    groups = {k: members for k, members in groups.items() if len(members)}
+    boxes = {k: _box(cells[members]) for k, members in groups.items()}
+    fits = {k: _fit(voted[members], boxes[k]) for k, members in groups.items()}
+    joined = {k: [k] for k in groups}
+    gains: dict[tuple[int, int], float] = {}
+    fresh = set(groups)
+    while fresh:
+        for one in fresh:
+            for other in groups:
+                if one != other and _touch(boxes[one], boxes[other]):
+                    pair = min(one, other), max(one, other)
+                    both = np.concatenate([groups[one], groups[other]])
+                    together = _fit(voted[both], _hull(boxes[one], boxes[other]))
+                    gains[pair] = together - APART * (fits[one] + fits[other])
+        fresh = set()
+        best = max(gains, key=lambda pair: gains[pair], default=None)
+        if best is None or gains[best] <= 0:
+            break
+        one, other = best
+        groups[one] = np.concatenate([groups[one], groups.pop(other)])
+        boxes[one] = _hull(boxes[one], boxes.pop(other))
+        fits[one] = _fit(voted[groups[one]], boxes[one])
+        del fits[other]
+        joined[one] += joined.pop(other)
+        gains = {pair: gain for pair, gain in gains.items() if not {one, other} & set(pair)}
+        fresh = {one}
+    columns = [distances[:, members].min(1) for members in joined.values()]
+    return np.stack(columns, 1), np.array([heats[members].max() for members in joined.values()], np.float32)
+
+
+def _box(cells: NDArray[np.int64]) -> Floats:
+    """Box XYXY `(4,)` of cells `(N, 2)`."""
+    return np.concatenate([cells.min(0), cells.max(0) + 1]).astype(np.float32)
+
+
+def _hull(one: Floats, other: Floats) -> Floats:
+    return np.concatenate([np.minimum(one[:2], other[:2]), np.maximum(one[2:], other[2:])])
+
+
+def _touch(one: Floats, other: Floats) -> bool:
+    return bool((np.minimum(one[2:], other[2:]) >= np.maximum(one[:2], other[:2])).all())
+
+
+def _fit(voted: Floats, box: Floats) -> float:
+    """Sum over cells of the IoU of the boxes that they vote for `(N, 4)` with one box `(4,)`."""
+    shared = (np.minimum(voted[:, 2:], box[2:]) - np.maximum(voted[:, :2], box[:2])).clip(min=0).prod(1)
+    areas = (voted[:, 2:] - voted[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
+    return float((shared / np.maximum(areas - shared, 1e-6)).sum())
 
 
 def _grouped(
