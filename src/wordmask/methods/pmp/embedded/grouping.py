@@ -28,7 +28,7 @@ MOST = 100
 NEAR = 0.7
 """Centres nearer to one another than this fraction of the sides of their instance are one."""
 
-APART = 0.7
+APART = 0.6
 """Groups stay apart where their cells' boxes fit one box less than this fraction as well as one box each."""
 SCORE_INPUTS = 9
 """Numbers from which the expected IoU of a group is computed."""

@@ -15,7 +15,7 @@ class ProposalSettings(Settings):
     """Inference settings of proposals.
 
     Attributes:
-        blend: Weight of the mask of the prompt's own query beside the dense mask, whose logits are averaged.
+        blend: Weight of the logits of the centre head, or else of the prompt's own query, beside the dense ones.
         least_quality: Expected IoU that an instance must reach.
         overlap: IoU from which two proposals are the same object; the one of lower quality is dropped.
         least_area: Fraction of the mask that an instance covers, at least.
@@ -24,12 +24,12 @@ class ProposalSettings(Settings):
         reach: Distance of a cell's vote from a centre, in sides of its instance, up to which it belongs to that centre.
     """
 
-    blend: float = 0.25
+    blend: float = 0.15
     least_quality: float = 0.3
     overlap: float = 0.6
     least_area: float = 0.002
     part_score: float = 0.6
-    least_heat: float = 0.2
+    least_heat: float = 0.05
     reach: float = 0.5
 
     ranges: ClassVar[Ranges] = {
