@@ -28,6 +28,8 @@ MOST = 100
 NEAR = 0.7
 """Centres nearer to one another than this fraction of the sides of their instance are one."""
 
+SAMPLE = 200
+"""Cells of a group whose votes are compared."""
 APART = 0.6
 """Groups stay apart where their cells' boxes fit one box less than this fraction as well as one box each."""
 SCORE_INPUTS = 9
@@ -80,7 +82,7 @@ def group_cells(mask: Floats, maps: CellMaps, settings: ProposalSettings) -> lis
         return []
     sizes = np.exp(np.minimum(maps.sizes[:, rows, columns], 6.0)).T  # (N, 2)
     votes = maps.offsets[:, rows, columns].T + np.stack([columns, rows], 1) + np.float32(0.5)
-    centres, heats = _centres(maps, settings.least_heat)
+    centres, heats = _centres(maps, settings.least_heat, _box(np.stack([columns, rows], 1)))
     distances = _distances(votes, sizes, centres)  # (N, K)
     number, labels = cv2.connectedComponents(inside.astype(np.uint8), connectivity=8)
     parts = labels[rows, columns] - 1
@@ -138,19 +140,21 @@ def score_inputs(groups: list[Grouped], mask: Floats, presence: float) -> Floats
     return np.array(rows, np.float32)
 
 
-def _centres(maps: CellMaps, least: float) -> tuple[Floats, Floats]:
-    """Centres `(K, 2)` in cells, x and y, and their probabilities `(K,)`, the most probable first."""
-    highest = cv2.dilate(maps.heat, np.ones((3, 3), np.uint8))
-    cut = logit(least)
-    rows, columns = np.nonzero((maps.heat >= highest) & (maps.heat > cut))
+def _centres(maps: CellMaps, least: float, box: Floats) -> tuple[Floats, Floats]:
+    """Centres `(K, 2)` in a box, in cells, x and y, and their probabilities `(K,)`, the most probable first."""
+    left, top, right, bottom = (int(side) for side in box)
+    heat = np.ascontiguousarray(maps.heat[top:bottom, left:right])
+    rows, columns = np.nonzero((heat >= cv2.dilate(heat, np.ones((3, 3), np.uint8))) & (heat > logit(least)))
+    rows, columns = rows + top, columns + left
     order = np.argsort(-maps.heat[rows, columns], kind="stable")[:MOST]
     rows, columns = rows[order], columns[order]
     centres = np.stack([columns, rows], 1).astype(np.float32) + np.float32(0.5)
     extents = np.exp(np.minimum(maps.sizes[:, rows, columns], 6.0)).T
-    kept: list[int] = []
+    near = (np.abs(centres[:, None] - centres) / extents[:, None]).max(2) <= NEAR  # (K, K)
+    first = np.zeros(len(centres), np.bool_)
     for index in range(len(centres)):
-        if not kept or (np.abs(centres[kept] - centres[index]) / extents[index]).max(1).min() > NEAR:
-            kept.append(index)
+        first[index] = not near[index, first].any()
+    kept = np.flatnonzero(first)
     return centres[kept], sigmoid(maps.heat[rows[kept], columns[kept]])
 
 
@@ -197,6 +201,8 @@ def _merged(distances: Floats, heats: Floats, voted: Floats, cells: NDArray[np.i
         voted: Boxes XYXY that the cells vote for `(N, 4)`.
         cells: x and y of the cells `(N, 2)`.
     """
+    if len(heats) < 2:
+        return distances, heats
     owners = distances.argmin(1)
     groups = {k: np.flatnonzero(owners == k) for k in range(len(heats))}
     groups = {k: members for k, members in groups.items() if len(members)}
@@ -243,10 +249,12 @@ def _touch(one: Floats, other: Floats) -> bool:
 
 
 def _fit(voted: Floats, box: Floats) -> float:
-    """Sum over cells of the IoU of the boxes that they vote for `(N, 4)` with one box `(4,)`."""
+    """Sum over cells of the IoU of the boxes that they vote for `(N, 4)` with one box `(4,)`, from `SAMPLE` of many."""
+    number = len(voted)
+    voted = voted[:: max(1, number // SAMPLE)]
     shared = (np.minimum(voted[:, 2:], box[2:]) - np.maximum(voted[:, :2], box[:2])).clip(min=0).prod(1)
     areas = (voted[:, 2:] - voted[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return float((shared / np.maximum(areas - shared, 1e-6)).sum())
+    return float((shared / np.maximum(areas - shared, 1e-6)).mean()) * number
 
 
 def _grouped(

@@ -63,7 +63,7 @@ class ProposalSegmenter(DenseSegmenter):
         divided = self._divided(features.proposals, plan, dense, asked)
         logits = dense.copy()
         blend = np.float32(self.proposals.settings.blend)
-        for row in asked:
+        for row in asked if blend else ():
             other = divided[row].mask if divided else proposed[row].masks[-1]
             logits[row] += blend * (other - logits[row])
         founds = []
