@@ -10,7 +10,6 @@ import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +18,7 @@ import torch
 import wordmask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 NAMES = ("face", "hair", "person", "helmet", "flag", "suit", "hand", "wall", "arm", "ear")
 
@@ -38,16 +37,16 @@ def main() -> None:
     compact: Any = wordmask.load("compact", device="cpu")
     encoded = pmp.encode(asked.image)
     trunk = replace(encoded, features=encoded.features.trunk, model=compact.name)
-    encoding = [spent(partial(s.encode, asked.image), asked.rounds) for s in (compact, pmp)]
-    print(f"encoding: compact {encoding[0]:.1f} ms, pmp {encoding[1]:.1f} ms")
+    both = spent([partial(one.encode, asked.image) for one in (compact, pmp)], asked.rounds)
+    print("encoding: compact {:.1f} ms, pmp {:.1f} more".format(*both))
     for count in (1, 2, 10):
         names = list(NAMES[:count])
-        answers, dense = (
-            spent(partial(one.segment, image, names, presence_threshold=0), asked.rounds)
-            for one, image in ((pmp, encoded), (compact, trunk))
-        )
-        every = spent(partial(with_candidates, pmp, encoded, names), asked.rounds)
-        times = [value / count for value in (dense, answers - dense, every - answers)]
+        calls = [
+            partial(compact.segment, trunk, names, presence_threshold=0),
+            partial(pmp.segment, encoded, names, presence_threshold=0),
+            partial(with_candidates, pmp, encoded, names),
+        ]
+        times = [value / count for value in spent(calls, asked.rounds)]
         print("{} prompts: {:.2f} ms a prompt, {:.2f} more by pmp, {:.2f} more with candidates".format(count, *times))
     if asked.out:
         draw(pmp, encoded, asked.prompt, asked.out)
@@ -58,14 +57,19 @@ def with_candidates(pmp: Any, encoded: Any, names: list[str]) -> int:
     return sum(len(found.candidates) for found in pmp.segment(encoded, names, presence_threshold=0))
 
 
-def spent(call: Callable[[], Any], rounds: int) -> float:
-    """Return the median of the milliseconds of processor time of a call, after one that does not count."""
-    times = []
-    for _ in range(rounds + 1):
-        began = time.process_time()
-        call()
-        times.append(1000 * (time.process_time() - began))
-    return median(times[1:])
+def spent(calls: Sequence[Callable[[], Any]], rounds: int) -> list[float]:
+    """Return milliseconds of processor time: the median of the first call, and of what each one takes beyond the last.
+
+    The calls take turns, so that what else the machine does meets all of them; a first round does not count.
+    """
+    times = np.zeros((rounds + 1, len(calls)))
+    for row in times:
+        for index, call in enumerate(calls):
+            began = time.process_time()
+            call()
+            row[index] = 1000 * (time.process_time() - began)
+    values: list[float] = np.median(np.diff(times[1:], axis=1, prepend=0), axis=0).tolist()
+    return values
 
 
 def draw(pmp: Any, encoded: Any, prompt: str, path: Path) -> None:
