@@ -16,7 +16,7 @@ import wordmask
 from tests.methods.contract import random_image
 from tests.methods.test_compact import TINY, tiny_network, tiny_tokenizer
 from wordmask.cli.app import app
-from wordmask.errors import CheckpointError, DeviceError, ModelNotFoundError, OutputError
+from wordmask.errors import CheckpointError, DeviceError, MissingExtraError, ModelNotFoundError, OutputError
 from wordmask.export import export_model
 from wordmask.export.check import compared, compared_images
 from wordmask.export.compact import Part, parts_of
@@ -93,6 +93,13 @@ def test_exportable_tells_the_truth(eager: DenseSegmenter, folder: Path, tmp_pat
     for size in (32, 100, 4096):
         with pytest.raises(OutputError, match="multiple of 32"):
             export_model(folder, tmp_path, size=size)
+
+
+def test_without_the_extra_nothing_is_written(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="the extra onnx"):
+        export_model(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_damaged_folders_are_refused(tmp_path: Path) -> None:

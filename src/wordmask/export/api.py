@@ -14,7 +14,7 @@ from wordmask.backbones.graphs import RUNTIMES, SUFFIXES
 from wordmask.errors import CheckpointError, ModelNotFoundError, OutputError, quote, sentence
 from wordmask.export.check import Comparison, compared, compared_images, photographs
 from wordmask.export.compact import parts_of
-from wordmask.export.graphs import write_onnx, write_openvino
+from wordmask.export.graphs import require_writers, write_onnx, write_openvino
 from wordmask.export.int8 import quantised
 from wordmask.export.speed import Speed, speeds
 from wordmask.images import load_image
@@ -95,6 +95,7 @@ def export_model(
         raise OutputError(sentence(f"the format {quote(to)}", " or ".join(RUNTIMES), "choose one of these"))
     eager: Any = load(model, device="cpu", dtype="float32")
     network = _exportable(eager, size)
+    require_writers(to)
     chosen = [load_image(image) for image in images] or compared_images()
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)

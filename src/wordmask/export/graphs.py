@@ -18,10 +18,21 @@ if TYPE_CHECKING:
 
     from wordmask.export.compact import Part
 
-__all__ = ["write_onnx", "write_openvino"]
+__all__ = ["require_writers", "write_onnx", "write_openvino"]
 
 OPSET = 20
 """Version of ONNX's operators."""
+
+
+def require_writers(to: str) -> None:
+    """Check that what writes and runs graphs of a format is installed.
+
+    Raises:
+        MissingExtraError: If it is not.
+    """
+    _require("onnx", "onnx", "onnxscript", *(["onnxruntime"] if to == "onnx" else []))
+    if to == "openvino":
+        _require("openvino", "openvino")
 
 
 def write_onnx(part: Part, path: Path) -> None:
