@@ -213,7 +213,8 @@ def _trusted(logits: NDArray[np.float32], coarse: NDArray[np.float32], settings:
     mask, before = logits > 0, coarse > 0
     union = max(int(np.count_nonzero(mask | before)), 1)
     sure = float(np.tanh(logits[mask] / 2).mean()) if mask.any() else 0.0
-    return np.count_nonzero(mask & before) / union >= settings.least_iou and sure >= settings.least_confidence
+    overlap = int(np.count_nonzero(mask & before)) / union
+    return overlap >= settings.least_iou and sure >= settings.least_confidence
 
 
 def _mixed(logits: NDArray[np.float32], coarse: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
