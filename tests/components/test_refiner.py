@@ -185,6 +185,7 @@ def test_windows_that_are_not_trusted_stay(image: Any) -> None:
         np.testing.assert_array_equal(_refiner(**settings).refine(found, image).mask, drawn)
     for settings in ({"least_iou": overlap + 0.06}, {"least_confidence": 0.99}):
         np.testing.assert_array_equal(_refiner(**settings).refine(found, image).mask, coarse_mask)
+        np.testing.assert_array_equal(_refiner(**settings).ungated().refine(found, image).mask, drawn)
 
 
 def test_logits_are_mixed_by_weight(image: Any) -> None:

@@ -97,6 +97,11 @@ class CropRefiner:
         self.settings = settings or RefinerSettings()
         self.device = torch.device(device)
 
+    def ungated(self) -> CropRefiner:
+        """Return a refiner that draws every window: for boxes, which say nothing of a shape."""
+        settings = replace(self.settings, weight=1.0, least_iou=0.0, least_confidence=0.0)
+        return CropRefiner(self.network, self.encoder, settings, embed=self.embed, device=self.device)
+
     @torch.inference_mode()
     def refine(self, found: Found, image: RgbImage, *, told: bool = True) -> Found:
         """Return a result with sharper masks; its presence stays, and an absent one is returned as it is.

@@ -127,7 +127,7 @@ class EmbeddedImss(DenseSegmenter):
         dense = boxes_map(boxes, encoded.size)
         options: dict[str, Any] = {"threshold": threshold, "presence_threshold": 0.5, "size": encoded.size}
         found = Found(prompt, 1.0 if len(boxes) else 0.0, heatmap_logits=dense, **options)
-        return self.refiner.refine(found, encoded.image)
+        return self.refiner.ungated().refine(found, encoded.image)
 
 
 def boxes_map(boxes: Sequence[Box], size: tuple[int, int]) -> MaskLogits:
