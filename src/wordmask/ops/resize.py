@@ -99,5 +99,5 @@ def normalised(
     import cv2
 
     values = np.arange(256, dtype=np.uint8)[:, None] * np.float32(1 / 255)
-    table = (values - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)  # (256, 3)
+    table = ((values - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)).astype(np.float32)  # (256, 3)
     return np.asarray(cv2.LUT(pixels, table[None]), np.float32)
