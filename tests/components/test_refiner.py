@@ -220,3 +220,17 @@ def test_mirrored_crops_are_averaged_and_told_the_other_side(image: Any) -> None
     assert told == [[0.0, 1.0]]
     assert isinstance(refined, RefinedLogits)
     np.testing.assert_array_equal(refined.patches[0].values, 1.5)
+
+
+def test_small_masks_are_drawn_without_the_coarse_logits(image: Any) -> None:
+    """A mask below `alone_below` of the image is as with a weight of 1, a larger one is mixed."""
+    found = _found(_coarse(slice(8, 14), slice(10, 20)))  # 60 of 30 x 40 cells
+    alone, small, large = (
+        _refiner(**settings).refine(found, image).heatmap_logits
+        for settings in ({}, {"weight": 0.5, "alone_below": 0.06}, {"weight": 0.5, "alone_below": 0.04})
+    )
+    assert isinstance(alone, RefinedLogits)
+    assert isinstance(small, RefinedLogits)
+    assert isinstance(large, RefinedLogits)
+    np.testing.assert_array_equal(small.patches[0].values, alone.patches[0].values)
+    assert np.abs(large.patches[0].values - alone.patches[0].values).max() > 1

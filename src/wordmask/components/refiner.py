@@ -56,7 +56,8 @@ class RefinerSettings:
         shift: Added to the network's logits; fitted on training images.
         mirror: Whether every crop is drawn a second time, mirrored, with left and right exchanged in its phrase; the
             logits are averaged.
-        weight: Of the network's logits in a weighted mean with the coarse ones.
+        weight: Of the network's logits in a weighted mean with the coarse ones ...
+        alone_below: ... but masks that cover a smaller fraction of the image are the network's logits alone.
         least_iou: A window stays as it is where the IoU of the network's mask with the coarse one is below this ...
         least_confidence: ... or the mean of 2 p - 1 over the network's mask is, p being its probabilities. The three
             were fitted on training images (docs/experiments/imss.md).
@@ -72,6 +73,7 @@ class RefinerSettings:
     shift: float = 0.0
     mirror: bool = False
     weight: float = 1.0
+    alone_below: float = 0.0
     least_iou: float = 0.0
     least_confidence: float = 0.0
 
@@ -131,6 +133,7 @@ class CropRefiner:
         size, fraction = dense.size, float((relative > 0).mean())
         if not self.settings.smallest <= fraction <= self.settings.largest:
             return dense
+        weight = 1.0 if fraction < self.settings.alone_below else self.settings.weight
         patches: list[FinePatch] = []
         for box, side in region_windows(relative > 0, size, settings=self.settings):
             view = self._view(box, side, size)
@@ -138,11 +141,11 @@ class CropRefiner:
             logits = self.draw(pixels, coarse, view, condition)
             if not _trusted(logits, coarse, self.settings):
                 continue
-            logits = _mixed(logits, coarse, self.settings.weight)
+            logits = _mixed(logits, coarse, weight)
             patches.append(FinePatch(_raised(logits, threshold), view, view.window(size)))
             for tile, window in border_tiles(logits > 0, view, size, most=self.settings.most_tiles):
                 coarse = _cut_again(logits, view, tile)
-                fine = _mixed(self.draw(pixels, coarse, tile, condition), coarse, self.settings.weight)
+                fine = _mixed(self.draw(pixels, coarse, tile, condition), coarse, weight)
                 patches.append(FinePatch(_raised(fine, threshold), tile, window))
         return RefinedLogits(dense.values, dense.placement, tuple(patches)) if patches else dense
 
