@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ def test_ten_scenes_are_asked_eight_phrases_each(module: Any) -> None:
     for scene in scenes.values():
         phrases = {*scene.there, *scene.absent}
         assert len(phrases) == len(scene.there) + len(scene.absent) == 8
+
+
+def test_scenes_of_installed_packages_are_read(module: Any) -> None:
+    installed = [scene for scene in module.scenes().values() if find_spec(scene.file[0])]
+    assert len(installed) >= 7  # scikit-image's; matplotlib and scikit-learn may be missing
+    for scene in installed:
         assert np.asarray(module.read(scene)).std() > 5
 
 

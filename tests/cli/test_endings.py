@@ -133,7 +133,7 @@ def test_signals_leave_annotations_for_every_mask(half_bright: Path, number: int
     process = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, "segment", "*.png", "bright"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])},
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()
