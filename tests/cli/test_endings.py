@@ -134,6 +134,7 @@ def test_signals_leave_annotations_for_every_mask(half_bright: Path, number: int
         [sys.executable, "-c", PROGRAM, "segment", "*.png", "bright"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])},
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # tests in the background inherit an ignored SIGINT
     )  # fmt: skip
     assert process.stdout is not None
     process.stdout.readline()
