@@ -249,6 +249,22 @@ def test_absent_prompts_have_no_pixels_in_a_label_map() -> None:
     assert segmentation(absent).to_label_map().max() == 0
 
 
+def test_unsure_names_lose_pixels_of_a_label_map_to_the_background() -> None:
+    """With a calibrated presence a pixel needs presence times probability above `label_threshold`; masks stay."""
+    values = logits((5, 4, 15, 12), inside=0.5)  # probability 0.62 inside
+    values[4:12, 5:10] = 3.0  # 0.95 in the left half
+    sure = dataclasses.replace(found("a", values, presence=0.9), label_threshold=0.5)  # 0.56 is enough
+    unsure = dataclasses.replace(sure, presence=0.6)  # 0.83 is needed
+    absent = dataclasses.replace(sure, presence=0.5)  # 1 is needed
+    np.testing.assert_array_equal(segmentation(sure).to_label_map(), sure.mask)
+    columns = np.flatnonzero(segmentation(unsure).to_label_map().any(axis=0))
+    assert (columns[0], columns[-1]) == (11, 19)  # interpolated between two cells, twice
+    np.testing.assert_array_equal(unsure.mask, sure.mask)
+    assert absent.mask.any()
+    assert not segmentation(absent).to_label_map().any()
+    assert unsure.claim_threshold == pytest.approx(5 / 6)
+
+
 def test_label_map_of_regions() -> None:
     """The higher product of detection score and mask probability takes a pixel that two prompts claim."""
     left, right = (np.zeros(SIZE, dtype=bool) for _ in range(2))

@@ -21,6 +21,7 @@ from wordmask.evaluation.score.scores import ScoreOptions
 from wordmask.images import RgbImage
 from wordmask.metrics.confusion import class_counts, label_map_scores
 from wordmask.ops.masks import pack
+from wordmask.results import Segmentation
 
 
 def logit(probability: float) -> float:
@@ -82,6 +83,28 @@ def test_ignored_pixels_are_no_background() -> None:
     ignored = pack(np.array([[True, False, False, False, False, True]]))
     sample = replace(SHIFTED, ignored=ignored)
     assert confusion(protocol, NAMES[1:], sample) == [[0, 0, 1], [0, 2, 1], [1, 2, 1], [2, 2, 1]]
+
+
+class Unsure(Scripted):
+    """Presence 0.6, and names that must be more probable than the background in a label map."""
+
+    def segment(self, image: Any, prompts: Any, **options: Any) -> Segmentation:
+        answer = super().segment(image, prompts, **options)
+        founds = (replace(found, presence=0.6, label_threshold=0.5) for found in answer)
+        return replace(answer, founds=tuple(founds))
+
+
+def test_presence_times_probability_decides_against_the_background() -> None:
+    # 5/6 is needed: the third pixel, 0.8 a cat, stays background.
+    protocol = EvaluationProtocol("labels", (), decline=True, **BACKGROUND)
+    pairs = record_labels(PromptedModel(Unsure(MAPS), protocol, NAMES), SAMPLE)["confusion"]
+    assert pairs == [[0, 0, 2], [1, 0, 2], [2, 0, 1]]
+
+
+def test_a_threshold_of_the_protocol_decides_alone() -> None:
+    protocol = EvaluationProtocol("labels", (), decline=True, threshold=0.5, **BACKGROUND)
+    pairs = record_labels(PromptedModel(Unsure(MAPS), protocol, NAMES), SAMPLE)["confusion"]
+    assert pairs == confusion(protocol)
 
 
 def test_scores_equal_the_metric_and_have_intervals() -> None:

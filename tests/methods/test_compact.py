@@ -323,6 +323,21 @@ def calibrated(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Segmen
     return load_compact(copied)
 
 
+def test_label_maps_follow_the_config_where_masks_have_a_threshold_of_their_own(folder: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(folder, tmp_path / "shared"))
+    config = json.loads((copied / "config.json").read_text())
+    config["settings"] |= {"threshold": None, "label_threshold": 0.4}
+    (copied / "config.json").write_text(json.dumps(config))
+    segmenter = load_compact(copied)
+    own, given, drawn = (
+        segmenter.segment(random_image(), "hair", **options)[0]
+        for options in ({}, {"threshold": 0.5}, {"presence_threshold": 0})
+    )
+    assert (own.label_threshold, given.label_threshold, drawn.label_threshold) == (0.4, None, None)
+    assert own.claim_threshold == pytest.approx(max(own.threshold, min(1.0, 0.4 / own.presence)))
+    assert load_compact(folder).segment(random_image(), "hair")[0].label_threshold is None
+
+
 def test_mask_logits_are_calibrated(loaded: Segmenter, calibrated: Segmenter) -> None:
     (plain,), (changed,) = (model.segment(random_image(), "hair") for model in (loaded, calibrated))
     np.testing.assert_allclose(

@@ -50,6 +50,18 @@ class RemovesWeakParts(Protocol):
 
 
 @runtime_checkable
+class SharesPixels(Protocol):
+    """A dense model with calibrated presence, whose names share the pixels of a label map (`Found.label_threshold`).
+
+    Attributes:
+        label_threshold: Product of presence and probability that a pixel of a name must exceed; None: any of its mask.
+    """
+
+    @property
+    def label_threshold(self) -> float | None: ...
+
+
+@runtime_checkable
 class KeepsLess(Protocol):
     """A dense model that decodes from a part of its features."""
 
@@ -102,6 +114,7 @@ class DenseSegmenter(MethodRunner[DensePlan]):
         self.exportable = bool(getattr(model, "exportable", False))
         self.prompt_cache = PromptCache(self._embed_texts, model.embed_prompt)
         self.weak_part_ratio = model.weak_part_ratio if isinstance(model, RemovesWeakParts) else None
+        self.label_threshold = model.label_threshold if isinstance(model, SharesPixels) else None
 
     def features_to_keep(self, features: Any) -> Any:
         """Return what answers need of an image's features: what a feature cache keeps."""
@@ -168,6 +181,7 @@ class DenseSegmenter(MethodRunner[DensePlan]):
             presence_threshold=thresholds.presence,
             size=encoded.size,
             heatmap_logits=MaskLogits(logits, placement),
+            label_threshold=self.label_threshold if thresholds.mask is None and thresholds.presence else None,
         )
 
     def _own_threshold(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy as np
 from wordmask.formats.candidates import ShownCandidate
 from wordmask.formats.named_mask import NamedMask, ScoredMask
 from wordmask.ops import masks
+from wordmask.ops.probability import logit
 from wordmask.results.explain import SHOWN, best_first, candidate_lines, score_text
 from wordmask.results.mask_logits import MaskLogits
 from wordmask.results.region import Candidate, Instance, Region
@@ -46,6 +48,8 @@ class Found:
         regions: Regions chosen for the prompt; None where the method proposes none.
         candidates: Everything that was scored for the prompt, chosen or not; () for dense methods.
         notes: What was done to choose the regions, for `explain`.
+        label_threshold: In a label map, where names share the pixels, product of presence and probability that a pixel
+            of the mask must exceed, too; None: the mask as it is.
     """
 
     prompt: Prompt
@@ -57,6 +61,7 @@ class Found:
     regions: tuple[Region, ...] | None = field(default=None, kw_only=True)
     candidates: Sequence[Candidate] = field(default=(), kw_only=True)
     notes: tuple[str, ...] = field(default=(), kw_only=True)
+    label_threshold: float | None = field(default=None, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -67,6 +72,18 @@ class Found:
     def present(self) -> bool:
         """Whether the presence reaches its threshold."""
         return self.presence >= self.presence_threshold
+
+    @property
+    def claim_threshold(self) -> float:
+        """Probability above which a pixel may get this name in a label map: `threshold` or more."""
+        if self.label_threshold is None:
+            return self.threshold
+        return max(self.threshold, min(1.0, self.label_threshold / max(self.presence, 1e-9)))
+
+    @property
+    def claim_logit(self) -> float:
+        """Logit of `claim_threshold`; minus infinity where it is `threshold`, which the mask has passed."""
+        return logit(self.claim_threshold) if self.claim_threshold > self.threshold else -math.inf
 
     @cached_property
     def packed(self) -> PackedMask:

@@ -188,16 +188,18 @@ class Segmentation:
     def to_label_map(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Return `(H, W)`: 0 for background, `i + 1` where prompt `i` is the most probable of the masks that claim it.
 
+        With a calibrated presence (`Found.label_threshold`), only pixels where a prompt is more probable than the
+        background are claimed, so masks of unsure prompts give a smaller part of their pixels, or none.
         uint8 for up to 255 prompts, else uint16. Among equals the earlier prompt wins.
         """
         labels = np.zeros(self.size, dtype=np.uint8 if len(self) <= 255 else np.uint16)
         best = np.full(self.size, -np.inf, dtype=np.float32)
         for index, found in enumerate(self.founds, start=1):
             x0, y0, x1, _ = found.packed.window
-            claimed = found.packed.crop()
+            claimed, least = found.packed.crop(), np.float32(found.claim_logit)
             for y, strip in found.strips(found.packed.window):
                 place = np.s_[y : y + len(strip), x0:x1]
-                wins = claimed[y - y0 : y - y0 + len(strip)] & (strip > best[place])
+                wins = claimed[y - y0 : y - y0 + len(strip)] & (strip > np.maximum(best[place], least))
                 np.copyto(labels[place], labels.dtype.type(index), where=wins)
                 np.copyto(best[place], strip, where=wins)
         return labels

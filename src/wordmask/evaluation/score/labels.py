@@ -97,7 +97,7 @@ def _claimed(found: Found, values: NDArray[np.float32], threshold: float | None)
     """Return the pixels above the threshold; none where the presence is below its threshold."""
     if not found.present:
         return np.zeros(values.shape, np.bool_)
-    return values > np.float32(found.threshold if threshold is None else threshold)
+    return values > np.float32(found.claim_threshold if threshold is None else threshold)
 
 
 # --- all samples -----------------------------------------------------------------------------------------------------

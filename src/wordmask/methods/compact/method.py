@@ -90,6 +90,7 @@ class CompactModel:
         self.threshold = self.settings.threshold
         self.presence_threshold = self.settings.presence_threshold
         self.weak_part_ratio = self.settings.weak_part_ratio
+        self.label_threshold = self.settings.label_threshold
 
     @property
     def image_encoder(self) -> ImageEncoder:

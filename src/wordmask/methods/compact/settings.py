@@ -17,6 +17,9 @@ LARGEST = 1e6
 SHARPEST = 1000
 """At this sharpness nearly all weight goes to the most similar cell."""
 
+OPTIONAL = ("threshold", "affinity_sharpness", "weak_part_ratio", "label_threshold")
+"""Settings that may be None."""
+
 
 @dataclass(frozen=True)
 class CompactSettings:
@@ -30,6 +33,8 @@ class CompactSettings:
             expected IoU.
         weak_part_ratio: Without a `threshold`, connected parts of a mask stay only if their highest probability
             reaches this fraction of the strongest part's (`components.weak_parts`); None: all stay.
+        label_threshold: In label maps, where names share the pixels, product of presence and a pixel's probability that
+            a name must exceed; 0.5: more probable than the background. None: masks as they are.
         mask_scale: Factor of mask logits, fitted on validation images (Platt scaling).
         mask_shift: Added after the factor.
         presence_scale: Factor of presence logits, fitted on validation images (Platt scaling).
@@ -45,6 +50,7 @@ class CompactSettings:
     affinity_sharpness: float | None = None
     threshold: float | None = 0.5
     weak_part_ratio: float | None = None
+    label_threshold: float | None = None
     mask_scale: float = 1.0
     mask_shift: float = 0.0
     presence_scale: float = 1.0
@@ -53,7 +59,7 @@ class CompactSettings:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value is None and name in ("threshold", "affinity_sharpness", "weak_part_ratio"):
+            if value is None and name in OPTIONAL:
                 continue
             whole = name == "long_side"
             if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
