@@ -22,6 +22,8 @@ works = pytest.mark.skipif(
     not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN has no bfloat16 on this CPU"
 )
 
+in_float32 = pytest.mark.skipif(not can_pack_linears(CPU, torch.float32), reason="torch has no oneDNN here")
+
 
 @works
 @pytest.mark.parametrize(
@@ -60,6 +62,24 @@ def test_a_packed_model_is_as_near_to_float32_as_the_plain_one(tmp_path: Path, m
     assert without < 0.05 * np.linalg.norm(exact)
 
 
+@in_float32
+def test_float32_layers_have_torchs_numbers() -> None:
+    torch.manual_seed(0)
+    linear, rows = nn.Linear(48, 64), torch.randn(3, 5, 48)
+    with torch.inference_mode():
+        torch.testing.assert_close(PackedLinear(linear, "relu")(rows), linear(rows).relu())
+
+
+@in_float32
+def test_in_float32_only_the_decoder_of_clipseg_is_packed(tmp_path: Path) -> None:
+    write_clipseg(tmp_path)
+    model = load_clipseg(tmp_path, device="cpu", dtype="float32").model
+    assert isinstance(model, nn.Module)
+    packed = {name for name, part in model.named_modules() if isinstance(part, PackedLinear)}
+    assert packed
+    assert all(name.startswith("decoder.blocks.") for name in packed)
+
+
 def test_checking_for_support_draws_no_random_number() -> None:
     before = torch.random.get_rng_state()
     can_pack_linears(CPU, torch.bfloat16)
@@ -90,7 +110,7 @@ def test_layers_that_were_packed_are_freed(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_nothing_is_packed_in_other_precisions_or_places() -> None:
-    assert not can_pack_linears(CPU, torch.float32)
+    assert not can_pack_linears(CPU, torch.float64)
     assert not can_pack_linears(torch.device("cuda"), torch.bfloat16)
 
 

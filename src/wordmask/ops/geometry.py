@@ -6,7 +6,6 @@ Pixels are areas: pixel `i` of `n` covers `[i, i + 1)` and has its centre at `i 
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -134,7 +133,7 @@ def interpolated_strips(
     used = values[top : int(rows.second.max()) + 1]
     left = used.take(columns.first, axis=1).astype(np.float32, copy=False)
     wide = left + (used.take(columns.second, axis=1) - left) * columns.weight  # (h, x1 - x0)
-    for start, stop in _joined(rows.runs(0, count), wide.shape[1]):
+    for start, stop in _joined(rows.edges(), wide.shape[1]):
         weight = rows.weight[start:stop, None]
         if rows.first[start] == rows.first[stop - 1] and rows.second[start] == rows.second[stop - 1]:
             base = wide[rows.first[start] - top]
@@ -148,16 +147,18 @@ def interpolated_strips(
             yield start, steps
 
 
-def _joined(runs: Iterator[tuple[int, int]], width: int) -> Iterator[tuple[int, int]]:
-    """Join short runs of rows that follow one another, up to `STRIP_PIXELS`."""
+def _joined(edges: NDArray[np.intp], width: int) -> Iterator[tuple[int, int]]:
+    """Join short runs of rows that follow one another, up to `STRIP_PIXELS`; run `i` is `[edges[i], edges[i + 1])`."""
     most = max(1, STRIP_PIXELS // max(1, width))
-    start, stop = next(runs)
-    for first, last in runs:
-        if min(stop - start, last - first) >= LONG_RUN or last - start > most:
-            yield start, stop
-            start = first
-        stop = last
-    yield start, stop
+    lengths = np.diff(edges)
+    apart = np.minimum(lengths[1:], lengths[:-1]) >= LONG_RUN  # whether run i + 1 starts a strip of its own
+    forced = np.append(np.flatnonzero(apart) + 1, len(lengths))
+    start = 0
+    while start < len(lengths):
+        full = int(np.searchsorted(edges, edges[start] + most, side="right")) - 1
+        stop = min(max(full, start + 1), int(forced[np.searchsorted(forced, start, side="right")]))
+        yield int(edges[start]), int(edges[stop])
+        start = stop
 
 
 def reach(cells: NDArray[np.bool_], placement: Placement) -> Window | None:
@@ -195,11 +196,10 @@ class Axis:
         """Return the pixels `[start, stop)`."""
         return Axis(self.first[start:stop], self.second[start:stop], self.weight[start:stop])
 
-    def runs(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yield the pixel ranges in `[start, stop)` that lie between the same two cells."""
-        changes = np.flatnonzero(np.diff(self.first[start:stop]) | np.diff(self.second[start:stop])) + start + 1
-        edges = [start, *changes.tolist(), stop]
-        yield from itertools.pairwise(edges)
+    def edges(self) -> NDArray[np.intp]:
+        """Return where each run of pixels between the same two cells starts, and the number of pixels."""
+        changes = np.flatnonzero(np.diff(self.first) | np.diff(self.second)) + 1
+        return np.concatenate([[0], changes, [len(self.first)]]).astype(np.intp)
 
     def touched(self, cells: NDArray[np.bool_]) -> tuple[int, int] | None:
         """Return the pixel range that reads from any of the `cells` (bool over the axis), or None."""

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from wordmask.ops.masks import PackedMask
 
 
-_SUMMED_AT_ONCE = 8192
-"""Numbers that NumPy converts at once: so many have one sum, whether they are converted before or by the way."""
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class MaskLogits:
     """A map of logits over a network's canvas.
@@ -60,19 +56,11 @@ class MaskLogits:
         """
         inside, top = mask.crop(), mask.window[1]
         chosen = [strip[inside[y - top : y - top + len(strip)]] for y, strip in self.strips(mask.window)]
-        values = sigmoid(np.concatenate(chosen))  # float32, row by row
-        exact = values.astype(np.float64)
+        values = sigmoid(np.concatenate(chosen)).astype(np.float64)  # row by row
         rows, _ = axes(self.placement, (self.values.shape[0], self.values.shape[1]))
-        ends = np.cumsum(np.count_nonzero(inside, axis=1)).tolist()
-        total, first = 0.0, 0
-        for _, stop in rows.part(top, mask.window[3]).runs(0, len(inside)):
-            last = ends[stop - 1]
-            if last - first <= _SUMMED_AT_ONCE:
-                total += float(np.add.reduce(exact[first:last]))
-            else:
-                total += float(values[first:last].sum(dtype=np.float64))
-            first = last
-        return total / mask.area
+        starts = np.concatenate([[0], np.cumsum(np.count_nonzero(inside, axis=1))])  # of each row in `values`
+        firsts = np.unique(starts[rows.part(top, mask.window[3]).edges()[:-1]])  # of each run that has pixels
+        return float(np.add.reduceat(values, firsts[firsts < len(values)]).sum()) / mask.area
 
     def __repr__(self) -> str:
         height, width = self.values.shape

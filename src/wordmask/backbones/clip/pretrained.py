@@ -63,7 +63,7 @@ def load_clip(folder: Path, *, device: torch.device, dtype: torch.dtype) -> Clip
         clip_vision_tower(clip, extract_layers=(depth - 1,)).to(device, dtype).eval(),
         ClipTextEncoder(clip, load_tokenizer(folder)).to(device, dtype).eval(),
     )
-    if can_pack_linears(device, dtype):
+    if dtype == torch.bfloat16 and can_pack_linears(device, dtype):
         for tower in towers:
             pack_linears(tower)
     return Clip(*towers, side=int(vision.get("image_size", 224)))

@@ -71,7 +71,7 @@ class DecoderBlock(nn.Module):
         return out
 
     def pack_linears(self) -> None:
-        """Replace the linear layers by packed ones (see `packed_linear`): bfloat16 on this CPU from now on."""
+        """Replace the linear layers by packed ones (see `packed_linear`): inference on this CPU from now on."""
         assert isinstance(self.linear1, nn.Linear)
         assert isinstance(self.linear2, nn.Linear)
         self.linear1, self.linear2 = PackedLinear(self.linear1, "relu"), PackedLinear(self.linear2)

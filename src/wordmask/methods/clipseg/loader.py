@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from wordmask.backbones.clip.weights import clip_weights
 from wordmask.backbones.hub import fetch_checkpoint
 from wordmask.backbones.packed_linear import can_pack_linears, pack_linears
@@ -26,7 +28,6 @@ from wordmask.methods.dense import DenseSegmenter
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import torch
     from torch import Tensor
 
 Location = str | os.PathLike[str]
@@ -78,7 +79,7 @@ def load_clipseg(
         checkpoint = checkpoint._replace(config=config)
     model = assemble(checkpoint, size=size, fit=fit).to(chosen, kind)
     if can_pack_linears(chosen, kind):
-        pack_linears(model)
+        pack_linears(model.decoder if kind == torch.float32 else model)  # its towers gain in bfloat16 only
     return DenseSegmenter(model, device=chosen, dtype=kind)
 
 
