@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,19 @@ def test_an_output_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
 
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert "which cannot be written" in done.stderr
+
+
+def test_refinement_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, asked = write_halves(tmp_path / "halves"), []
+
+    def load(model: object, *, refine: bool | None = None, **options: object) -> EvaluatedModel:
+        asked.append(refine)
+        return replace(evaluated(), refine=refine)
+
+    monkeypatch.setattr(EvaluatedModel, "load", load)
+    assert run("--data", data, "--out", tmp_path / "run", "--refine").exit_code == 0
+    result = json.loads((tmp_path / "run" / "result.json").read_bytes())
+    assert asked == [True]
+    assert (result["model"]["refine"], result["model"]["name"]) == (True, "brightness+refine")
+    assert "--refine" in result["command"]
+    assert run("--data", data, "--out", tmp_path / "run", "--no-refine").exit_code == 2  # another run's folder

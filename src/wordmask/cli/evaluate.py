@@ -27,6 +27,7 @@ OUT_HELP = "The run folder. The same command goes on where a run in it was inter
 LIMIT_HELP = "Number of samples, from the start."
 SEED_HELP = "Of data that are drawn, and of the intervals."
 THRESHOLD_HELP = "Probability above which a pixel belongs to a mask. Default: the preset's."
+REFINE_HELP = "Whether masks are redrawn at the image's own resolution. Default: the model's."
 MIRROR_HELP = "Segment mirrored images, too, with left and right swapped: about three times the time."
 
 Data = Annotated[Path | None, typer.Option("--data", "-d", help=DATA_HELP, show_default=False)]
@@ -62,6 +63,7 @@ def evaluate(
     seed: Seed = 0,
     threshold: Threshold = None,
     mirror: Annotated[bool, typer.Option("--mirror", help=MIRROR_HELP)] = False,
+    refine: Annotated[bool | None, typer.Option("--refine/--no-refine", help=REFINE_HELP, show_default=False)] = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON, nothing else.")] = False,
@@ -92,9 +94,9 @@ def evaluate(
         from wordmask.evaluation.runner import run
 
         announce_download(model)
-        evaluated = EvaluatedModel.load(model, revision=revision, device=device, dtype=dtype)
+        evaluated = EvaluatedModel.load(model, revision=revision, device=device, dtype=dtype, refine=refine)
         folder = out or Path("evaluated") / _stem(evaluation, evaluated.name)
-        more = {"model": model, "revision": revision, "out": out, "device": device, "dtype": dtype}
+        more = {"model": model, "revision": revision, "out": out, "device": device, "dtype": dtype, "refine": refine}
         command = command_line("evaluate", options | more)
         watch = progress("Evaluating", hidden=quiet or as_json)
         result = run(evaluation, evaluated, folder, command=command, watch=watch)

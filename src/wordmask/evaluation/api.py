@@ -96,6 +96,7 @@ def evaluate(
     revision: str | None = None,
     device: str = "auto",
     dtype: str = "auto",
+    refine: bool | None = None,
     folder: str | os.PathLike[str] | None = None,
     watch: Watch | None = None,
 ) -> EvaluationResult:
@@ -118,6 +119,8 @@ def evaluate(
         revision: Branch, tag or commit of a model on a hub.
         device: "cpu", "cuda", "mps" or "auto".
         dtype: "float32", "bfloat16", "float16" or "auto".
+        refine: Whether masks are redrawn at the image's own resolution; None: the model's default, which is all that a
+            segmenter that is given has.
         folder: Where the run is written, to be resumed; None: nothing is kept.
         watch: Shows progress.
 
@@ -134,11 +137,11 @@ def evaluate(
         "data": data, "dataset": dataset, "split": split, "images": images, "exhaustive": exhaustive,
         "benchmark": benchmark, "task": None if benchmark else task, "preset": preset, "limit": limit, "seed": seed,
         "threshold": threshold, "mirror": mirror, "model": model, "revision": revision, "out": folder,
-        "device": device, "dtype": dtype,
+        "device": device, "dtype": dtype, "refine": refine,
     }  # fmt: skip
     command = command_line("evaluate", options) if named else None
     if model is None or isinstance(model, (str, os.PathLike)):
-        evaluated = EvaluatedModel.load(model, revision=revision, device=device, dtype=dtype)
+        evaluated = EvaluatedModel.load(model, revision=revision, device=device, dtype=dtype, refine=refine)
     else:
         evaluated = EvaluatedModel.of(model)
     with tempfile.TemporaryDirectory(prefix="wordmask-") as scratch:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wordmask.evaluation.provenance import checksum, revision_of
@@ -25,6 +25,7 @@ class EvaluatedModel:
         revision: Commit on a hub, if it came from one.
         checksum: Of its files; None where it has none.
         device, dtype: Where and in which precision it runs.
+        refine: Whether masks are redrawn at the image's own resolution; None: the model's default.
     """
 
     segmenter: Segmenter
@@ -33,6 +34,7 @@ class EvaluatedModel:
     checksum: str | None = None
     device: str = "cpu"
     dtype: str = "float32"
+    refine: bool | None = None
 
     @classmethod
     def of(cls, segmenter: Segmenter) -> EvaluatedModel:
@@ -42,7 +44,7 @@ class EvaluatedModel:
     @classmethod
     def load(
         cls, model: str | os.PathLike[str] | None, *, revision: str | None = None, device: str = "auto",
-        dtype: str = "auto",
+        dtype: str = "auto", refine: bool | None = None,
     ) -> EvaluatedModel:  # fmt: skip
         """Load a model by its name or path; see `wordmask.load`.
 
@@ -52,14 +54,15 @@ class EvaluatedModel:
         from wordmask.api import DEFAULT_METHOD, find_model, load
 
         path = find_model(model, revision=revision)
-        segmenter = load(model, device=device, dtype=dtype, revision=revision)
+        segmenter = load(model, device=device, dtype=dtype, revision=revision, refine=refine)
         asked = DEFAULT_METHOD if model is None else str(model)
-        return cls(segmenter, asked, revision_of(path) or revision, checksum(path), **_precision(segmenter))
+        known = revision_of(path) or revision
+        return replace(cls.of(segmenter), asked=asked, revision=known, checksum=checksum(path), refine=refine)
 
     @property
     def name(self) -> str:
-        """The model's name in results."""
-        return self.segmenter.name
+        """The model's name in results, and what was asked of it."""
+        return self.segmenter.name + _ASKED[self.refine]
 
     def facts(self) -> dict[str, Any]:
         """Return what a result states about the model."""
@@ -70,7 +73,10 @@ class EvaluatedModel:
             "checksum": self.checksum,
             "device": self.device,
             "dtype": self.dtype,
-        }
+        } | ({} if self.refine is None else {"refine": self.refine})
+
+
+_ASKED = {None: "", True: "+refine", False: "-no-refine"}
 
 
 def _precision(segmenter: Segmenter) -> dict[str, str]:
