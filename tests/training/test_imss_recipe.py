@@ -151,7 +151,7 @@ def test_crops_of_several_sets_are_drawn_by_weight() -> None:
             return self.name, number
 
     sets: Any = [Numbered(0), Numbered(1)]
-    mixed = MixedCrops(sets, [0.5, 1.5], Schedule(steps=1, batch=4, lr=1e-3))
+    mixed = MixedCrops(sets, [0.5, 1.5], Schedule(steps=1, batch=4, lr=1e-3), fingerprint="both")
     drawn: Any = [mixed[Place(step, number, None)] for step in range(200) for number in range(4)]
     assert 0.7 < np.mean([name == "1" for name, _ in drawn]) < 0.8
     assert {number for _, number in drawn} == set(range(10))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wordmask.errors import DataError, TrainingError, sentence
@@ -17,18 +15,18 @@ from wordmask.training.compact.mixing import Mixing
 from wordmask.training.compact.phrase_bank import build_bank
 from wordmask.training.compact.trainable import CompactTrainable
 from wordmask.training.data import TrainingData
-from wordmask.training.opening import open_training_data
 from wordmask.training.order import whole_batches
+from wordmask.training.several import distinct_names, joint_fingerprint, open_several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from wordmask.batch import Place
     from wordmask.contracts import Trainable
     from wordmask.training.compact.label_space import LabelSpace
     from wordmask.training.compact.mixing import CompactBatch
     from wordmask.training.data import DataChoice
-    from wordmask.training.opening import Opened
     from wordmask.training.order import Order
     from wordmask.training.schedule import Schedule
 
@@ -130,15 +128,11 @@ class CompactData(Settings):
         if not isinstance(model, CompactTrainable):
             got = f"the model {type(model).__name__}"
             raise TrainingError(sentence(got, "the compact network", "use the recipe compact with --model left out"))
-        choices = [choice, *(replace(choice, path=Path(path), dataset=None, images=None) for path in self.also)]
-        opened = [
-            open_training_data(
-                one, validate=bool(schedule.valid_every) and not place, holdout=self.holdout, limit=self.valid_limit,
-                seed=schedule.seed, skip_bad=skip_bad,
-            )
-            for place, one in enumerate(choices)
-        ]  # fmt: skip
-        spaces = [space_of(one.train, _name(opened, place)) for place, one in enumerate(opened)]
+        opened = open_several(
+            choice, self.also, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
+            seed=schedule.seed, skip_bad=skip_bad,
+        )  # fmt: skip
+        spaces = [space_of(one.train, name) for one, name in zip(opened, distinct_names(opened), strict=True)]
         folder = scratch.parent / "labelled-images"
         if not (folder / "facts.json.z").is_file():
             sets = [(one.train, space) for one, space in zip(opened, spaces, strict=True)]
@@ -153,7 +147,7 @@ class CompactData(Settings):
         first = opened[0].train.dataset
         train = CompactSet(
             maker, schedule, name="+".join(space.name for space in spaces), split=first.split,
-            fingerprint=_joined([one.train.dataset.fingerprint for one in opened]), size=model.size,
+            fingerprint=joint_fingerprint(opened), size=model.size,
         )  # fmt: skip
         left_out = tuple(problem for one in opened for problem in one.left_out)
         return TrainingData(train, opened[0].train, opened[0].validation, left_out)
@@ -188,15 +182,3 @@ def images_in_batch(batch: int, weights: Sequence[float], sets: int) -> list[int
     for place in sorted(range(sets), key=lambda i: counts[i] - exact[i])[: batch - sum(counts)]:
         counts[place] += 1
     return counts
-
-
-def _name(opened: Sequence[Opened], place: int) -> str:
-    """Return a set's name; with its place where two are called the same."""
-    names = [one.train.dataset.name for one in opened]
-    return names[place] if names.count(names[place]) == 1 else f"{names[place]} {place + 1}"
-
-
-def _joined(fingerprints: Sequence[str]) -> str:
-    if len(fingerprints) == 1:
-        return fingerprints[0]
-    return hashlib.sha256("\n".join(fingerprints).encode()).hexdigest()[:16]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,8 +20,8 @@ from wordmask.training.data import TrainingData
 from wordmask.training.imss.crops import Crop, CropSettings, LabelledImage, draw_crop
 from wordmask.training.imss.trainable import CropTrainable
 from wordmask.training.inspection import phrase_of
-from wordmask.training.opening import open_training_data
 from wordmask.training.order import Order, draws, epochs
+from wordmask.training.several import joint_fingerprint, open_several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -108,28 +107,23 @@ class CropData(Settings):
         if not isinstance(model, CropTrainable):
             got = f"the model {type(model).__name__}"
             raise TrainingError(sentence(got, "the crop network", "use the recipe imss with --model left out"))
-        opened = open_training_data(
-            choice, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
-            seed=schedule.seed, skip_bad=skip_bad,
+        opened = open_several(
+            choice, [path for path, _ in self.also], validate=bool(schedule.valid_every), holdout=self.holdout,
+            limit=self.valid_limit, seed=schedule.seed, skip_bad=skip_bad,
         )  # fmt: skip
-        train = self._crops(opened, model, schedule, scratch.parent / "coarse")
-        sets, left_out = [train], [*opened.left_out]
-        for number, (path, _) in enumerate(self.also):
-            further = open_training_data(
-                replace(choice, path=Path(path), dataset=None, valid=None), validate=False, holdout=0, limit=0,
-                seed=schedule.seed, skip_bad=skip_bad,
-            )  # fmt: skip
-            sets.append(self._crops(further, model, schedule, scratch.parent / f"coarse-{number + 1}"))
-            left_out += further.left_out
-        crops: CropSet | MixedCrops = train
+        sets = [self._crops(one, model, schedule, scratch.parent, place) for place, one in enumerate(opened)]
+        crops: CropSet | MixedCrops = sets[0]
         if self.also:
-            crops = MixedCrops(sets, [1.0, *(weight for _, weight in self.also)], schedule)
+            weights = [1.0, *(weight for _, weight in self.also)]
+            crops = MixedCrops(sets, weights, schedule, fingerprint=joint_fingerprint(opened))
         if model.vocabulary is not None:
             model.vocabulary.update(crops.phrases())
-        return TrainingData(crops, opened.train, opened.validation, tuple(left_out))
+        left_out = tuple(problem for one in opened for problem in one.left_out)
+        return TrainingData(crops, opened[0].train, opened[0].validation, left_out)
 
-    def _crops(self, opened: Opened, model: CropTrainable, schedule: Schedule, folder: Path) -> CropSet:
-        """The crops of one set; the trunk's maps of its images are written to a folder first."""
+    def _crops(self, opened: Opened, model: CropTrainable, schedule: Schedule, parent: Path, place: int) -> CropSet:
+        """The crops of one set; the trunk's maps of its images are written to a folder of its own first."""
+        folder = parent / (f"coarse-{place}" if place else "coarse")
         if self.segmenter:
             coarse_maps(opened.train, model.trunk, folder)
         return CropSet(opened.train, self, schedule, folder, side=model.size, phrases=opened.phrases)
@@ -213,12 +207,14 @@ class MixedCrops:
         sets: Where crops come from.
         weights: How often each set is drawn; their sum is arbitrary.
         schedule: Seed, batches and sizes.
+        fingerprint: Of the data of all sets.
     """
 
-    def __init__(self, sets: Sequence[CropSet], weights: Sequence[float], schedule: Schedule) -> None:
-        self.sets, self.schedule = tuple(sets), schedule
+    def __init__(
+        self, sets: Sequence[CropSet], weights: Sequence[float], schedule: Schedule, *, fingerprint: str
+    ) -> None:
+        self.sets, self.schedule, self.fingerprint = tuple(sets), schedule, fingerprint
         self.name, self.split = "+".join(part.name for part in sets), sets[0].split
-        self.fingerprint = hashlib.sha256("".join(part.fingerprint for part in sets).encode()).hexdigest()
         self._chances = np.array(weights, dtype=np.float64) / np.sum(weights)
 
     @property
