@@ -159,9 +159,26 @@ def test_crops_of_several_sets_are_drawn_by_weight() -> None:
     assert mixed[Place(3, 1, None)] == mixed[Place(3, 1, None)]
 
 
-def test_weights_of_sets_are_positive() -> None:
+def test_names_are_drawn_more_often() -> None:
+    """Two eyes of equal size: with a factor of 3 the left one is asked in three of four crops."""
+    settings = CropSettings(
+        side=32, phrase=1.0, wrong=0.0, wide=0.0, absent=0.0, mirror=0.0, often=(("left eye", 3.0), ("hat", 9.0))
+    )
+    asked = [draw_crop(_image(), np.random.default_rng(seed), settings).phrase for seed in range(200)]
+    assert 0.68 < np.mean([phrase == "left eye" for phrase in asked]) < 0.82
+
+
+@pytest.mark.parametrize("name", ["also", "often"])
+def test_weights_of_sets_and_names_are_positive(name: str) -> None:
     with pytest.raises(DataError, match="weights above 0"):
-        with_changes(imss(), {"also": "sets/coco:0"})
+        with_changes(imss(), {name: "sets/coco:0"})
+
+
+def test_sets_with_unmarked_objects_are_named_in_also() -> None:
+    recipe = with_changes(imss(), {"also": "sets/people:0.1,sets/coco:1", "unlabelled_in": "people"})
+    assert recipe.data.unlabelled_in == ("people",)  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match=r"folders of also \(coco\)"):
+        with_changes(imss(), {"also": "sets/coco:1", "unlabelled_in": "people"})
 
 
 def test_sides_that_the_network_cannot_take() -> None:

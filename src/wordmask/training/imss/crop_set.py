@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -54,7 +54,9 @@ class CropData(Settings):
         mirror: Fraction of crops that are mirrored, with left and right exchanged in the phrase.
         border: Weight added to pixels within 3 px of the mask's border.
         smaller: Exponent of 1 / area with which one of an image's names is drawn; 0: all alike.
-        unlabelled: Whether objects may be in an image that are not marked.
+        often: Names that are drawn more often than by their size, each with a factor: "left eye:3,right eye:3".
+        unlabelled: Whether objects may be in an image that are not marked ...
+        unlabelled_in: ... or of which sets of `also`, by the names of their folders.
         also: Folders of further sets, each with how often it is drawn for one draw of the set that --data names:
             "sets/carparts:0.5,sets/coco:0.3".
         holdout: Part of the images that is held out for validation where there are no others.
@@ -70,7 +72,9 @@ class CropData(Settings):
     mirror: float = 0.5
     border: float = 2.0
     smaller: float = 0.3
+    often: tuple[tuple[str, float], ...] = ()
     unlabelled: bool = False
+    unlabelled_in: tuple[str, ...] = ()
     also: tuple[tuple[str, float], ...] = ()
     holdout: float = 0.1
     valid_limit: int = 100
@@ -87,8 +91,13 @@ class CropData(Settings):
             DataError: If one does not fit.
         """
         super().__post_init__()
-        if any(weight <= 0 for _, weight in self.also):
-            raise DataError(sentence(f"also={self.also}", "weights above 0", "leave out sets that are not drawn"))
+        for name, values in (("also", self.also), ("often", self.often)):
+            if any(weight <= 0 for _, weight in values):
+                raise DataError(sentence(f"{name}={values}", "weights above 0", "leave out what is not drawn"))
+        known = {Path(path).name for path, _ in self.also}
+        if set(self.unlabelled_in) - known:
+            got = f"unlabelled_in={','.join(self.unlabelled_in)}"
+            raise DataError(sentence(got, f"folders of also ({', '.join(sorted(known)) or 'none'})", "correct it"))
 
     @property
     def repeats(self) -> bool:
@@ -126,7 +135,9 @@ class CropData(Settings):
         folder = parent / (f"coarse-{place}" if place else "coarse")
         if self.segmenter:
             coarse_maps(opened.train, model.trunk, folder)
-        return CropSet(opened.train, self, schedule, folder, side=model.size, phrases=opened.phrases)
+        unlabelled = self.unlabelled or (bool(place) and Path(self.also[place - 1][0]).name in self.unlabelled_in)
+        settings = replace(self, unlabelled=unlabelled)
+        return CropSet(opened.train, settings, schedule, folder, side=model.size, phrases=opened.phrases)
 
 
 class CropSet:

@@ -89,6 +89,7 @@ class CropSettings:
         mirror: Fraction of crops that are mirrored, with left and right exchanged in the phrase.
         border: Weight added to pixels within 3 px of the mask's border.
         smaller: Exponent of 1 / area with which one of an image's names is drawn; 0: all alike.
+        often: Names that are drawn more often than that, each with a factor.
     """
 
     side: int = 128
@@ -101,11 +102,13 @@ class CropSettings:
     mirror: float = 0.5
     border: float = 2.0
     smaller: float = 0.3
+    often: tuple[tuple[str, float], ...] = ()
 
 
 def draw_crop(image: LabelledImage, draw: Generator, settings: CropSettings) -> Crop:
     """Draw one crop of an image with at least one mask."""
-    chances = image.areas**-settings.smaller
+    often = dict(settings.often)
+    chances = image.areas**-settings.smaller * [often.get(name, 1.0) for name in image.names]
     index = int(draw.choice(len(chances), p=chances / chances.sum()))
     kind = draw.random()
     if kind < settings.wide:
