@@ -268,8 +268,8 @@ def calibrate(args: argparse.Namespace) -> None:
     folder = args.model or args.out / "run/last"
     config = json.loads((folder / "config.json").read_text())
     fitted = calibration(folder, EmbeddedData(args.data, "val"), limit=args.limit)
-    chosen = {"threshold": None, "weak_part_ratio": 0.5, "label_threshold": 0.5}
-    config["settings"] |= fitted | {"presence_threshold": args.gate} | chosen
+    chosen = {"threshold": None, "weak_part_ratio": 0.5, "label_threshold": 0.5, "presence_threshold": args.gate}
+    config["settings"] |= fitted | chosen
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 

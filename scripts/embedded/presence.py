@@ -1,7 +1,4 @@
-"""Stage `presence`: train presence heads on whole images, each with a whole vocabulary as prompts.
-
-The training is `training.compact.presence_stage`.
-"""
+"""Stage `presence`: presence heads on whole images asked for whole vocabularies (`training.compact.presence_stage`)."""
 
 import json
 from pathlib import Path
@@ -12,7 +9,7 @@ from sets import SETS, EmbeddedData
 
 from wordmask.training.compact.label_space import UNKNOWN
 from wordmask.training.compact.presence_rows import AskedImage, asked_image
-from wordmask.training.compact.presence_stage import PresenceLimits, PresenceStage, presence_stage
+from wordmask.training.compact.presence_stage import PresenceLimits, PresenceStage, lower_gate, presence_stage
 
 CHOICES = json.loads(Path(__file__).with_name("presence.json").read_text())
 """Part of a set's images that is read (all, where it is missing), loss weights of groups, limits of the gate."""
@@ -50,3 +47,4 @@ def add_presence(args: Any) -> None:
         images += [image for image in asked if image.there]
     limits = {group: PresenceLimits(*pair) for group, pair in CHOICES["limits"].items()}
     print(presence_stage(folder, images, folder, stage=PresenceStage(weights=CHOICES["weights"]), limits=limits))
+    print(lower_gate(folder, images, **CHOICES["gate"]))

@@ -21,9 +21,11 @@ from wordmask.training.compact.presence_stage import (
     choose_gate,
     fit_scale,
     held_rows,
+    lower_gate,
     presence_stage,
     row_weights,
 )
+from wordmask.training.compact.presence_views import another_view
 
 WIDTH = STATISTICS + TINY.decoder + TINY.pixel
 
@@ -156,3 +158,50 @@ def test_names_that_are_asked_of_an_image() -> None:
     assert all(asked.sure[n] == 0.7 for n in present & {*"wxyz"})
     alone = asked_image(pixels, "b", set(), sure, own=(), tags="wxyz", rng=generator)
     assert (sum(alone.there.values()), len(alone.there)) == (4, 4 + 9)
+
+
+def test_the_gate_falls_until_enough_present_names_of_a_group_are_found(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, presence_scale=1e-6, presence_shift=0.0, presence_threshold=0.6)  # always 0.5
+    save_compact(tmp_path, "tiny", tiny_network(), TINY, settings, tiny_tokenizer())
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 96, 3), dtype=np.uint8)
+    asked = [AskedImage(pixels, group, {"a cat": 1.0, "hair": 0.0}, {}) for group in "ab"]
+    assert lower_gate(tmp_path, asked, group="b", found=1.0) in (0.49, 0.5)
+    assert load_compact(tmp_path).model.presence_threshold in (0.49, 0.5)
+    assert lower_gate(tmp_path, asked, group="b", found=1.1) == 0.05  # more than all
+    assert lower_gate(tmp_path, asked, group="b", found=0.0) == 0.05  # never higher than before
+
+
+def test_canvases_of_other_sides() -> None:
+    model = CompactModel("tiny", tiny_network(), tiny_tokenizer(), SETTINGS)  # long_side 96
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 96, 3), dtype=np.uint8)
+    asked = [AskedImage(pixels, "a", {"a cat": 1.0}, {})]
+    plain, same, larger = (collect_rows(model, asked, sides=sides) for sides in ((), (96,), (128,)))
+    assert torch.equal(plain.pooled, same.pooled)
+    assert not torch.allclose(plain.pooled, larger.pooled)
+
+
+def test_another_view_shows_the_same_in_other_colours_and_places() -> None:
+    pixels = np.zeros((60, 90, 3), np.uint8)
+    pixels[15:45, 30:60] = (200, 60, 60)
+    asked = AskedImage(pixels, "a", {"a cat": 1.0}, {})
+    views = [another_view(asked, mirror=False, rng=np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    assert np.array_equal(views[0].pixels, views[1].pixels)
+    assert not np.array_equal(views[0].pixels, views[2].pixels)
+    for view in views:
+        assert (view.pixels.shape, view.pixels.dtype, view.there) == (pixels.shape, np.uint8, asked.there)
+        centre, corners = view.pixels[27:33, 42:48].mean(), view.pixels[:4, :4].mean()
+        assert centre > corners + 20
+
+
+def test_half_of_the_views_are_mirrored_where_they_may_be() -> None:
+    pixels = np.zeros((60, 90, 3), np.uint8)
+    pixels[:, :30] = 220
+    asked = AskedImage(pixels, "a", {}, {})
+
+    def on_the_left(mirror: bool) -> int:
+        rng = np.random.default_rng(0)
+        views = (another_view(asked, mirror=mirror, rng=rng).pixels for _ in range(20))
+        return sum(view[:, :20].mean() > view[:, -20:].mean() for view in views)
+
+    assert on_the_left(mirror=False) == 20
+    assert 4 <= on_the_left(mirror=True) <= 16

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from wordmask.methods.compact.method import CompactModel
 from wordmask.methods.compact.pooled_presence import pool_cells, pool_inputs
 from wordmask.ops.resize import place
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordmask.methods.compact.mask_decoder import ImageFeatures
-    from wordmask.methods.compact.method import CompactModel
 
 __all__ = ["AskedImage", "PresenceRows", "asked_image", "collect_rows"]
 
@@ -104,9 +104,10 @@ def asked_image(
 
 @torch.inference_mode()
 def collect_rows(
-    model: CompactModel, images: Iterable[AskedImage], *, hard: int = 14, others: int = 8, seed: int = 0
-) -> PresenceRows:
-    """Compute what presence heads read of whole images at the canvas of inference.
+    model: CompactModel, images: Iterable[AskedImage], *, hard: int = 14, others: int = 8, sides: Sequence[int] = (),
+    seed: int = 0,
+) -> PresenceRows:  # fmt: skip
+    """Compute what presence heads read of whole images at the canvas of inference, or at others.
 
     Of many absent names on an image some are decoded: the hardest (highest peak of the dot path) and a few that are
     drawn from the others, weighted so that they stand for all of those.
@@ -116,6 +117,7 @@ def collect_rows(
         images: With the names that are known to be there and not to be there.
         hard: Hardest absent names of an image.
         others: Absent names drawn from the others.
+        sides: Longer sides of canvases in pixels, from which each image's is drawn; (): that of inference.
         seed: Of the draws.
     """
     generator = np.random.default_rng(seed)
@@ -124,7 +126,7 @@ def collect_rows(
     parts: list[tuple[Tensor, Tensor, Tensor]] = []  # pooled, own, scene of each image
     facts: list[tuple[int, int, int, float, float]] = []
     for number, asked in enumerate(images):
-        features = _encode(model, asked.pixels)
+        features = _encode(model, asked.pixels, side=int(generator.choice(sides)) if sides else None)
         weights = _fewer(model, features, asked, hard=hard, others=others, generator=generator)
         phrases = list(weights)
         parts.append(_read(model, features, phrases))
@@ -138,8 +140,10 @@ def collect_rows(
     return PresenceRows(pooled, scene, conditions, image, name, kind, there.float(), sure.float(), own, tuple(groups))
 
 
-def _encode(model: CompactModel, pixels: NDArray[np.uint8]) -> ImageFeatures:
-    """Return the features of one image at its canvas."""
+def _encode(model: CompactModel, pixels: NDArray[np.uint8], *, side: int | None = None) -> ImageFeatures:
+    """Return the features of one image at its canvas, or at that of another longer side."""
+    if side is not None:
+        model = CompactModel(model.name, model.network, model.tokenizer, replace(model.settings, long_side=side))
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (model.mean, model.std))
     canvas = place(pixels, model.canvas((pixels.shape[0], pixels.shape[1]))).astype(np.float32) / 255
     return model.network.encode(((torch.from_numpy(canvas).permute(2, 0, 1) - mean) / std)[None])

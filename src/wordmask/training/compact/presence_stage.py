@@ -7,6 +7,7 @@ overfitted: far more accurate on training images than on others.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,9 +23,10 @@ from wordmask.methods.compact.network import CompactConfig, CompactNetwork, buil
 from wordmask.methods.compact.settings import CompactSettings
 from wordmask.methods.compact.weights import fill, load_compact, save_compact
 from wordmask.training.compact.presence_rows import AskedImage, PresenceRows, collect_rows
+from wordmask.training.compact.presence_views import another_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from wordmask.methods.compact.pooled_presence import PooledPresence
@@ -38,6 +40,7 @@ __all__ = [
     "fit_heads",
     "fit_scale",
     "held_rows",
+    "lower_gate",
     "presence_stage",
     "row_weights",
 ]
@@ -66,6 +69,9 @@ class PresenceStage:
     held: float = 0.15
     weights: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+
+
+GATES = [round(0.05 + 0.01 * i, 2) for i in range(91)]
 
 
 class PresenceLimits(NamedTuple):
@@ -217,15 +223,57 @@ def choose_gate(
         if group in limits
     ]
     parts = [(limit, sides) for limit, sides in parts if all(side.any() for side in sides)]
-    gates = [round(0.05 + 0.01 * i, 2) for i in range(91)]
     margins = []
-    for gate in gates:
+    for gate in GATES:
         margin = 1.0
         for limit, sides in parts:
             absent, found = (_passing(probabilities, rows, part, gate) for part in sides)
             margin = min(margin, limit.absent - absent, found - limit.found)
         margins.append(round(margin, 6))
-    return gates[int(np.argmax(margins))]
+    return GATES[int(np.argmax(margins))]
+
+
+def lower_gate(
+    folder: Path,
+    images: Iterable[AskedImage],
+    *,
+    group: str,
+    found: float,
+    sides: Sequence[int] = (),
+    sided: Collection[str] = (),
+    seed: int = 0,
+) -> float:
+    """Choose the gate on other views of training images, and write it into a folder's config.json.
+
+    Training images as they are let the gate seem better than it is. On strongly changed views of them
+    (`presence_views`) the network is about as unsure as on new images.
+
+    Args:
+        folder: Of a compact network with calibrated presence.
+        images: Training images.
+        group: Whose present names are counted.
+        found: Part of them that has to be found.
+        sides: Longer sides of canvases in pixels, from which each image's is drawn; (): that of inference.
+        sided: Groups with names that have a side, whose images are not mirrored.
+        seed: Of the views.
+
+    Returns:
+        The highest gate, up to the present one, that finds as many; the lowest of all if none does.
+    """
+    model: Any = load_compact(folder).model
+    rng = np.random.default_rng(seed)
+    views = (another_view(image, mirror=image.group not in sided, rng=rng) for image in images)
+    rows = collect_rows(model, views, sides=sides, seed=seed)
+    heads, present = model.network.decoder.pooled, model.settings.presence_threshold
+    logits = rows.own if heads is None else rows.own + added_logits(heads, rows)
+    probabilities = model.calibrate_presence(logits)
+    part = (rows.group == rows.groups.index(group)) & (rows.there == 1)
+    gates = [gate for gate in GATES if gate <= present and _passing(probabilities, rows, part, gate) >= found]
+    chosen = max(gates, default=GATES[0])
+    config = read_json(folder / "config.json")
+    config["settings"]["presence_threshold"] = chosen
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return chosen
 
 
 def _passing(probabilities: Tensor, rows: PresenceRows, part: Tensor, gate: float) -> float:
