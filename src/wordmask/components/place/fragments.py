@@ -6,30 +6,16 @@ from dataclasses import dataclass, replace
 
 from wordmask.components.place import lexicon
 from wordmask.components.place.expression import SUBJECT, VIEWER, Constraint, Ordinal, Side, Superlative
-from wordmask.components.place.words import Words, is_end
+from wordmask.components.place.words import Words, end_of_group, is_end
 
 _NEGATIONS = (
-    "not the",
-    "but not",
-    "not",
-    "except for",
-    "except the",
-    "except",
-    "other than the",
-    "other than",
-    "isn't",
-)
+    "not the", "but not", "not", "except for", "except the", "except", "other than the", "other than", "isn't",
+)  # fmt: skip
 _POSSESSIVES = {
-    "his": SUBJECT,
-    "her": SUBJECT,
-    "their": SUBJECT,
-    "its": SUBJECT,
-    "my": VIEWER,
-    "our": VIEWER,
-    "your": VIEWER,
-}
+    "his": SUBJECT, "her": SUBJECT, "their": SUBJECT, "its": SUBJECT, "my": VIEWER, "our": VIEWER, "your": VIEWER,
+}  # fmt: skip
 _SIDE_PREPOSITIONS = frozenset("on at in to towards toward from along near".split())
-_STRENGTHS = frozenset("far very extreme most utmost absolute direct".split())
+_STRENGTHS = frozenset("far very extreme most utmost absolute direct outermost outer".split())
 _VIEWERS = frozenset("camera viewer us me photographer front foreground".split())
 
 
@@ -165,8 +151,13 @@ def _side_phrase(words: Words, place: int) -> Fragment | None:
     if image is not None:
         of_image = words.at(image - 1) not in ("group", "row", "line")
         return Fragment(image, image - place, tuple(Side(side, of_image) for side in sides), frame=frame)
+    group = end_of_group(words, end)
+    if group is not None:
+        return Fragment(group, group - place, tuple(Side(side) for side in sides), frame=frame)
     if words.at(end) == "of":
         return _surface(words, place, end, sides) if nouns else None
+    if words.at(place) == "in" and words.at(end) in ("row", "column") and is_end(words, end + 1):
+        end += 1
     if not is_end(words, end):
         return None
     if words.at(place) in ("from", "along") and not nouns and words.at(place) == "from":
@@ -211,9 +202,21 @@ def _side_relation(words: Words, place: int) -> Fragment | None:
     end = strength + 1
     while words.at(end) in lexicon.SIDE_NOUNS or words.at(end) == "hand":
         end += 1
-    if words.at(end) != "of":
+    of = words.at(end) == "of" and not (place < 2 and _is_numbered(words, end + 1))  # "the left of the two dogs"
+    if not of and not _is_said_for_of(words, end):
         return None
     return Fragment(end + 1, end + 1 - place, kind=f"{words.at(strength)}_of")
+
+
+def _is_numbered(words: Words, place: int) -> bool:
+    return words.at(place) in lexicon.NUMBERS or words.at(place + 1) in lexicon.NUMBERS
+
+
+def _is_said_for_of(words: Words, place: int) -> bool:
+    """Whether "from the dog" or "to the dog" stands for "of the dog": "the man left from the dog"."""
+    thing = words.at(place + 2)
+    known = bool(thing) and thing not in _VIEWERS and thing not in lexicon.SIDE_WORDS and not thing.endswith("'s")
+    return words.at(place) in ("from", "to") and words.at(place + 1) in ("the", "a", "an") and known
 
 
 def _own_side(words: Words, place: int, start: int) -> Fragment | None:
@@ -292,6 +295,8 @@ def _number(words: Words, place: int) -> tuple[int, int] | None:
         return -2, place + 3
     if words.matches(place, "third to last"):
         return -3, place + 3
+    if words.matches(place, "second last") or words.matches(place, "third last"):
+        return (-2 if words.at(place) == "second" else -3), place + 2
     if words.matches(place, "last but one"):
         return -2, place + 3
     word = words.at(place)
@@ -375,7 +380,10 @@ def _bare_side(words: Words, place: int, named: tuple[str, ...], in_phrase: bool
     if last in lexicon.EXTREMES and len(sides) == 1:
         said = (Ordinal(1, sides[0]),)
     if words.at(end) == "of":
-        return Fragment(end, end - place, said, before_noun=True) if last in lexicon.EXTREMES and not named else None
+        several = (
+            last in lexicon.EXTREMES or words.at(end + 1) in lexicon.NUMBERS or words.at(end + 2) in lexicon.NUMBERS
+        )
+        return Fragment(end, end - place, said, before_noun=True) if several and not named else None
     if is_end(words, end):
         weak = in_phrase and not (last in lexicon.EXTREMES or {"left", "right"} & set(sides))
         weak = weak or last in ("upper", "lower", "higher", "mid", "central")

@@ -15,6 +15,14 @@ SIDE_WORDS = {
 EXTREMES = frozenset(
     "leftmost rightmost topmost uppermost highest bottommost lowermost lowest frontmost rearmost".split()
 )
+SPELLINGS = {
+    "lefft": "left", "leftt": "left", "letf": "left", "lfet": "left", "lef": "left", "rigth": "right", "rihgt": "right",
+    "righ": "right", "rightt": "right", "rght": "right", "midle": "middle", "middel": "middle", "midlle": "middle",
+    "botom": "bottom", "buttom": "bottom", "bottem": "bottom", "teh": "the", "secound": "second", "form": "from",
+    "leftest": "leftmost", "rightest": "rightmost", "bigest": "biggest", "smalest": "smallest", "cornor": "corner",
+    "backround": "background", "forground": "foreground", "infront": "front",
+}  # fmt: skip
+"""Misspelt words of place; names are never corrected."""
 SIDE_NOUNS = frozenset("side half part corner edge end portion section area third quarter most".split())
 IMAGE_NOUNS = frozenset(
     "image picture photo photograph pic frame screen screenshot scene shot photography view group row line".split()

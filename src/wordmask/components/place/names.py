@@ -104,7 +104,8 @@ def _part_of(words: Words, place: int, named: Sequence[str]) -> KeptName | None:
     thing = end + 1
     while words.at(thing) in lexicon.DETERMINERS:
         thing += 1
-    return None if words.at(thing) in lexicon.IMAGE_NOUNS or not words.at(thing) else KeptName(len(words) - place)
+    of_image = words.at(thing) in lexicon.IMAGE_NOUNS or words.at(thing) in lexicon.NUMBERS or not words.at(thing)
+    return None if of_image else KeptName(len(words) - place)
 
 
 def head_of(name: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from wordmask.components.place.expression import (
 )
 from wordmask.components.place.fragments import Fragment, read_fragment
 from wordmask.components.place.names import KeptName, head_of, name_at, noun_phrases
-from wordmask.components.place.words import Words, is_plural
+from wordmask.components.place.words import Words, end_of_group, is_plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,6 +118,9 @@ class Reading:
             self.name += range(place, place + kept.length)
             return place + kept.length
         fragment = read_fragment(self.words, place, named=self._named(), in_phrase=self._has_preposition())
+        group = end_of_group(self.words, place) if self._named() else None
+        if group is not None:  # "the left cat of the two"
+            return group
         if fragment and (fragment.kind is None or self.nested < MOST_NESTED):
             return self._take(fragment, place)
         self.name.append(place)

@@ -26,6 +26,7 @@ _TRIGGERS = (
     | lexicon.SUPERLATIVES.keys()
     | {phrase.split()[0] for phrase in lexicon.RELATION_PHRASES}
     | lexicon.ORDINALS.keys()
+    | lexicon.SPELLINGS.keys()
 )
 _PART_SIDE = re.compile(r"\b(left|right)\b ?", re.IGNORECASE)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wordmask.components.place import lexicon
 
 _TOKEN = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*['’]?|[,;:.]")
+_NUMBERED = re.compile(r"(?<!\S)(?:#|(?:no\.?|number) ?)?(\d)(?= +from )", re.IGNORECASE)
 _MOST = re.compile(r"^(left|right|top|bottom|upper|lower|front|rear|center|centre)-?most$")
 
 
@@ -27,7 +28,7 @@ class Words:
     def of(cls, text: str) -> Words:
         """Split a phrase; hyphens between words of place are blanks ("top-left"), commas are words."""
         given: list[str] = []
-        for token in _TOKEN.findall(text.replace("’", "'")):
+        for token in _TOKEN.findall(_NUMBERED.sub(_ordinal, text.replace("’", "'"))):
             given += _parts(token)
         return cls(tuple(given), tuple(word.lower() for word in given))
 
@@ -53,8 +54,17 @@ class Words:
         return re.sub(r" ([,;:.])", r"\1", " ".join(self.given)).replace(" 's", "'s")
 
 
+def _ordinal(found: re.Match[str]) -> str:
+    """Return 2nd for 2, #2 or number 2 before "from"."""
+    return found[1] + {"1": "st", "2": "nd", "3": "rd"}.get(found[1], "th")
+
+
 def _parts(token: str) -> list[str]:
     low = token.lower()
+    if low in lexicon.SPELLINGS:
+        return [lexicon.SPELLINGS[low]]
+    if low in ("that's", "who's", "which's"):
+        return [token[:-2], "is"]
     if "-" not in low:
         return [token]
     if _MOST.match(low):
@@ -91,3 +101,16 @@ _NOUNS_IN_ING = frozenset(
     "shopping parking dining living swimming building ceiling painting clothing earring railing wing ring king string "
     "swing".split()
 )
+
+
+def end_of_group(words: Words, place: int) -> int | None:
+    """Return the position behind "of the three", "of them", "of the two"; None where a noun follows or nothing."""
+    if words.at(place) != "of":
+        return None
+    end = place + 1
+    while words.at(end) in lexicon.DETERMINERS:
+        end += 1
+    return end + 1 if words.at(end) in _GROUPS and is_end(words, end + 1) else None
+
+
+_GROUPS = lexicon.NUMBERS.keys() | {"them", "all", "these", "those"}
