@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wordmask.components.place.instances import NOTHING_PRESUMED, Presumed
 from wordmask.methods.tas.embedded import CompactRegions
 from wordmask.methods.tas.filtering import MaskFilter
 from wordmask.results import Region
@@ -40,7 +41,7 @@ class OracleRegions(CompactRegions):
         self.oracle = OracleSource()
         super().__init__(model.name, model.trunk, model.network, [self.oracle], names=model.names, keep=EVERYTHING)
 
-    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: Presumed = NOTHING_PRESUMED) -> RegionSet:
         """Return the masks alone, whatever the phrase."""
         found: RegionSet = encoded.features.regions(encoded.size)
         return found
@@ -51,7 +52,7 @@ class KeptRegions:
 
     def __init__(self, model: RegionModel) -> None:
         self.model, self.name = model, model.name
-        self._kept: dict[tuple[str, int, bool], RegionSet] = {}
+        self._kept: dict[tuple[str, Presumed, bool], RegionSet] = {}
         self._texts: dict[str, Tensor] = {}
         self._features: Any = None
 
@@ -59,7 +60,7 @@ class KeptRegions:
         """Encode an image."""
         return self.model.encode(image)
 
-    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: Presumed = NOTHING_PRESUMED) -> RegionSet:
         """Return the regions for a phrase, computed once an image."""
         if encoded.features is not self._features:
             self._features, self._kept = encoded.features, {}

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wordmask.components.place.instances import NOTHING_PRESUMED, Presumed
 from wordmask.contracts import Encoded
 from wordmask.images import RgbImage
 from wordmask.methods.tas.regions import RegionSet, TasFeatures, pack_masks, pack_text
@@ -50,7 +51,7 @@ class GridRegions:
         )
         return Encoded(image.size, squash(image.size, image.size), features, image, self.name)
 
-    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: Presumed = NOTHING_PRESUMED) -> RegionSet:
         found: RegionSet = encoded.features.regions(encoded.size)
         return found
 

@@ -205,7 +205,7 @@ def test_words_of_place_choose_among_what_fits_the_name() -> None:
 
 def test_instances_of_the_name_come_before_other_regions() -> None:
     regions = region_set(
-        quadrant_masks(), [0.8, 0.7, 0.1, 0.9], found=3
+        quadrant_masks(), [0.8, 0.7, 0.05, 0.9], found=3
     )  # the third is uncertain, the fourth a proposal
     choice = by_place(parse("man on the right"), np.array([0.1, 0.1, 0.1, 0.9]), regions, (100, 100), margin=0.1)
     assert choice.chosen == (1,)

@@ -27,7 +27,7 @@ MARGIN = 0.5
 """Regions are candidates whose score is above the lowest by at least this fraction of the range of scores..."""
 FLOOR = 0.01
 """Lowest value of a constraint: none excludes a region by itself."""
-EVIDENCE = 0.4
+EVIDENCE = 0.3
 """Exponent of the evidence of a region, tuned on the training splits of the data sets in `benchmarks/place.py`."""
 _RANK_DECAY = 2.0
 

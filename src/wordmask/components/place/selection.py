@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wordmask.components.place.instances import instances_of, presumed, score_ratio
+from wordmask.components.place.instances import instances_of, presumed, sure_enough
 from wordmask.components.place.intended import intended
 from wordmask.components.place.regions import RegionGeometry
 from wordmask.results import Candidate, Found
@@ -30,8 +30,7 @@ def select(found: Found, expression: Expression, related: Mapping[Expression, Fo
     regions, notes = instances_of(found, presumed(expression))
     if not regions:
         return replace(found, notes=(*found.notes, f"place: {expression}: nothing to choose from"))
-    best = max(region.score for region in regions)
-    kept = [i for i, region in enumerate(regions) if region.score >= score_ratio(expression) * best]
+    kept = sure_enough([region.score for region in regions], expression)
     masks = [region.packed(found.threshold) for region in regions]
     scored = intended(
         expression,

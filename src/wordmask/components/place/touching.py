@@ -22,8 +22,6 @@ DEPTH = 0.5
 """Parts separate where the logits between them are at least this much lower than in each of them."""
 SMALLEST = 0.1
 """A part has at least this fraction of the whole's pixels."""
-WEAKER = 0.7
-"""Fraction of a mask's threshold at which further parts are looked for."""
 _APART = 0.02
 _SIDE = 96
 _LEVELS = 16
@@ -87,14 +85,14 @@ def weaker_parts(found: PackedMask, heat: MaskLogits, *, threshold: float, least
     """Return parts at a lower threshold that lie apart from a mask: instances of which the model is less sure.
 
     Args:
-        found: The mask, cut at `threshold`.
+        found: The mask, and whatever else is taken.
         heat: The logits it was cut from.
-        threshold: Probability.
+        threshold: Probability, below the mask's.
         least: Least area of a part in pixels.
     """
     side = 2 * max(1, round(_APART * max(found.size) / 2)) + 1
     taken = cv2.dilate(found.full().view(np.uint8), np.ones((side, side), np.uint8)).view(np.bool_)
-    parts = components(heat.packed(WEAKER * threshold))
+    parts = components(heat.packed(threshold))
     large = (part for part in parts if part.area >= least)
     return tuple(part for part in large if np.count_nonzero(part.full() & ~taken) >= 0.7 * part.area)
 

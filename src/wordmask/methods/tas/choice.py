@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordmask.components.place import RegionGeometry, intended, released
-from wordmask.components.place.instances import SMALLEST_RATIO, score_ratio
+from wordmask.components.place.instances import WEAK_RATIO, sure_enough
 from wordmask.methods.tas.scores import best_index
 from wordmask.ops.masks import intersection
 
@@ -82,9 +82,7 @@ def by_place(
     if not len(scores):
         return Choice(())
     masks = regions.masks
-    among, evidence = (
-        _instances(regions, score_ratio(expression)) if regions.found else (_near(scores, masks, margin), None)
-    )
+    among, evidence = _instances(regions, expression) if regions.found else (_near(scores, masks, margin), None)
     geometry = RegionGeometry.of_masks([masks[index] for index in among], size)
     values = [regions.quality[index] for index in among] if regions.found else scores[among]
     found = intended(expression, geometry, values, related=related, evidence=evidence)
@@ -92,15 +90,11 @@ def by_place(
     return Choice(tuple(among[index] for index in found.chosen), parts, found.notes)
 
 
-def _instances(regions: RegionSet, ratio: float) -> tuple[list[int], list[float]]:
+def _instances(regions: RegionSet, expression: Expression) -> tuple[list[int], list[float]]:
     """Instances of the name that are neither much smaller nor much less certain than the best, and their evidence."""
     masks, quality = regions.masks[: regions.found], regions.quality[: regions.found]
-    largest, best = max(mask.area for mask in masks), max(quality)
-    kept = [
-        index
-        for index, mask in enumerate(masks)
-        if mask.area >= SMALLEST_RATIO * largest and quality[index] >= ratio * best
-    ]
+    largest = max(mask.area for mask in masks)
+    kept = [index for index in sure_enough(quality, expression) if masks[index].area >= WEAK_RATIO * largest]
     masses = [masks[index].area * quality[index] for index in kept]
     return kept, [mass / max(masses) if max(masses) > 0 else 1.0 for mass in masses]
 

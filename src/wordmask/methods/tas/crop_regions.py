@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wordmask.backbones.clip.masked import masked_embeddings
+from wordmask.components.place.instances import NOTHING_PRESUMED, Presumed
 from wordmask.contracts import Encoded
 from wordmask.images import RgbImage
 from wordmask.methods.tas.crops import blurred_image, caption_crop, clip_crop, clip_pixels
@@ -85,7 +86,7 @@ class ClipRegions:
         )
         return Encoded(image.size, squash(image.size, image.size), features, image, self.name)
 
-    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: Presumed = NOTHING_PRESUMED) -> RegionSet:
         """Return the proposals: they do not depend on the phrase."""
         found: RegionSet = encoded.features.regions(encoded.size)
         if encoded.mirror is None:

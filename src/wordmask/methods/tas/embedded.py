@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wordmask.components.place.instances import instances_of
+from wordmask.components.place.instances import NOTHING_PRESUMED, Presumed, instances_of
 from wordmask.components.place.mirror import flipped_found, flipped_mask, merged, swapped_prompt
 from wordmask.components.thresholds import Thresholds
 from wordmask.contracts import Encoded
@@ -93,7 +93,7 @@ class CompactRegions:
         )
         return Encoded(image.size, trunk.placement, features, image, self.name)
 
-    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: Presumed = NOTHING_PRESUMED) -> RegionSet:
         """Return the instances of the phrase's own mask, and the proposals that do not repeat them.
 
         Where the mask has fewer parts than the phrase presumes instances, those that touch are taken apart

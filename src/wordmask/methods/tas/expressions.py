@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wordmask.components.place import parse
-from wordmask.components.place.instances import presumed
+from wordmask.components.place.instances import NOTHING_PRESUMED, Presumed, presumed
 from wordmask.components.place.names import head_of
 from wordmask.components.place.prompts import read
 from wordmask.methods.tas.synonyms import installed_wordnet, near_synonyms
@@ -48,9 +48,9 @@ class Reading:
         return self.prompt.negatives or (self.parsed.negatives if self.place else ())
 
     @property
-    def presumed(self) -> int:
-        """Instances of what is named that must be there: two where a side or an extreme is meant."""
-        return presumed(self.parsed) if self.place else 1
+    def presumed(self) -> Presumed:
+        """What is presumed of the instances of what is named: two where a side or an extreme is meant."""
+        return presumed(self.parsed) if self.place else NOTHING_PRESUMED
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from wordmask.components.place import RegionGeometry
+from wordmask.components.place.instances import NOTHING_PRESUMED, Presumed
 from wordmask.components.place.prompts import check_place
 from wordmask.methods.runner import Asked, MethodRunner
 from wordmask.methods.tas.choice import Choice, by_place, by_released_rule, by_score
@@ -49,8 +50,8 @@ class RegionModel(Protocol):
         """Return the `TasFeatures` of an image, computed once for all expressions."""
         ...
 
-    def regions(self, encoded: Encoded, phrase: str, *, presumed: int = 1) -> RegionSet:
-        """Return the regions that are scored for a phrase, which presumes so many instances of what it names.
+    def regions(self, encoded: Encoded, phrase: str, *, presumed: Presumed = NOTHING_PRESUMED) -> RegionSet:
+        """Return the regions that are scored for a phrase, and for what is presumed of the instances that it names.
 
         Where `encoded.mirror` is there, they are those of both orientations (`RegionSet.merged`).
         """
