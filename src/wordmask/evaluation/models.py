@@ -39,7 +39,8 @@ class EvaluatedModel:
     @classmethod
     def of(cls, segmenter: Segmenter) -> EvaluatedModel:
         """Describe a segmenter that is loaded already; it has no checksum."""
-        return cls(segmenter, segmenter.name, **_precision(segmenter))
+        device, dtype = getattr(segmenter, "device", "cpu"), getattr(segmenter, "dtype", "float32")
+        return cls(segmenter, segmenter.name, device=str(device), dtype=str(dtype).removeprefix("torch."))
 
     @classmethod
     def load(
@@ -77,8 +78,3 @@ class EvaluatedModel:
 
 
 _ASKED = {None: "", True: "+refine", False: "-no-refine"}
-
-
-def _precision(segmenter: Segmenter) -> dict[str, str]:
-    device, dtype = getattr(segmenter, "device", "cpu"), getattr(segmenter, "dtype", "float32")
-    return {"device": str(device), "dtype": str(dtype).removeprefix("torch.")}
