@@ -21,19 +21,18 @@ from wordmask.training.augmentation import (
     cut_window,
     jittered,
 )
-from wordmask.training.data import TrainingData
 from wordmask.training.inspection import phrase_of
-from wordmask.training.opening import open_training_data
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from wordmask.batch import Batch
     from wordmask.contracts import Trainable
     from wordmask.data.sample import Query, Sample
-    from wordmask.training.data import DataChoice
+    from wordmask.data.sampling.phrase_samples import PhraseList
+    from wordmask.training.data import Subset
     from wordmask.training.schedule import Schedule
 
 __all__ = ["AugmentedInstances", "InstanceAugmentation", "InstanceSet", "instances_of"]
@@ -48,20 +47,11 @@ LEAST_CELLS = 3
 class InstanceAugmentation(Augmentation):
     """Settings of how samples are drawn and augmented, with their instances."""
 
-    def open(
-        self, choice: DataChoice, model: Trainable, schedule: Schedule, *, skip_bad: bool, scratch: Path
-    ) -> TrainingData:
-        """Open the user's data and read every sample once.
-
-        Raises:
-            DataError: If something is wrong, or nothing is left.
-        """
-        opened = open_training_data(
-            choice, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
-            seed=schedule.seed, skip_bad=skip_bad,
-        )  # fmt: skip
-        train = InstanceSet(opened.train, self, model, schedule, phrases=opened.phrases)
-        return TrainingData(train, opened.train, opened.validation, opened.left_out)
+    def training_set(
+        self, samples: Subset, model: Trainable, schedule: Schedule, phrases: Mapping[int, PhraseList]
+    ) -> InstanceSet:
+        """Return the set that augments samples by these settings."""
+        return InstanceSet(samples, self, model, schedule, phrases=phrases)
 
 
 @dataclass(frozen=True, eq=False)
