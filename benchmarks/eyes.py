@@ -121,6 +121,16 @@ def scores(counts: Sequence[Sequence[int]]) -> dict[str, float]:
     return table | {"missed": float(((column["tp"] + column["fp"]) == 0).mean())}
 
 
+def _tables(
+    counts: dict[str, dict[str, dict[int, list[int]]]], left_out: frozenset[int]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Scores by way and eye of the faces that are not left out."""
+    return {
+        way: {eye: scores([row for face, row in rows.items() if face not in left_out]) for eye, rows in eyes.items()}
+        for way, eyes in counts.items()
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -129,6 +139,8 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=EMBEDDED)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--boxes", type=int, default=1000, help="faces that are asked with boxes, too")
+    parser.add_argument("--without", type=int, nargs="*", default=[], help="places of faces with wrong labels: all "
+                        "scores are given without them, too")  # fmt: skip
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     model: Any = load(options.weights)
@@ -137,7 +149,7 @@ def main() -> None:
         open_data(options.data, split=options.split),
         np.random.default_rng(0),
     )
-    counts: dict[str, dict[str, list[list[int]]]] = {}
+    counts: dict[str, dict[str, dict[int, list[int]]]] = {}
     others: dict[str, list[float]] = {}
     for index in range(min(len(data), options.limit or len(data))):
         sample = data[index]
@@ -151,21 +163,22 @@ def main() -> None:
             if index < options.boxes:
                 answers += masks_from_boxes(model, encoded, name, _box(marked), draw)
             for way, mask in answers:
-                counts.setdefault(way, {}).setdefault(name, []).append(count_packed(mask, marked, None))
+                counts.setdefault(way, {}).setdefault(name, {})[index] = count_packed(mask, marked, None)
         measured = [other_words(model, encoded, sample)]
         if index < options.boxes:
             measured.append(wrong_parts(model, encoded, sample))
         for title, values in (item for part in measured for item in part.items()):
             others.setdefault(title, []).extend(values)
-    table = {way: {eye: scores(rows) for eye, rows in eyes.items()} for way, eyes in counts.items()}
+    everything, cleaned = (_tables(counts, left_out) for left_out in (frozenset[int](), frozenset(options.without)))
     overlaps = {
         name: {"mean": float(np.mean(v)), "largest": float(np.max(v)), "cases": len(v)} for name, v in others.items()
     }
-    lines = {f"{way}, {eye}": row for way, ways in table.items() for eye, row in ways.items()} | overlaps
+    lines = {f"{way}, {eye}": row for way, ways in everything.items() for eye, row in ways.items()} | overlaps
     for title, line in lines.items():
         print(f"{title:48}", "  ".join(f"{key} {value:.3f}" for key, value in line.items()))
     if options.out:
-        options.out.write_text(json.dumps({"eyes": table, "overlaps": overlaps}, indent=1) + "\n", encoding="utf-8")
+        content = {"eyes": everything, "overlaps": overlaps} | ({"eyes_without": cleaned} if options.without else {})
+        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,10 @@ def summary(records: list[dict[str, Any]]) -> dict[str, Any]:
     groups: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         groups["all"].append(record)
-        groups[size_of(record["before"][0], record["before"][1])].append(record)
+        size = size_of(record["before"][0], record["before"][1])
+        groups[size].append(record)
+        if size in ("tiny", "small"):
+            groups["below 1 %"].append(record)
         groups[f"name: {record['label']}"].append(record)
     table: dict[str, Any] = {}
     for group, rows in groups.items():
