@@ -180,10 +180,12 @@ def test_windows_that_are_not_trusted_stay(image: Any) -> None:
     found = _found(_coarse(slice(8, 14), slice(10, 20)))
     coarse_mask = found.mask
     drawn = image.pixels[..., 0] > 128
-    overlap = (coarse_mask & drawn).sum() / (coarse_mask | drawn).sum()
-    for settings in ({"least_iou": overlap - 0.06}, {"least_confidence": 0.6}):
+    common = (coarse_mask & drawn).sum()
+    overlap, inside = common / (coarse_mask | drawn).sum(), common / drawn.sum()
+    assert inside > overlap + 0.1
+    for settings in ({"least_iou": overlap - 0.06}, {"least_inside": inside - 0.06}, {"least_confidence": 0.6}):
         np.testing.assert_array_equal(_refiner(**settings).refine(found, image).mask, drawn)
-    for settings in ({"least_iou": overlap + 0.06}, {"least_confidence": 0.99}):
+    for settings in ({"least_iou": overlap + 0.06}, {"least_inside": inside + 0.06}, {"least_confidence": 0.99}):
         np.testing.assert_array_equal(_refiner(**settings).refine(found, image).mask, coarse_mask)
         np.testing.assert_array_equal(_refiner(**settings).ungated().refine(found, image).mask, drawn)
 
@@ -199,6 +201,47 @@ def test_logits_are_mixed_by_weight(image: Any) -> None:
     assert coarse.max() == pytest.approx(4, abs=0.02)
 
 
+def test_the_weight_of_logits_is_set_in_each_window() -> None:
+    """A quarter of the drawn mask lies in the coarse one, of equal size: IoU 1 / 7; all of it has the logit 2."""
+
+    class Shifted(Redness):
+        def forward(self, pixels: Any, coarse: Any, pyramid: Any, condition: Any = None) -> torch.Tensor:
+            return torch.where(pixels[:, 0] > 0, 2.0, -2.0)
+
+    pixels = np.zeros((*SIZE, 3), np.uint8)
+    pixels[40:60, 40:60, 0] = 255
+    network: Any = Shifted()
+    encoder: Any = lambda pixels: ()  # noqa: E731
+    values = np.full(SIZE, -4.0, np.float32)
+    values[50:70, 50:70] = 4.0
+    found = _found(MaskLogits(values, squash(SIZE, SIZE)))
+    refiner = CropRefiner(network, encoder, RefinerSettings(adaptive=True))
+    refined = refiner.refine(found, load_image(pixels)).heatmap_logits
+    assert isinstance(refined, RefinedLogits)
+    weight = (1 / 7 + np.tanh(1.0)) / 2
+    assert refined.patches[0].values.max() == pytest.approx(weight * 2 + (1 - weight) * 4, abs=0.05)
+
+
+def test_far_from_the_coarse_border_nothing_changes() -> None:
+    """The stand-in draws nothing: the coarse mask loses a rim of 8 px inside, its middle stays."""
+
+    class Nothing(Redness):
+        def forward(self, pixels: Any, coarse: Any, pyramid: Any, condition: Any = None) -> torch.Tensor:
+            return torch.full_like(coarse, -8.0)
+
+    network: Any = Nothing()
+    encoder: Any = lambda pixels: ()  # noqa: E731
+    values = np.full(SIZE, -4.0, np.float32)
+    values[20:100, 40:120] = 4.0  # 80 px: drawn at the image's own scale
+    found = _found(MaskLogits(values, squash(SIZE, SIZE)))
+    refined = CropRefiner(network, encoder, RefinerSettings(reach=8)).refine(
+        found, load_image(np.zeros((*SIZE, 3), np.uint8))
+    )
+    kept = np.zeros(SIZE, bool)
+    kept[28:92, 48:112] = True
+    assert (refined.mask ^ kept).sum() <= 4 * 64
+
+
 def test_mirrored_crops_are_averaged_and_told_the_other_side(image: Any) -> None:
     """The stand-in adds 2 on the left half of what it sees and, for the phrase with side 1, everywhere 1 more."""
 
@@ -207,7 +250,8 @@ def test_mirrored_crops_are_averaged_and_told_the_other_side(image: Any) -> None
             logits = torch.zeros_like(coarse)
             logits[..., : coarse.shape[-1] // 2] = 2.0
             told.append(condition[:, 0].tolist())
-            return logits + condition[:, :, None]
+            shifted: torch.Tensor = logits + condition[:, :, None]
+            return shifted
 
     told: list[list[float]] = []
     network: Any = Lopsided()

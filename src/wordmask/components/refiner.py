@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -57,10 +57,14 @@ class RefinerSettings:
         mirror: Whether every crop is drawn a second time, mirrored, with left and right exchanged in its phrase; the
             logits are averaged.
         weight: Of the network's logits in a weighted mean with the coarse ones ...
-        alone_below: ... but masks that cover a smaller fraction of the image are the network's logits alone.
+        adaptive: Whether that weight is not `weight` but, in each window, the mean of the two numbers that `least_iou`
+            and `least_confidence` bound.
+        reach: Crop pixels from the coarse mask's border, inside and outside, beyond which its logits stay; 0: no limit.
+        alone_below: Masks that cover a smaller fraction of the image are the network's logits alone.
         least_iou: A window stays as it is where the IoU of the network's mask with the coarse one is below this ...
-        least_confidence: ... or the mean of 2 p - 1 over the network's mask is, p being its probabilities. The three
-            were fitted on training images (docs/experiments/imss.md).
+        least_inside: ... or the part of the network's mask that the coarse one holds is ...
+        least_confidence: ... or the mean of 2 p - 1 over the network's mask is, p being its probabilities. The three,
+            and how logits are weighted, were fitted on training images (docs/experiments/imss.md).
     """
 
     margin: float = 0.35
@@ -73,8 +77,11 @@ class RefinerSettings:
     shift: float = 0.0
     mirror: bool = False
     weight: float = 1.0
+    adaptive: bool = False
+    reach: float = 0.0
     alone_below: float = 0.0
     least_iou: float = 0.0
+    least_inside: float = 0.0
     least_confidence: float = 0.0
 
 
@@ -101,7 +108,9 @@ class CropRefiner:
 
     def ungated(self) -> CropRefiner:
         """Return a refiner that draws every window: for boxes, which say nothing of a shape."""
-        settings = replace(self.settings, weight=1.0, least_iou=0.0, least_confidence=0.0)
+        settings = replace(
+            self.settings, weight=1.0, adaptive=False, reach=0.0, least_iou=0.0, least_inside=0.0, least_confidence=0.0
+        )
         return CropRefiner(self.network, self.encoder, settings, embed=self.embed, device=self.device)
 
     @torch.inference_mode()
@@ -133,19 +142,21 @@ class CropRefiner:
         size, fraction = dense.size, float((relative > 0).mean())
         if not self.settings.smallest <= fraction <= self.settings.largest:
             return dense
-        weight = 1.0 if fraction < self.settings.alone_below else self.settings.weight
+        alone = fraction < self.settings.alone_below
         patches: list[FinePatch] = []
         for box, side in region_windows(relative > 0, size, settings=self.settings):
             view = self._view(box, side, size)
             coarse = cut(relative, view, size, fill=OUTSIDE)
             logits = self.draw(pixels, coarse, view, condition)
-            if not _trusted(logits, coarse, self.settings):
+            trust = _trust(logits, coarse)
+            if not trust.enough(self.settings):
                 continue
-            logits = _mixed(logits, coarse, weight)
+            weights = np.ones_like(coarse) if alone else _weights(coarse, trust, self.settings)
+            logits = _mixed(logits, coarse, weights)
             patches.append(FinePatch(_raised(logits, threshold), view, view.window(size)))
             for tile, window in border_tiles(logits > 0, view, size, most=self.settings.most_tiles):
-                coarse = _cut_again(logits, view, tile)
-                fine = _mixed(self.draw(pixels, coarse, tile, condition), coarse, weight)
+                coarse, part = _cut_again(logits, view, tile), _cut_again(weights, view, tile).clip(0, 1)
+                fine = _mixed(self.draw(pixels, coarse, tile, condition), coarse, part)
                 patches.append(FinePatch(_raised(fine, threshold), tile, window))
         return RefinedLogits(dense.values, dense.placement, tuple(patches)) if patches else dense
 
@@ -216,21 +227,49 @@ class CropRefiner:
         )  # fmt: skip
 
 
-def _trusted(logits: NDArray[np.float32], coarse: NDArray[np.float32], settings: RefinerSettings) -> bool:
-    """Whether what a network drew is near enough to the coarse mask and sure enough."""
+class _Trust(NamedTuple):
+    """A network's mask of a window: its IoU with the coarse mask, the part of it inside that, and how sure it is."""
+
+    overlap: float
+    inside: float
+    sure: float
+
+    @property
+    def weight(self) -> float:
+        return (self.overlap + self.sure) / 2
+
+    def enough(self, settings: RefinerSettings) -> bool:
+        return (
+            self.overlap >= settings.least_iou
+            and self.inside >= settings.least_inside
+            and self.sure >= settings.least_confidence
+        )
+
+
+def _trust(logits: NDArray[np.float32], coarse: NDArray[np.float32]) -> _Trust:
     mask, before = logits > 0, coarse > 0
-    union = max(int(np.count_nonzero(mask | before)), 1)
+    common, union = int(np.count_nonzero(mask & before)), int(np.count_nonzero(mask | before))
     sure = float(np.tanh(logits[mask] / 2).mean()) if mask.any() else 0.0
-    overlap = int(np.count_nonzero(mask & before)) / union
-    return overlap >= settings.least_iou and sure >= settings.least_confidence
+    return _Trust(common / max(union, 1), common / max(int(np.count_nonzero(mask)), 1), sure)
 
 
-def _mixed(logits: NDArray[np.float32], coarse: NDArray[np.float32], weight: float) -> NDArray[np.float32]:
+def _weights(coarse: NDArray[np.float32], trust: _Trust, settings: RefinerSettings) -> NDArray[np.float32]:
+    """Weights (h, w) of a network's logits over a view, zero out of reach of the coarse mask's border."""
+    import cv2
+
+    weights = np.full(coarse.shape, trust.weight if settings.adaptive else settings.weight, np.float32)
+    mask = (coarse > 0).astype(np.uint8)
+    if settings.reach and mask.any() and not mask.all():
+        inside, outside = (cv2.distanceTransform(part, cv2.DIST_L2, 3) for part in (mask, 1 - mask))
+        weights[inside + outside > settings.reach] = 0
+    return weights
+
+
+def _mixed(
+    logits: NDArray[np.float32], coarse: NDArray[np.float32], weights: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """The weighted mean of a network's logits and the coarse ones, limited as the network reads them."""
-    if weight == 1:
-        return logits
-    limited = coarse.clip(OUTSIDE, -OUTSIDE)
-    return np.asarray(weight * logits + (1 - weight) * limited, dtype=np.float32)
+    return np.asarray(weights * logits + (1 - weights) * coarse.clip(OUTSIDE, -OUTSIDE), dtype=np.float32)
 
 
 def _raised(logits: NDArray[np.float32], threshold: float) -> NDArray[np.float16]:
