@@ -128,15 +128,20 @@ def _more(regions: list[Region], found: Found, needed: Presumed, largest: int) -
 
 
 def _told_apart(parts: Sequence[PackedMask], axis: int | None) -> Sequence[PackedMask]:
-    """Pieces of one mask, or the whole of it where they lie above each other and the phrase tells left from right."""
-    if axis is None or len(parts) < 2:
+    """Pieces of one mask; those above each other are one where the phrase tells left from right."""
+    if axis is None:
         return parts
-    spans = [(part.window[axis], part.window[axis + 2]) for part in parts]
-    for row, (low, high) in enumerate(spans):
-        for start, end in spans[:row]:
-            if min(high, end) - max(low, start) > BESIDE * min(high - low, end - start):
-                return (union(list(parts)),)
-    return parts
+    groups: list[list[PackedMask]] = []
+    for part in parts:
+        near = [group for group in groups if any(_beside(part, other, axis) for other in group)]
+        groups = [group for group in groups if group not in near] + [[part, *(one for group in near for one in group)]]
+    return [union(group) for group in groups]
+
+
+def _beside(one: PackedMask, other: PackedMask, axis: int) -> bool:
+    """Whether two masks overlap along a side by more than `BESIDE` of the narrower."""
+    (low, high), (start, end) = ((mask.window[axis], mask.window[axis + 2]) for mask in (one, other))
+    return min(high, end) - max(low, start) > BESIDE * min(high - low, end - start)
 
 
 def _clearly_apart(regions: list[Region], found: Found, needed: Presumed) -> tuple[list[Region], list[str]]:
