@@ -23,6 +23,6 @@ class PlaceSettings(Settings):
     """
 
     mirror: bool = True
-    presence: float = 0.75
+    presence: float = 0.6
 
     ranges: ClassVar[Ranges] = {"presence": (0, 1)}
