@@ -152,8 +152,8 @@ images and names. Absent names with a mask, and AUROC of presence, where the dat
 {rows}
 
 Masks were calibrated, and how much of a mask's strongest part a part must reach was chosen, on these same parts; the
-presence threshold was computed on training images, by a rule that was changed once after its figures here were seen.
-That flatters the figures a little.
+presence threshold was computed on changed views of training images; two rules before it were given up after their
+figures here were seen. That flatters the figures a little.
 
 ## Limits
 Names that no label, caption or tag of these images had are found less often. Small objects are cut roughly: masks are
