@@ -7,6 +7,7 @@ Pixels are areas: pixel `i` of `n` covers `[i, i + 1)` and has its centre at `i 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -23,6 +24,8 @@ Window: TypeAlias = "tuple[int, int, int, int]"
 
 LONG_RUN = 16
 """Rows between the same two rows of cells from which they are worth a strip of their own."""
+AXES_KEPT = 64
+"""Axes that are kept between calls; one of a 12-megapixel image takes about 80 KB."""
 STRIP_PIXELS = 32_768
 """Pixels that strips of several runs have at most; their float32 values and differences stay in the cache."""
 
@@ -133,7 +136,7 @@ def interpolated_strips(
     used = values[top : int(rows.second.max()) + 1]
     left = used.take(columns.first, axis=1).astype(np.float32, copy=False)
     wide = left + (used.take(columns.second, axis=1) - left) * columns.weight  # (h, x1 - x0)
-    for start, stop in _joined(rows.edges(), wide.shape[1]):
+    for start, stop in _joined(rows.edges, wide.shape[1]):
         weight = rows.weight[start:stop, None]
         if rows.first[start] == rows.first[stop - 1] and rows.second[start] == rows.second[stop - 1]:
             base = wide[rows.first[start] - top]
@@ -194,10 +197,13 @@ class Axis:
 
     def part(self, start: int, stop: int) -> Axis:
         """Return the pixels `[start, stop)`."""
+        if (start, stop) == (0, len(self.first)):
+            return self
         return Axis(self.first[start:stop], self.second[start:stop], self.weight[start:stop])
 
+    @cached_property
     def edges(self) -> NDArray[np.intp]:
-        """Return where each run of pixels between the same two cells starts, and the number of pixels."""
+        """Where each run of pixels between the same two cells starts, and the number of pixels."""
         changes = np.flatnonzero(np.diff(self.first) | np.diff(self.second)) + 1
         return np.concatenate([[0], changes, [len(self.first)]]).astype(np.intp)
 
@@ -215,8 +221,12 @@ def axes(placement: Placement, cells: Size) -> tuple[Axis, Axis]:
     return rows, columns
 
 
+@lru_cache(AXES_KEPT)
 def axis(pixels: int, offset: float, length: float, cells: int, canvas: float) -> Axis:
-    """Map `pixels` input pixels over `[offset, offset + length)` of `canvas` units held by `cells` cells."""
+    """Map `pixels` input pixels over `[offset, offset + length)` of `canvas` units held by `cells` cells.
+
+    The arrays are shared between calls, and read-only.
+    """
     stride = canvas / cells
     start, end = offset / stride, (offset + length) / stride  # in cells, fractional
     lowest = min(max(0, int(start + 1e-9)), cells - 1)  # an image may reach beyond the canvas: a crop
@@ -225,4 +235,7 @@ def axis(pixels: int, offset: float, length: float, cells: int, canvas: float) -
     centres = centres.clip(lowest, highest)
     first = centres.astype(np.intp)
     second = np.minimum(first + 1, highest)
-    return Axis(first, second, (centres - first).astype(np.float32))
+    weight = (centres - first).astype(np.float32)
+    for array in (first, second, weight):
+        array.setflags(write=False)
+    return Axis(first, second, weight)

@@ -59,7 +59,7 @@ class MaskLogits:
         values = sigmoid(np.concatenate(chosen)).astype(np.float64)  # row by row
         rows, _ = axes(self.placement, (self.values.shape[0], self.values.shape[1]))
         starts = np.concatenate([[0], np.cumsum(np.count_nonzero(inside, axis=1))])  # of each row in `values`
-        firsts = np.unique(starts[rows.part(top, mask.window[3]).edges()[:-1]])  # of each run that has pixels
+        firsts = np.unique(starts[rows.part(top, mask.window[3]).edges[:-1]])  # of each run that has pixels
         return float(np.add.reduceat(values, firsts[firsts < len(values)]).sum()) / mask.area
 
     def __repr__(self) -> str:

@@ -79,9 +79,9 @@ class MaskDecoder(nn.Module):
         class_tokens, patch_tokens = activations
         grid = patch_tokens.shape[2:4]
         levels = torch.cat([class_tokens.unsqueeze(2), patch_tokens.flatten(2, 3)], dim=2)  # (P or 1, K, 1 + h * w, D)
-        tokens = torch.zeros_like(levels[:, 0])
+        tokens = levels[:, 0]
         for index, block in enumerate(self.blocks):
-            tokens = tokens + levels[:, index]
+            tokens = tokens + levels[:, index] if index else tokens
             if index == self.conditional_layer:  # from here on (P, 1 + h * w, D)
                 tokens = self.film_mul(conditions)[:, None] * tokens + self.film_add(conditions)[:, None]
             tokens = block(tokens)

@@ -79,8 +79,8 @@ class DecoderBlock(nn.Module):
     def _feed_forward(self, tokens: Tensor) -> Tensor:
         up, down = self.linear1, self.linear2
         if isinstance(up, PackedLinear) or isinstance(down, PackedLinear):
-            tiles = torch.split(tokens.flatten(0, 1), TILE)
-            return torch.cat([down(up(tile)) for tile in tiles]).view(tokens.shape)
+            tiles = [down(up(tile)) for tile in torch.split(tokens.flatten(0, 1), TILE)]
+            return (tiles[0] if len(tiles) == 1 else torch.cat(tiles)).view(tokens.shape)
         drops = self.training and self.dropout.p > 0
         if drops or tokens.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
             out: Tensor = down(self.dropout(F.relu(up(tokens))))
