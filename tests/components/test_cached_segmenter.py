@@ -56,6 +56,15 @@ def test_the_second_time_nothing_is_encoded_and_the_answer_is_the_same(
         assert np.array_equal(other.heatmap, first["red"].heatmap)
 
 
+def test_many_images_take_the_options_of_one(model: Path, image: Path, tmp_path: Path) -> None:
+    segmenter = cached(model, tmp_path / "cache")
+    placed = "the left square"
+    (many,) = segmenter.segment_many([image], [placed], place="off", refine=False, threshold=0.4)
+    one = segmenter.segment(image, [placed], place="off", threshold=0.4)
+    assert (many[0].threshold, many[0].presence) == (0.4, one[0].presence)
+    assert not np.array_equal(many[0].heatmap, segmenter.segment(image, [placed])[0].heatmap)
+
+
 def test_rounding_changes_answers_by_little(model: Path, image: Path, tmp_path: Path) -> None:
     exact = load(model, device="cpu").segment(image, ["red"])["red"].heatmap
     rounded = cached(model, tmp_path / "cache").segment(image, ["red"])["red"].heatmap

@@ -240,35 +240,19 @@ class CachedSegmenter:
 
     # --- answering ---
 
-    def segment(
-        self,
-        image: ImageInput | Encoded,
-        prompts: PromptInput,
-        *,
-        threshold: float | None = None,
-        presence_threshold: float | None = None,
-        **options: Any,
-    ) -> Segmentation:
-        """Return one `Found` per prompt, in order, as the segmenter does."""
+    def segment(self, image: ImageInput | Encoded, prompts: PromptInput, **options: Any) -> Segmentation:
+        """Return one `Found` per prompt, in order; options are those of the segmenter's `segment`."""
         encoded = image if isinstance(image, Encoded) else self.encode(image)
         if self._asks_mirror(prompts, options.get("place", "auto")):
             encoded = self.with_mirror(encoded)
-        return self.segmenter.segment(
-            encoded, prompts, threshold=threshold, presence_threshold=presence_threshold, **options
-        )
+        return self.segmenter.segment(encoded, prompts, **options)
 
     def segment_many(
-        self,
-        images: Iterable[ImageInput],
-        prompts: PromptInput,
-        *,
-        batch_size: int = 8,
-        threshold: float | None = None,
-        presence_threshold: float | None = None,
+        self, images: Iterable[ImageInput], prompts: PromptInput, *, batch_size: int = 8, **options: Any
     ) -> Iterator[Segmentation]:
         """Yield one `Segmentation` per image, in order; `batch_size` is not used, since images are encoded alone."""
         for image in images:
-            yield self.segment(image, prompts, threshold=threshold, presence_threshold=presence_threshold)
+            yield self.segment(image, prompts, **options)
 
 
 def _content_of(image: ImageInput) -> bytes | None:
