@@ -1,6 +1,6 @@
 """Tables, and a plot of the sweep, from the results of `benchmarks/pmp_experiment.py`.
 
-python benchmarks/pmp_table.py results --plot docs/assets/pmp-queries.png
+python benchmarks/pmp_table.py results --plot docs/assets/pmp-queries.png --out benchmarks/results/pmp_experiment.json
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--out", type=Path, help="JSON file for the means of every run")
     asked = parser.parse_args()
     runs: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
     for path in sorted(asked.folder.glob("*.json")):
         run = json.loads(path.read_text(encoding="utf-8"))
         runs[run["queries"], run["arm"]].append(run)
-    print("| queries | arm | seeds | recall | chosen | chosen against host trained on | own query | processor s |")
-    print("|---|---|---|---|---|---|---|---|")
+    print("| queries | arm | seeds | recall | chosen | chosen against host trained on | by seed | own query | s |")
+    print("|---|---|---|---|---|---|---|---|---|")
     for (queries, arm), found in sorted(runs.items()):
         against = runs.get((queries, "host-on")) or runs.get((queries, "host"), [])
         print(line(queries, arm, found, against))
@@ -40,6 +41,22 @@ def main() -> None:
         print(f"| {queries} | {arm} | " + " | ".join(f"{value:.3f}" for value in parts) + " |")
     if asked.plot:
         plot(runs, asked.plot)
+    if asked.out:
+        means = [summary(run) for _, found in sorted(runs.items()) for run in found]
+        asked.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in means) + "\n]\n", encoding="utf-8")
+
+
+def summary(run: dict[str, Any]) -> dict[str, Any]:
+    """Return the means of one run: recall, IoU of the chosen proposal and of the prompt's own query, fractions."""
+    recall, chosen, own = np.array(run["rows"])[:, [RECALL, CHOSEN, OWN]].mean(0).round(4).tolist()
+    shown = own if run["arm"].startswith("query") else None
+    return {key: run[key] for key in ("queries", "arm", "seed")} | {
+        "recall": recall,
+        "chosen": chosen,
+        "own": shown,
+        "seconds": round(run["seconds"], 1),
+        "pairs": len(run["rows"]),
+    }
 
 
 def line(queries: int, arm: str, found: list[dict[str, Any]], against: list[dict[str, Any]]) -> str:
@@ -47,15 +64,22 @@ def line(queries: int, arm: str, found: list[dict[str, Any]], against: list[dict
     recall, chosen, own = (
         np.mean([np.array(run["rows"])[:, k].mean() for run in found]) for k in (RECALL, CHOSEN, OWN)
     )
-    difference = ""
+    difference = by_seed = ""
     pairs = [(run, other) for run in found for other in against if run["seed"] == other["seed"] and run is not other]
     if pairs:
         difference = paired(pairs, CHOSEN) + "; recall " + paired(pairs, RECALL)
+        by_seed = ", ".join(f"{gain(run, other):+.3f}" for run, other in pairs)
     seconds = np.mean([run["seconds"] for run in found])
     shown = f"{own:.3f}" if arm.startswith("query") else ""
     return (
-        f"| {queries} | {arm} | {len(found)} | {recall:.3f} | {chosen:.3f} | {difference} | {shown} | {seconds:.0f} |"
+        f"| {queries} | {arm} | {len(found)} | {recall:.3f} | {chosen:.3f} | {difference} | {by_seed} | {shown} "
+        f"| {seconds:.0f} |"
     )
+
+
+def gain(run: dict[str, Any], other: dict[str, Any]) -> float:
+    """Return the mean difference of two runs in the IoU of the chosen proposal."""
+    return float((np.array(run["rows"]) - np.array(other["rows"]))[:, CHOSEN].mean())
 
 
 def paired(pairs: list[tuple[dict[str, Any], dict[str, Any]]], column: int) -> str:
@@ -87,7 +111,9 @@ def plot(runs: dict[tuple[int, str], list[dict[str, Any]]], path: Path) -> None:
             points = sorted(
                 (q, [np.array(r["rows"])[:, column].mean() for r in rs]) for (q, a), rs in runs.items() if a == arm
             )
-            axis.plot([q for q, _ in points], [np.mean(v) for _, v in points], "o-", label=arm)
+            counts = [q for q, _ in points]
+            axis.plot(counts, [np.mean(v) for _, v in points], "o-", label=arm)
+            axis.fill_between(counts, [min(v) for _, v in points], [max(v) for _, v in points], alpha=0.15)
         axis.set(title=f"IoU of the {title}", xlabel="queries", xscale="log", xticks=[4, 8, 16, 24, 48])
         axis.set_xticklabels(["4", "8", "16", "24", "48"])
         axis.grid(alpha=0.3)
