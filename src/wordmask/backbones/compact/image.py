@@ -25,7 +25,7 @@ class ThinConv2d(nn.Conv2d):
     the right, whose outputs are cut off, stand for the padding and change nothing.
     """
 
-    def forward(self, maps: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, maps: Tensor) -> Tensor:
         """Maps (B, C, h, w) -> (B, outputs, h / stride, w / stride)."""
         if maps.dtype != torch.bfloat16 or maps.shape[-1] > 2:
             return super().forward(maps)
