@@ -4,7 +4,8 @@
         --queries 8 --seeds 0,1,2 --steps 600 --out results
 
 All arms read the same frozen pixel features (`benchmarks/pmp_features.py`); only queries, layers and heads are trained.
-`benchmarks/pmp_table.py` makes tables of the results.
+`benchmarks/pmp_table.py` makes tables of the results. With `--unseen 4`, a quarter of the names is left out of the
+training of the decoder (the trunk knows them), and only masks of these names are scored.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import math
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,11 +71,24 @@ ARMS = {
 
 
 class Data:
-    """Features and masks of images; with a generator for draws."""
+    """Features and masks of images; with a generator for draws.
 
-    def __init__(self, path: Path, seed: int = 0) -> None:
+    Args:
+        path: What `pmp_features.py` wrote.
+        seed: Of the draws.
+        every: With n above 0, about one name in n is held out, by its checksum: those names are left out ...
+        held_out: ... or, if this is true, all others.
+    """
+
+    def __init__(self, path: Path, seed: int = 0, *, every: int = 0, held_out: bool = False) -> None:
         content = torch.load(path, weights_only=False)
-        self.rows = [row for row in content["rows"] if row["names"]]
+        self.rows = []
+        for row in content["rows"]:
+            taken = [k for k, name in enumerate(row["names"]) if not every or is_unseen(name, every) == held_out]
+            if taken:
+                self.rows.append(
+                    {**row, "names": [row["names"][k] for k in taken], "taken": taken, "all": row["names"]}
+                )
         self.vectors: dict[str, Tensor] = dict(zip(content["names"], content["vectors"], strict=True))
         self.random = np.random.default_rng(seed)
 
@@ -87,13 +102,18 @@ class Data:
     def masks(self, index: int) -> Tensor:
         """Return bool `(names, SIDE, SIDE)`."""
         row = self.rows[index]
-        bits = np.unpackbits(row["masks"], count=len(row["names"]) * SIDE * SIDE)
-        return torch.from_numpy(bits.reshape(-1, SIDE, SIDE).astype(bool))
+        bits = np.unpackbits(row["masks"], count=len(row["all"]) * SIDE * SIDE)
+        return torch.from_numpy(bits.reshape(-1, SIDE, SIDE)[row["taken"]].astype(bool))
 
     def other(self, name: str) -> str:
         """Return another name."""
         names = [n for n in self.vectors if n != name]
         return names[int(self.random.integers(len(names)))]
+
+
+def is_unseen(name: str, every: int) -> bool:
+    """Whether a name is one of those held out: the same in every file."""
+    return zlib.crc32(name.encode()) % every == 0
 
 
 def targets(masks: list[Tensor], whole: bool) -> ProposalTargets:
@@ -204,12 +224,13 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=8)
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--unseen", type=int, default=0, metavar="N", help="hold out one name in N")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     asked.out.mkdir(parents=True, exist_ok=True)
     segmenter: Any = wordmask.load(asked.model, device="cpu", dtype="float32")
-    valid = Data(asked.valid)
+    valid = Data(asked.valid, every=asked.unseen, held_out=True)
     for seed in map(int, asked.seeds.split(",")):
         for name in asked.arms.split(","):
             path = asked.out / f"{name}-{asked.queries}-{seed}.json"
@@ -238,7 +259,7 @@ def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, 
     network.mask_features.requires_grad_(False)
     for layer in network.guidance.attentions if network.guidance is not None and arm.closed else ():
         torch.nn.init.zeros_(layer.gate).requires_grad_(False)
-    data = Data(asked.train, seed)
+    data = Data(asked.train, seed, every=asked.unseen)
     seconds = trained(network, data, arm, steps)
     rows = scored(network.eval(), valid, arm)
     torch.save(network.state_dict(), path.with_suffix(".pt"))
