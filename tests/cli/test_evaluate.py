@@ -216,3 +216,5 @@ def test_refinement_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert (result["model"]["refine"], result["model"]["name"]) == (True, "brightness+refine")
     assert "--refine" in result["command"]
     assert run("--data", data, "--out", tmp_path / "run", "--no-refine").exit_code == 2  # another run's folder
+    assert run("--data", data, "--out", tmp_path / "other", "--no-refine").exit_code == 0
+    assert json.loads((tmp_path / "other" / "result.json").read_bytes())["command"].endswith("--no-refine")

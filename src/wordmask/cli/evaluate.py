@@ -96,8 +96,8 @@ def evaluate(
         announce_download(model)
         evaluated = EvaluatedModel.load(model, revision=revision, device=device, dtype=dtype, refine=refine)
         folder = out or Path("evaluated") / _stem(evaluation, evaluated.name)
-        more = {"model": model, "revision": revision, "out": out, "device": device, "dtype": dtype, "refine": refine}
-        command = command_line("evaluate", options | more)
+        more = {"model": model, "revision": revision, "out": out, "device": device, "dtype": dtype}
+        command = command_line("evaluate", options | more | {"refine": refine, "no-refine": refine is False})
         watch = progress("Evaluating", hidden=quiet or as_json)
         result = run(evaluation, evaluated, folder, command=command, watch=watch)
     if as_json:

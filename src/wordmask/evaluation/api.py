@@ -137,7 +137,7 @@ def evaluate(
         "data": data, "dataset": dataset, "split": split, "images": images, "exhaustive": exhaustive,
         "benchmark": benchmark, "task": None if benchmark else task, "preset": preset, "limit": limit, "seed": seed,
         "threshold": threshold, "mirror": mirror, "model": model, "revision": revision, "out": folder,
-        "device": device, "dtype": dtype, "refine": refine,
+        "device": device, "dtype": dtype, "refine": refine, "no-refine": refine is False,
     }  # fmt: skip
     command = command_line("evaluate", options) if named else None
     if model is None or isinstance(model, (str, os.PathLike)):

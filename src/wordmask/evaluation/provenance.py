@@ -52,8 +52,6 @@ def command_line(command: str, options: Mapping[str, object], words: tuple[str, 
     """Return the command that repeats a run: options at their default are left out, True becomes a bare flag."""
     parts = ["wordmask", command, *words]
     for name, value in options.items():
-        if name == "refine" and value is False:  # its default is neither
-            parts.append("--no-refine")
         if value is None or value is False or _DEFAULTS.get(name) == value:
             continue
         parts.append(f"--{name}")
