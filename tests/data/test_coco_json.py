@@ -299,6 +299,24 @@ def test_a_thing_without_mask_and_box_is_listed(root: Path) -> None:
     assert dataset[0].ignored is None
 
 
+@pytest.mark.parametrize("code", [None, []])
+def test_boxes_stand_for_masks_where_they_are_asked_for(root: Path, code: Any) -> None:
+    crowd = annotation(3, 7, 9, LEFT_COLUMN, iscrowd=1)
+    annotations = [annotation(1, 7), annotation(2, 7, 9, code, bbox=[3, 1, 2.5, 3]), crowd, annotation(4, 7, 9)]
+    dataset = opened(changed(root, annotations=annotations), skip_bad=True, crowds=True, boxes=True)
+    assert dataset.problems == ()
+    sample = dataset[0]
+    assert [(query.label, query.boxes_only) for query in sample.queries] == [("car", False), ("dog", True)]
+    dogs = sample.queries[1]
+    assert [(one.mask, one.box, one.crowd) for one in dogs.instances] == [
+        (None, (3, 1, 5.5, 4), False), (None, (1, 0, 3, 2), False),
+    ]  # fmt: skip
+    assert dogs.mask.astype(int).tolist() == [[0, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 1], *[[0, 0, 0, 1, 1, 1]] * 2]
+    assert sample.ignored is not None  # the crowd, of which nobody knows how many dogs it has
+    assert sample.ignored.full()[:, 0].all()
+    assert dataset.fingerprint != opened(root, crowds=True).fingerprint
+
+
 @pytest.mark.parametrize("far", [1e6, 1e9])
 def test_polygons_are_cut_at_the_border(root: Path, far: float) -> None:
     code = [[4, 0, far, 0, far, 4, 4, 4]]

@@ -41,12 +41,16 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Annotation:
-    """An annotated object; `of` names it in messages, `segmentation` is as written."""
+    """An annotated object; `of` names it in messages, `segmentation` is as written.
+
+    An object without a mask has a `box`, XYXY in pixels; None for the others.
+    """
 
     of: str
     name: str
     segmentation: Any
     crowd: bool
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class CocoContent:
     problems: tuple[str, ...] = ()
 
 
-def read_content(path: Path, folder: Path, *, skip_bad: bool) -> CocoContent:
+def read_content(path: Path, folder: Path, *, skip_bad: bool, boxes: bool = False) -> CocoContent:
     """Read a file.
 
     Args:
@@ -91,18 +95,19 @@ def read_content(path: Path, folder: Path, *, skip_bad: bool) -> CocoContent:
         folder: Where its images are.
         skip_bad: Whether records in which something is wrong are left out and listed; masks are then checked, too.
             Otherwise they are an error.
+        boxes: Whether objects that have a box and no mask are read; otherwise something is wrong with them.
 
     Raises:
         DataError: If the file is missing or malformed, or nothing is left of it.
     """
-    return _Reader(path, folder, skip_bad).read()
+    return _Reader(path, folder, skip_bad, boxes).read()
 
 
 class _Reader:
     """Reads one file; `say` lists a problem, or raises it."""
 
-    def __init__(self, path: Path, folder: Path, skip_bad: bool) -> None:
-        self.path, self.folder, self.skip_bad = path, folder, skip_bad
+    def __init__(self, path: Path, folder: Path, skip_bad: bool, boxes: bool) -> None:
+        self.path, self.folder, self.skip_bad, self.boxes = path, folder, skip_bad, boxes
         self.problems: list[str] = []
         self.content = CocoContent()
         self.ambiguous_categories: set[int] = set()
@@ -262,6 +267,10 @@ class _Reader:
             raise malformed(self.path, COCO, f"{quote(crowd)} as 'iscrowd' of {of} instead of 0 or 1")
         of = f"annotation {quote(record.get('id', '?'))} ({quote(name, limit=40)})"
         segmentation = record.get("segmentation")
+        if self.boxes and not segmentation and not crowd and (image_size := self._size(image)) is not None:
+            box = usable_box(record, image_size)
+            if box is not None:
+                return Annotation(of, name, None, False, box)
         size = self._size(image) if self.skip_bad else None
         if size is not None:
             if segmentation is None and usable_box(record, size) is not None:

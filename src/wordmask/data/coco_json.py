@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wordmask.data.coco_content import Gap, ImageRecord
+    from wordmask.ops.geometry import Size
 
 __all__ = ["CocoJson"]
 
@@ -69,6 +70,8 @@ class CocoJson:
             file's order.
         skip_bad: Whether records in which something is wrong are left out and listed in `problems`. The boxes of
             objects that are left out are ignored.
+        boxes: Whether objects that have a box and no mask are read. Where one of a name's objects in an image is such,
+            all of that name are given as boxes (`Query.boxes_only`), and its crowds are ignored.
         as_stored: Whether masks are drawn on the pixels as they are stored: see `reading.read_image`.
         name, split: What reports call the set.
 
@@ -85,15 +88,16 @@ class CocoJson:
         crowds: bool = False,
         keys: Iterable[str] | None = None,
         skip_bad: bool = False,
+        boxes: bool = False,
         as_stored: bool = False,
         name: str = "coco json",
         split: str = "all",
     ) -> None:
         self.name, self.split, self.crowds = name, split, crowds
-        self._as_stored = as_stored
+        self._as_stored, self._boxes = as_stored, boxes
         self._path = require_file(annotations, COCO)
         self._folder = require_folder(images, f"the images of {name}")
-        self._content = read_content(self._path, self._folder, skip_bad=skip_bad)
+        self._content = read_content(self._path, self._folder, skip_bad=skip_bad, boxes=boxes)
         self._said = exhaustive
         self.exhaustive = self._content.exhaustive if exhaustive is None else exhaustive
         self.names = tuple(dict.fromkeys(self._content.names.values()))
@@ -116,6 +120,7 @@ class CocoJson:
             exhaustive=self.exhaustive,
             crowds=self.crowds,
             **({"marked": False} if self._said is False else {}),
+            **({"boxes": True} if self._boxes else {}),
         )
 
     def __len__(self) -> int:
@@ -133,13 +138,8 @@ class CocoJson:
         size = record.size or read_size(path, what)
         image = read_image(path, size, what, as_stored=self._as_stored)
         found, gaps = self._instances(record.id, size), self._content.gaps.get(record.id, [])
-        counted = {name: [one for one in found[name] if self.crowds or not one.crowd] for name in self.names}
-        masks = {name: union([_mask(one) for one in ones]) for name, ones in counted.items() if ones}
-        queries = tuple(
-            Query(TextPrompt(name), mask, name, tuple(one for one in found[name] if _mask(one).area))
-            for name, mask in masks.items()
-            if mask.area
-        )
+        asked = (self._query(name, ones, size) for name, ones in found.items())
+        queries = tuple(query for query in asked if query is not None)
         present = {name for name in self.names if found[name]} | {gap.name for gap in gaps}
         known = self.exhaustive or (self._said is None and record.exhaustive)
         absent = tuple(name for name in self.names if name not in present) if known and None not in present else ()
@@ -151,25 +151,40 @@ class CocoJson:
 
     # --- one image -----------------------------------------------------------------------------------------------
 
+    def _query(self, name: str, ones: tuple[GroundTruthInstance, ...], size: Size) -> Query | None:
+        """Return what is asked of a name; None where it has no pixel."""
+        if _is_boxed(ones):
+            boxed = tuple(one for one in ones if one.mask is None)
+            inside = pack(_inside([one.box for one in boxed], size))
+            return Query(TextPrompt(name), inside, name, boxed, boxes_only=True)
+        counted = [_mask(one) for one in ones if self.crowds or not one.crowd]
+        mask = union(counted) if counted else empty(size)
+        return Query(TextPrompt(name), mask, name, tuple(one for one in ones if _mask(one).area)) if mask.area else None
+
     def _instances(self, image: int, size: tuple[int, int]) -> dict[str, tuple[GroundTruthInstance, ...]]:
         """Return the instances by name, in the order of the file; () for names that are not in the image."""
         found: dict[str, list[GroundTruthInstance]] = {name: [] for name in self.names}
         for one in self._content.annotations[image]:
+            if one.box is not None:
+                found[one.name].append(GroundTruthInstance(None, one.box))
+                continue
             mask = pack(decode_segmentation(one.segmentation, size, self._path, one.of))
             found[one.name].append(GroundTruthInstance.of_mask(mask, crowd=one.crowd))
-        return {name: tuple(instances) for name, instances in found.items()}
+        return {name: _all_boxed(ones) if _is_boxed(ones) else tuple(ones) for name, ones in found.items()}
 
     def _ignored(
         self, found: dict[str, tuple[GroundTruthInstance, ...]], gaps: list[Gap], size: tuple[int, int]
     ) -> PackedMask | None:
         """Return pixels of no single object: those of crowds, unless crowds count, and the boxes of gaps."""
-        instances = [one for ones in found.values() for one in ones]
-        crowds = [] if self.crowds else [_mask(one) for one in instances if one.crowd]
+        crowds, known = [], [empty(size)]
+        for ones in found.values():
+            counted = self.crowds and not _is_boxed(ones)
+            crowds += [_mask(one) for one in ones if one.crowd and not counted]
+            known += [one.mask for one in ones if one.mask is not None and (counted or not one.crowd)]
         if not crowds and not any(gap.box for gap in gaps):
             return None
-        unknown = union([empty(size), *crowds]).full() | _boxes(gaps, size)
-        known = union([empty(size), *(_mask(one) for one in instances if self.crowds or not one.crowd)]).full()
-        ignored = pack(unknown & ~known)
+        unknown = union([empty(size), *crowds]).full() | _inside([gap.box for gap in gaps if gap.box], size)
+        ignored = pack(unknown & ~union(known).full())
         return ignored if ignored.area else None
 
 
@@ -178,13 +193,21 @@ def _mask(instance: GroundTruthInstance) -> PackedMask:
     return instance.mask
 
 
-def _boxes(gaps: list[Gap], size: tuple[int, int]) -> NDArray[np.bool_]:
+def _is_boxed(instances: Iterable[GroundTruthInstance]) -> bool:
+    return any(one.mask is None for one in instances)
+
+
+def _all_boxed(instances: list[GroundTruthInstance]) -> tuple[GroundTruthInstance, ...]:
+    """Return instances without their masks, but for crowds, which have no box of one object."""
+    seen = [one for one in instances if one.mask is None or one.mask.area]
+    return tuple(one if one.crowd else GroundTruthInstance(None, one.box) for one in seen)
+
+
+def _inside(boxes: Iterable[tuple[float, float, float, float]], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return bool `(H, W)`: pixels that a box touches."""
     mask = np.zeros(size, dtype=np.bool_)
-    for gap in gaps:
-        if gap.box is not None:
-            x0, y0, x1, y1 = gap.box
-            mask[int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
+    for x0, y0, x1, y1 in boxes:
+        mask[int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
     return mask
 
 

@@ -60,6 +60,7 @@ def open_files(
     *,
     images: str | os.PathLike[str] | None = None,
     exhaustive: bool | None = None,
+    boxes: bool = False,
 ) -> LabelMaps | CocoJson | CsvTable | WeakLabels:
     """Open label maps, COCO instances, a CSV table or weak labels.
 
@@ -73,6 +74,7 @@ def open_files(
         images: Folder that COCO's file names start from; None = the one that results of wordmask name, `images` beside
             the file, or the file's folder.
         exhaustive: Whether names that are not marked in an image are known to be absent; None: as the data say.
+        boxes: Whether objects of COCO's annotations that have a box and no mask are read: see `coco_json.CocoJson`.
 
     Raises:
         DataError: If files are missing or malformed, or nothing is left.
@@ -88,7 +90,7 @@ def open_files(
     if file is not None and kind == ".csv":
         return CsvTable(file, keys=keys, skip_bad=True, split=part)
     if file is not None and kind == ".json":
-        return _coco(file, images, part, keys, exhaustive=exhaustive)
+        return _coco(file, images, part, keys, exhaustive=exhaustive, boxes=boxes)
     if is_folder(given / "images") and (is_folder(given / "labels") or keys is not None):
         return _label_maps(given, part, keys, exhaustive=exhaustive)
     got = f"{show(given)}, which has none of the layouts that are read"
@@ -157,6 +159,7 @@ def _coco(
     keys: tuple[str, ...] | None,
     *,
     exhaustive: bool | None,
+    boxes: bool,
 ) -> CocoJson:
     beside = image_root(file) or file.parent / "images"
     folder = Path(images) if images is not None else beside if is_folder(beside) else file.parent
@@ -167,6 +170,7 @@ def _coco(
         crowds=True,
         keys=keys,
         skip_bad=True,
+        boxes=boxes,
         name=_name(file.parent if folder == beside else folder),
         split=split,
     )

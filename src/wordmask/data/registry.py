@@ -38,6 +38,7 @@ def open_data(
     split: str | None = None,
     images: str | os.PathLike[str] | None = None,
     exhaustive: bool | None = None,
+    boxes: bool = False,
     seed: int = 0,
 ) -> Dataset:
     """Open data of any shape in the table above.
@@ -52,6 +53,8 @@ def open_data(
         images: Folder that COCO's file names start from; None = `images` beside the file, or the file's folder.
         exhaustive: Whether names that are not marked in an image are known to be absent; None: as the data say. Named
             sets know it themselves.
+        boxes: Whether objects of COCO's annotations that have a box and no mask are read: see `coco_json.CocoJson`.
+            Otherwise they are a problem of the file.
         seed: For sets that draw their samples.
 
     Raises:
@@ -68,7 +71,7 @@ def open_data(
         return _named(NAMED_SETS["phrasecut"], path, split, seed)
     from wordmask.data.folder import open_files
 
-    return open_files(path, split, images=images, exhaustive=exhaustive)
+    return open_files(path, split, images=images, exhaustive=exhaustive, boxes=boxes)
 
 
 def find_set(name: str) -> NamedSet:
