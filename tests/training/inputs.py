@@ -83,14 +83,14 @@ def write_labels(folder: Path, count: int = 4, side: int = 48) -> Path:
     return folder
 
 
-def write_coco(folder: Path, count: int = 4, side: int = 48) -> Path:
+def write_coco(folder: Path, count: int = 4, side: int = 48, *, seed: int = 0) -> Path:
     """Write images and instances.json, polygons of squares."""
     (folder / "images").mkdir(parents=True)
     names = {name: number for number, name in enumerate(COLOURS, start=1)}
     content: dict[str, list[dict[str, object]]] = {
         "images": [], "categories": [{"id": number, "name": name} for name, number in names.items()], "annotations": [],
     }  # fmt: skip
-    for number, (pixels, masks) in enumerate(squares(count, side)):
+    for number, (pixels, masks) in enumerate(squares(count, side, seed=seed)):
         Image.fromarray(pixels).save(folder / "images" / f"{number}.png")
         content["images"].append({"id": number, "file_name": f"{number}.png", "height": side, "width": side})
         for name, mask in masks.items():
@@ -101,6 +101,19 @@ def write_coco(folder: Path, count: int = 4, side: int = 48) -> Path:
             content["annotations"].append({**record, "segmentation": [polygon]})
     (folder / "instances.json").write_text(json.dumps(content))
     return folder / "instances.json"
+
+
+def write_boxes(folder: Path, count: int = 4, side: int = 48, *, seed: int = 0, masks: int = 0) -> Path:
+    """Write images and instances.json: boxes alone, but for the first `masks` images, which have polygons."""
+    file = write_coco(folder, count, side, seed=seed)
+    content = json.loads(file.read_text())
+    for record in content["annotations"]:
+        x, y, _, _, x1, y1 = record["segmentation"][0][:6]
+        record["bbox"] = [x, y, x1 - x, y1 - y]
+        if record["image_id"] >= masks:
+            record["segmentation"] = []
+    file.write_text(json.dumps({**content, "exhaustive": True}))
+    return file
 
 
 def write_small_clipseg(folder: Path, *, size: int = 32, **changes: Any) -> Path:

@@ -221,6 +221,9 @@ def summary(record: dict[str, Any], folder: Path) -> str:
 
     data, best = record["data"], record["best"]
     lines = [f"Trained {record['steps']} steps on {data['images']} images of {data['name']}"]
+    if "instances" in data:
+        of = data["instances"]
+        lines.append(f"Instances: {of['masks']} with masks, {of['boxes']} with boxes alone")
     if record["left_out"]:
         lines.append(f"Left out because of problems ({len(record['left_out'])}):")
         lines += [f"  {problem}" for problem in record["left_out"]]

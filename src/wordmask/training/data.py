@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from wordmask.batch import Batch, Place
     from wordmask.contracts import Dataset, Trainable
+    from wordmask.training.inspection import InstanceCounts
     from wordmask.training.order import Order
     from wordmask.training.schedule import Schedule
 
@@ -102,12 +103,14 @@ class TrainingData:
         sample: Samples of it, for questions without ground truth where there is no validation.
         validation: Samples that are not trained on; None where there are none.
         left_out: Sentences about what was wrong and is left out.
+        counts: How many instances have masks and boxes alone; None where nobody has to know.
     """
 
     train: TrainingSet
     sample: Subset
     validation: Subset | None
     left_out: tuple[str, ...] = ()
+    counts: InstanceCounts | None = None
 
 
 class DataSettings(Protocol):

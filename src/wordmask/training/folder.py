@@ -49,6 +49,7 @@ def describe(
     """Return what run.json says of a run that has begun."""
     train = data.train
     about = {"name": train.name, "split": train.split, "fingerprint": train.fingerprint, "images": train.images}
+    instances = {} if data.counts is None else {"instances": data.counts._asdict()}
     return {
         "state": "running",
         "command": command,
@@ -62,7 +63,7 @@ def describe(
             "frozen": fingerprint_weights(model.frozen()),
             "parameters": sum(weight.numel() for weight in model.parameters()),
         },
-        "data": {"path": None if choice.path is None else str(choice.path), **about},
+        "data": {"path": None if choice.path is None else str(choice.path), **about, **instances},
         "left_out": list(data.left_out),
         "validation": None if data.validation is None else _described(data.validation),
         "versions": versions(*_PACKAGES),

@@ -15,7 +15,7 @@ from wordmask.data.registry import open_data, splits_of
 from wordmask.errors import DataError, WordmaskWarning, quote, sentence
 from wordmask.prompts.phrases import fold_phrase
 from wordmask.training.data import DataChoice, Subset
-from wordmask.training.inspection import inspect
+from wordmask.training.inspection import InstanceCounts, inspect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,17 +46,19 @@ class Opened:
         validation: Samples that are not; None where there are none.
         phrases: Phrases of the inspected training samples, by index.
         left_out: Sentences about what was wrong and is left out.
+        counts: How many instances the training samples have.
     """
 
     train: Subset
     validation: Subset | None
     phrases: dict[int, PhraseList]
     left_out: tuple[str, ...]
+    counts: InstanceCounts
 
 
 def open_training_data(
     choice: DataChoice, *, validate: bool, holdout: float, limit: int, seed: int, skip_bad: bool,
-    narrowed: Callable[[Dataset], Dataset] = lambda dataset: dataset,
+    boxes: bool = False, narrowed: Callable[[Dataset], Dataset] = lambda dataset: dataset,
 ) -> Opened:  # fmt: skip
     """Open the data and read every sample once.
 
@@ -67,13 +69,15 @@ def open_training_data(
         limit: Most samples that a validation takes.
         seed: Of the choice of those that are held out.
         skip_bad: Whether what is wrong is left out; otherwise it is an error.
+        boxes: Whether boxes without masks are trained on; otherwise something is wrong with them. Images with such
+            boxes are never held out.
         narrowed: What validation sees of its data set.
 
     Raises:
         DataError: If something is wrong, or nothing is left.
     """
-    dataset = open_split(choice, choice.path, choice.split)
-    found = inspect(dataset)
+    dataset = open_split(choice, choice.path, choice.split, boxes=boxes)
+    found = inspect(dataset, boxes=boxes)
     usable = found.usable
     validation, checked, problems = _validation(choice, limit, narrowed) if validate else (None, None, ())
     left_out = (*problems_of(dataset), *found.problems, *problems)
@@ -88,11 +92,14 @@ def open_training_data(
                 got, "at least one image with a mask and a phrase", "annotate some; in label maps, 255 means ignore"
             )
         )
-    if validation is None and validate and holdout and len(usable) >= FEWEST_HELD_OUT:
-        usable, held_out = _held_out(usable, holdout, seed)
+    masked = tuple(index for index in usable if not found.counts[index].boxes)
+    if validation is None and validate and holdout and len(masked) >= FEWEST_HELD_OUT:
+        held_out = _held_out(masked, holdout, seed)
+        usable = tuple(sorted(set(usable) - set(held_out)))
         validation = Subset(narrowed(dataset), spread(held_out, limit))
     _warn(found, checked)
-    return Opened(Subset(dataset, usable), validation, found.phrases, left_out)
+    counts = InstanceCounts.sum(found.counts[index] for index in usable)
+    return Opened(Subset(dataset, usable), validation, found.phrases, left_out, counts)
 
 
 def open_validation(
@@ -138,7 +145,7 @@ def _warn(found: Inspected, checked: Inspected | None) -> None:
         warnings.warn(sentence(got, "images that are not trained on", remedy), WordmaskWarning, stacklevel=4)
 
 
-def open_split(choice: DataChoice, path: Path | None, split: str) -> Dataset:
+def open_split(choice: DataChoice, path: Path | None, split: str, *, boxes: bool = False) -> Dataset:
     """Open a part of some data; without parts, all of them.
 
     Raises:
@@ -150,16 +157,15 @@ def open_split(choice: DataChoice, path: Path | None, split: str) -> Dataset:
         raise DataError(sentence(got, "data with splits.json", "leave out the option, or write a splits.json"))
     return open_data(
         path, dataset=choice.dataset, split=split if known else None, images=choice.images,
-        exhaustive=choice.exhaustive or None,
+        exhaustive=choice.exhaustive or None, boxes=boxes,
     )  # fmt: skip
 
 
-def _held_out(usable: tuple[int, ...], part: float, seed: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Split indices into those that are trained on and those that are held out for validation."""
+def _held_out(usable: tuple[int, ...], part: float, seed: int) -> tuple[int, ...]:
+    """Return the indices that are held out for validation."""
     order = np.random.default_rng([seed, len(usable)]).permutation(len(usable)).tolist()
     kept = set(order[: max(1, round(part * len(usable)))])
-    train = tuple(index for place, index in enumerate(usable) if place not in kept)
-    return train, tuple(index for place, index in enumerate(usable) if place in kept)
+    return tuple(index for place, index in enumerate(usable) if place in kept)
 
 
 def spread(items: tuple[T, ...], limit: int) -> tuple[T, ...]:

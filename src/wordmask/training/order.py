@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,13 +11,13 @@ from wordmask.batch import Place
 from wordmask.training.schedule import size_at
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from wordmask.training.schedule import Schedule
 
-__all__ = ["Order", "draws", "epochs", "whole_batches"]
+__all__ = ["Order", "draws", "epochs", "mixed_epochs", "whole_batches"]
 
 
 class Order:
@@ -69,6 +70,32 @@ def epochs(count: int, *, seed: int, shuffle: bool = True) -> Callable[[int], tu
         return epoch, int(latest[epoch][within])
 
     return place
+
+
+def mixed_epochs(
+    counts: Sequence[int], shares: Sequence[int], *, seed: int, shuffle: bool = True
+) -> Callable[[int], tuple[int, int]]:
+    """Return where the n-th sample lies when every batch has a fixed number of samples of each of several sets.
+
+    Every set has epochs of its own. Samples of the sets alternate within a batch, so that its parts are mixed, too.
+
+    Args:
+        counts: Number of samples of each set; indices go through the sets one after the other.
+        shares: Samples of each set in a batch.
+        seed: Of the orders.
+        shuffle: Whether every epoch has a random order of its own.
+    """
+    slots = sorted(((turn + 0.5) / share, place, turn) for place, share in enumerate(shares) for turn in range(share))
+    sets = [epochs(count, seed=seed + place, shuffle=shuffle) for place, count in enumerate(counts)]
+    starts = (0, *accumulate(counts))
+
+    def place_of(number: int) -> tuple[int, int]:
+        batch, slot = divmod(number, len(slots))
+        _, chosen, turn = slots[slot]
+        epoch, index = sets[chosen](batch * shares[chosen] + turn)
+        return epoch, starts[chosen] + index
+
+    return place_of
 
 
 def draws(batch: int) -> Callable[[int], tuple[int, int]]:

@@ -37,10 +37,13 @@ def _trained(record: Mapping[str, Any]) -> list[str]:
     schedule, model = recipe["schedule"], record["model"]
     weight = schedule["start_weight"]
     mixed = [f"- validated and written with a weight of {weight:g} of the weights at the start"] if weight else []
+    of = data.get("instances")
+    instances = [f"- instances: {of['masks']} with masks, {of['boxes']} with boxes alone"] if of else []
     left = [f"- left out: {count(len(record['left_out']), 'problem')}"] if record["left_out"] else []
     return [
         f"- recipe `{recipe['name']}`: {record['steps']} steps of {schedule['batch']} images, lr {schedule['lr']:g}",
         f"- data: {count(data['images'], 'image')} of {cell(data['name'])} ({cell(data['split'])})",
+        *instances,
         f"- start: {cell(model['start'] or 'the embedded weights')}; trained parts: {', '.join(model['parts'])}",
         *mixed,
         *left,

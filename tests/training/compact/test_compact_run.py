@@ -10,15 +10,15 @@ import pytest
 import torch
 
 import wordmask
-from tests.training.inputs import write_table
+from tests.training.inputs import write_boxes, write_table
 from wordmask.errors import DataError
 from wordmask.training.compact.labelled_images import load_labelled_images
-from wordmask.training.compact.training_set import images_in_batch
 from wordmask.training.data import DataChoice
 from wordmask.training.loop import StepReport
 from wordmask.training.recipe import Recipe, with_changes
 from wordmask.training.recipes import find_recipe
 from wordmask.training.run import train
+from wordmask.training.several import images_in_batch
 
 SMALL: dict[str, Any] = {
     "widths": (16, 16, 32, 32), "depths": (1, 1, 1, 1), "attention": 1, "channels": 16, "pixel": 16,
@@ -103,6 +103,15 @@ def test_sets_are_mixed_in_the_proportions_asked_for(table: Path, tmp_path: Path
     images = load_labelled_images([tmp_path / "run/labelled-images"])
     assert [int((images.space == place).sum()) for place in (0, 1)] == [11, 5]  # one image in ten is held out
     assert record["data"]["images"] == 16
+
+
+def test_boxes_without_masks_are_trained_on(table: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    other = write_boxes(tmp_path / "boxes", 5, 48)
+    record = train(recipe(steps=2, also=(str(other),), valid_every=0), DataChoice(table), tmp_path / "run", probe=None)
+    images = load_labelled_images([tmp_path / "run/labelled-images"])
+    assert record["data"]["images"] == 17
+    assert [bool((images.boxes[images.space == place] != 0).any()) for place in (0, 1)] == [False, True]
 
 
 @pytest.mark.parametrize(

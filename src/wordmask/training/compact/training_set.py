@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from wordmask.errors import DataError, TrainingError, sentence
+from wordmask.errors import TrainingError, sentence
 from wordmask.settings import Choices, Ranges, Settings
 from wordmask.training.compact.batches import BatchMaker
 from wordmask.training.compact.from_dataset import space_of, write_labelled_images
@@ -16,7 +15,7 @@ from wordmask.training.compact.phrase_bank import build_bank
 from wordmask.training.compact.trainable import CompactTrainable
 from wordmask.training.data import TrainingData
 from wordmask.training.order import whole_batches
-from wordmask.training.several import distinct_names, joint_fingerprint, open_several
+from wordmask.training.several import distinct_names, images_in_batch, joint_fingerprint, open_several
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from wordmask.training.order import Order
     from wordmask.training.schedule import Schedule
 
-__all__ = ["CompactData", "CompactSet", "images_in_batch"]
+__all__ = ["CompactData", "CompactSet"]
 
 
 class CompactSet:
@@ -130,7 +129,7 @@ class CompactData(Settings):
             raise TrainingError(sentence(got, "the compact network", "use the recipe compact with --model left out"))
         opened = open_several(
             choice, self.also, validate=bool(schedule.valid_every), holdout=self.holdout, limit=self.valid_limit,
-            seed=schedule.seed, skip_bad=skip_bad,
+            seed=schedule.seed, skip_bad=skip_bad, boxes=True,
         )  # fmt: skip
         spaces = [space_of(one.train, name) for one, name in zip(opened, distinct_names(opened), strict=True)]
         folder = scratch.parent / "labelled-images"
@@ -164,21 +163,3 @@ class CompactData(Settings):
             pasted=dict.fromkeys(names, self.pasted),
             open_names=tuple(names),
         )
-
-
-def images_in_batch(batch: int, weights: Sequence[float], sets: int) -> list[int]:
-    """Return how many of a batch's images come from each set: in proportion to the weights, at least one of each.
-
-    Raises:
-        DataError: If there is not one weight above 0 for each set, or a batch has fewer images than there are sets.
-    """
-    if len(weights) != sets or min(weights) <= 0:
-        got = f"weights={','.join(f'{weight:g}' for weight in weights)} for {sets} data sets"
-        raise DataError(sentence(got, "a number above 0 for each, that of --data first", "change weights"))
-    if batch < sets:
-        raise DataError(sentence(f"a batch of {batch} for {sets} data sets", f"at least {sets}", "change batch"))
-    exact = [1 + (batch - sets) * weight / sum(weights) for weight in weights]
-    counts = [math.floor(value) for value in exact]
-    for place in sorted(range(sets), key=lambda i: counts[i] - exact[i])[: batch - sum(counts)]:
-        counts[place] += 1
-    return counts
