@@ -124,7 +124,7 @@ def targets(masks: list[Tensor], whole: bool) -> ProposalTargets:
     sure = torch.ones(len(masks), dtype=torch.bool)
     first = instances[:, 0] if whole else torch.zeros_like(instances[:, 0])
     counts = torch.tensor([len(mask) for mask in masks])
-    return ProposalTargets(first, sure & whole, instances, counts, sure, torch.ones_like(first))
+    return ProposalTargets(first, sure & whole, instances, counts, sure, torch.ones_like(first), ~sure)
 
 
 def guided_loss(

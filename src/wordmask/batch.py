@@ -48,6 +48,7 @@ class Batch(NamedTuple):
         box_labels: B int64 tensors `(N,)`: index of each box's phrase among the image's K.
         coarse: float32 `(P, S, S)`, coarse logits of what is drawn finer.
         instance_masks: B float32 tensors `(N, h, w)` in [0, 1], one for each box.
+        boxed: bool `(P,)`, whether the phrase has boxes alone: its instance masks are then rectangles.
     """
 
     keys: list[str]
@@ -66,4 +67,5 @@ class Batch(NamedTuple):
     boxes: list[Tensor] | None = None
     box_labels: list[Tensor] | None = None
     instance_masks: list[Tensor] | None = None
+    boxed: Tensor | None = None
     coarse: Tensor | None = None

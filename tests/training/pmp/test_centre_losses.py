@@ -9,25 +9,26 @@ from wordmask.training.pmp.centre_losses import centre_losses, centre_targets
 from wordmask.training.pmp.score_loss import fraction_passed
 from wordmask.training.pmp.targets import UNKNOWN_INSTANCES, ProposalTargets
 
+NOTHING = torch.zeros(1, 16, 16)
+
 
 def _targets(count: int = 2) -> ProposalTargets:
     instances = torch.zeros(1, 2, 32, 32, dtype=torch.bool)
     instances[0, 0, 4:12, 2:14], instances[0, 1, 4:12, 14:30] = True, True
     sure = torch.ones(1, dtype=torch.bool)
-    return ProposalTargets(
-        instances.any(1), sure, instances, torch.tensor([count]), sure, torch.ones(1, 32, 32, dtype=torch.bool)
-    )
+    known = torch.ones(1, 32, 32, dtype=torch.bool)
+    return ProposalTargets(instances.any(1), sure, instances, torch.tensor([count]), sure, known, ~sure)
 
 
 def test_targets_are_boxes_and_owners_of_cells() -> None:
-    targets = centre_targets(_targets())
+    targets = centre_targets(_targets(), NOTHING)
     assert targets.boxes.tolist() == [[[1, 2, 7, 6], [7, 2, 15, 6]]]
     assert targets.owners[0, 3].tolist() == [-1] + 6 * [0] + 8 * [1] + [-1]
     assert targets.mask.sum() == 56
 
 
 def test_losses_of_true_maps_are_small_and_of_others_are_not() -> None:
-    targets = centre_targets(_targets())
+    targets = centre_targets(_targets(), NOTHING)
     y, x = torch.meshgrid(torch.arange(16) + 0.5, torch.arange(16) + 0.5, indexing="ij")
     box = targets.boxes[0][targets.owners[0].clamp(min=0)]  # (16, 16, 4)
     offsets = torch.stack([box[..., 0::2].mean(-1) - x, box[..., 1::2].mean(-1) - y])
@@ -48,11 +49,11 @@ def test_where_instances_are_not_known_only_the_mask_counts() -> None:
     known, unknown = _targets(), _targets(UNKNOWN_INSTANCES)
     shapes = ((2, 16, 16), (2, 16, 16), (16, 16), (16, 16))
     maps = CentreMaps(*(torch.zeros(1, 1, *shape, requires_grad=True) for shape in shapes))
-    targets = centre_targets(unknown._replace(instances=torch.zeros_like(unknown.instances)))
+    targets = centre_targets(unknown._replace(instances=torch.zeros_like(unknown.instances)), NOTHING)
     losses = {name: loss.detach() for name, loss in centre_losses(maps, targets).items()}
     assert [float(losses[name]) for name in ("offset", "size", "heat")] == [0, 0, 0]
     assert float(losses["mask"]) > 0.5
-    sum(centre_losses(maps, centre_targets(known)).values(), torch.zeros(())).backward()
+    sum(centre_losses(maps, centre_targets(known, NOTHING)).values(), torch.zeros(())).backward()
     assert all(part.grad is not None and part.grad.abs().sum() > 0 for part in maps)
 
 

@@ -29,7 +29,8 @@ def two_squares() -> ProposalTargets:
     whole[0], whole[1, 10:20, 10:20] = instances[0].any(0), True
     certain = torch.ones(3, dtype=torch.bool)
     counts = torch.tensor([2, UNKNOWN_INSTANCES, 0])
-    return ProposalTargets(whole, certain, instances, counts, certain, torch.ones(3, 32, 32, dtype=torch.bool))
+    known = torch.ones(3, 32, 32, dtype=torch.bool)
+    return ProposalTargets(whole, certain, instances, counts, certain, known, ~certain)
 
 
 def test_boxes_are_fractions_and_those_of_empty_masks_are_everything() -> None:

@@ -21,6 +21,10 @@ SPREAD = 0.12
 """Standard deviation of a centre in the heat map, as a fraction of the instance's sides."""
 LEAST_SPREAD = 0.7
 """The same in cells, at least."""
+FAINT = -0.5
+"""Dense logit above which a cell inside a box is taken to belong to what the box encloses."""
+INSIDE = 0.1
+"""Weight of the mask's cells inside boxes, where it is a guess; outside all of them, where it is known, it is 1."""
 TOLERANCE = 0.15
 """Offsets are compared in units of this fraction of the instance's sides, plus half a cell."""
 
@@ -116,15 +120,21 @@ def _mask(mask: Tensor, targets: CentreTargets) -> Tensor:
     each = F.binary_cross_entropy_with_logits(mask, targets.mask, reduction="none") * targets.weight
     rows = (targets.weight.flatten(1).sum(1) > 0).to(mask)
     cross = each.flatten(1).sum(1) / targets.weight.flatten(1).sum(1).clamp(min=1)
-    p, t = mask.sigmoid() * targets.weight, targets.mask * targets.weight
-    dice = 1 - (2 * (p * t).flatten(1).sum(1) + 1) / ((p + t).flatten(1).sum(1) + 1)
+    p, t, weight = mask.sigmoid(), targets.mask, targets.weight
+    dice = 1 - (2 * (p * t * weight).flatten(1).sum(1) + 1) / (((p + t) * weight).flatten(1).sum(1) + 1)
     return ((2 * cross + dice) * rows).sum() / rows.sum().clamp(min=1)
 
 
-def centre_targets(targets: ProposalTargets) -> CentreTargets:
+def centre_targets(targets: ProposalTargets, dense: Tensor) -> CentreTargets:
     """Return the targets of rows with masks of `2 h x 2 w` cells of two pixels.
 
-    A cell belongs to the instance that covers most of it, and at least a quarter.
+    A cell belongs to the instance that covers most of it, and at least a quarter. Where only boxes are known, it
+    belongs to the one whose box alone covers it, if the dense logit says that the phrase may be there; in the overlap
+    of boxes its instance is not known.
+
+    Args:
+        targets: Of R rows.
+        dense: Dense logits `(R, h, w)` of their phrases.
     """
     cover = F.avg_pool2d(targets.instances.float(), 2)  # (R, T, h, w)
     most, owners = cover.max(1)
@@ -133,4 +143,12 @@ def centre_targets(targets: ProposalTargets) -> CentreTargets:
     counts = torch.where(targets.complete, targets.counts, torch.full_like(targets.counts, UNKNOWN_INSTANCES))
     weight = F.avg_pool2d(targets.known.float(), 2) * targets.has_whole[:, None, None]
     mask = F.avg_pool2d(targets.whole.float(), 2)
-    return CentreTargets(boxes, counts, torch.where(most >= 0.25, owners, torch.full_like(owners, -1)), mask, weight)
+    owners = owners.masked_fill(most < 0.25, -1)
+    if bool(targets.boxed.any()):
+        boxed, inside, likely = targets.boxed[:, None, None], cover >= 0.5, dense > FAINT
+        alone, anywhere = inside.sum(1) == 1, inside.any(1)
+        owners = torch.where(boxed, inside.float().argmax(1).masked_fill(~(alone & likely), -1), owners)
+        mask = torch.where(boxed, (anywhere & likely).float(), mask)
+        sure = F.avg_pool2d(targets.known.float(), 2) * torch.where(anywhere, INSIDE, 1.0)
+        weight = torch.where(boxed, sure, weight)
+    return CentreTargets(boxes, counts, owners, mask, weight)

@@ -65,7 +65,7 @@ def proposal_losses(
     weights: ProposalLosses | None = None,
     generator: torch.Generator | None = None,
 ) -> tuple[dict[str, Tensor], Matches]:
-    """Return weighted losses by name, and the matches.
+    """Return weighted losses by name, and the matches. Rows with boxes alone count for nothing.
 
     Args:
         network: Made `state` of `features`.
@@ -84,7 +84,7 @@ def proposal_losses(
     learned = logits[:, :, :-1] if own else logits
     with torch.no_grad():
         costs = matching_costs(learned.detach(), instances, known)
-    matches = match(costs, targets.counts.tolist())
+    matches = match(costs, targets.counts.masked_fill(targets.boxed, 0).tolist())
     picked = logits[matches.outputs, matches.rows, matches.queries]
     wanted = instances[matches.rows, matches.targets]
     seen = known[matches.rows]
@@ -146,7 +146,8 @@ def _quality(
         final = matches.outputs == len(state.heads) - 1
         rows, queries, index = matches.rows[final], matches.queries[final], matches.targets[final]
         wanted[rows, queries] = _ious(masks[rows, queries], instances[rows, index])
-        weight = (targets.complete & (targets.counts >= 0)).float().unsqueeze(1).repeat(1, masks.shape[1])
+        judged = targets.complete & (targets.counts >= 0) & ~targets.boxed
+        weight = judged.float().unsqueeze(1).repeat(1, masks.shape[1])
         weight[rows, queries] = 1
         if own:
             wanted[:, -1] = _ious(masks[:, -1], whole)

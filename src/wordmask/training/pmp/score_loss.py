@@ -37,10 +37,10 @@ def score_loss(
         maps: Of B images with K prompts.
         dense: Dense logits `(B, K, h, w)`.
         presence: Probabilities `(B, K)`.
-        targets: Of the B * K rows; those whose instances are all marked are used.
+        targets: Of the B * K rows; those whose instances are all marked with masks are used.
         settings: Blend and thresholds of the division.
     """
-    rows = (targets.complete & (targets.counts >= 0)).nonzero()[:ROWS, 0].tolist()
+    rows = (targets.complete & (targets.counts >= 0) & ~targets.boxed).nonzero()[:ROWS, 0].tolist()
     offsets, sizes, heat, mask = (part.detach().flatten(0, 1).float().cpu().numpy() for part in maps)
     given = dense.flatten(0, 1).float().cpu().numpy()
     inputs, wanted = [], []

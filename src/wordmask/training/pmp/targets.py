@@ -27,6 +27,8 @@ class ProposalTargets(NamedTuple):
         counts: int64 `(R,)`, number of instances, or `UNKNOWN_INSTANCES`.
         complete: bool `(R,)`, whether every instance is marked, so that further ones are false positives.
         known: bool `(R, S, S)`, False where nothing is known.
+        boxed: bool `(R,)`, whether only boxes are annotated: `instances` are then rectangles, and `whole` covers more
+            than the phrase. No mask is compared with them; they are targets of the centre head alone.
     """
 
     whole: Tensor
@@ -35,6 +37,7 @@ class ProposalTargets(NamedTuple):
     counts: Tensor
     complete: Tensor
     known: Tensor
+    boxed: Tensor
 
     def at(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return whole masks `(R, P)`, instances `(R, T, P)` and what is known `(R, P)` as float32.

@@ -94,9 +94,14 @@ class ProposalTrainable(PartsTrainable):
         if network.centres is not None and not unguided:
             told = disturbed(dense, draws) if start is None else start
             maps = network.centres(features.centres[0], network.mask_features.grid(features), vectors, told)
-            losses |= self.losses.of_centres(centre_losses(maps, centre_targets(targets)))
+            losses |= self.losses.of_centres(centre_losses(maps, centre_targets(targets, dense.flatten(0, 1).float())))
             losses["score"] = score_loss(network.centres, maps, told, presence, targets, settings)
         return losses
+
+    @property
+    def reads_boxes(self) -> bool:
+        """Whether boxes without masks teach it something: they are targets of the centre head."""
+        return self._kept[1].centres is not None
 
     def segmenter(self) -> Segmenter:
         """Return the model as it is now; it shares the weights."""
@@ -113,10 +118,12 @@ class ProposalTrainable(PartsTrainable):
 def targets_of(batch: Batch) -> ProposalTargets:
     """Return the targets of a batch of `training.pmp.instance_crops.InstanceSet`.
 
-    A phrase with a mask and without instances has instances that are not known.
+    A phrase with a mask and without instances has instances that are not known. Of a phrase with boxes alone the whole
+    mask is not known.
     """
     assert batch.instance_masks is not None
     assert batch.box_labels is not None
+    assert batch.boxed is not None
     k = len(batch.phrases) // len(batch.pixels)
     whole = batch.masks[..., ::2, ::2] > 0.5
     known = batch.known[..., ::2, ::2] > 0.5
@@ -132,16 +139,17 @@ def targets_of(batch: Batch) -> ProposalTargets:
     counts = torch.tensor([len(masks) for masks in rows], device=whole.device)
     counts = torch.where(there & (counts == 0), torch.full_like(counts, UNKNOWN_INSTANCES), counts)
     certain = torch.ones_like(there)
-    return ProposalTargets(whole, certain, instances, counts, certain, known)
+    return ProposalTargets(whole, ~batch.boxed, instances, counts, certain, known, batch.boxed)
 
 
 def without_prompts(targets: ProposalTargets, images: int) -> ProposalTargets:
-    """Return the targets of images without a prompt: the instances of all their phrases."""
+    """Return the targets of images without a prompt: the instances of all their phrases that have masks.
+
+    Where a phrase has boxes alone, further proposals are no false positives.
+    """
     k = len(targets.counts) // images
-    rows = [
-        torch.cat([targets.instances[i * k + j, : max(int(targets.counts[i * k + j]), 0)] for j in range(k)])
-        for i in range(images)
-    ]
+    masked = targets.counts.clamp(min=0).masked_fill(targets.boxed, 0).tolist()
+    rows = [torch.cat([targets.instances[i * k + j, : masked[i * k + j]] for j in range(k)]) for i in range(images)]
     size = targets.whole.shape[1:]
     instances = targets.instances.new_zeros((images, max(1, *map(len, rows)), *size))
     for row, masks in enumerate(rows):
@@ -149,7 +157,8 @@ def without_prompts(targets: ProposalTargets, images: int) -> ProposalTargets:
     empty = targets.whole.new_zeros((images, *size))
     never = targets.has_whole.new_zeros(images)
     counts = torch.tensor([len(masks) for masks in rows], device=empty.device)
-    return ProposalTargets(empty, never, instances, counts, ~never, targets.known.view(images, k, *size)[:, 0])
+    known = targets.known.view(images, k, *size)[:, 0]
+    return ProposalTargets(empty, never, instances, counts, ~targets.boxed.view(images, k).any(1), known, never)
 
 
 def disturbed(dense: Tensor, draws: torch.Generator) -> Tensor:

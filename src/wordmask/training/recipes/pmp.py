@@ -32,7 +32,10 @@ __all__ = ["PmpMethod", "pmp"]
 
 
 def pmp() -> Recipe:
-    """Train proposals guided by the prompt, on the frozen embedded trunk: from random weights, or those of --model."""
+    """Train proposals guided by the prompt, on the frozen embedded trunk: from random weights, or those of --model.
+
+    Instances with boxes and no masks teach the centre head alone, beside some with masks.
+    """
     return Recipe(
         name="pmp",
         schedule=Schedule(
