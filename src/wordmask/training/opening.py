@@ -69,8 +69,8 @@ def open_training_data(
         limit: Most samples that a validation takes.
         seed: Of the choice of those that are held out.
         skip_bad: Whether what is wrong is left out; otherwise it is an error.
-        boxes: Whether boxes without masks are trained on; otherwise something is wrong with them. Images with such
-            boxes are never held out.
+        boxes: Whether boxes without masks are trained on; otherwise something is wrong with them. No image with such
+            boxes is validated on.
         narrowed: What validation sees of its data set.
 
     Raises:
@@ -79,7 +79,7 @@ def open_training_data(
     dataset = open_split(choice, choice.path, choice.split, boxes=boxes)
     found = inspect(dataset, boxes=boxes)
     usable = found.usable
-    validation, checked, problems = _validation(choice, limit, narrowed) if validate else (None, None, ())
+    validation, checked, problems = _validation(choice, limit, narrowed, boxes) if validate else (None, None, ())
     left_out = (*problems_of(dataset), *found.problems, *problems)
     if not skip_bad:
         require_sound(left_out)
@@ -110,19 +110,23 @@ def open_validation(
     Returns:
         The samples, and what was wrong and is left out.
     """
-    validation, _, problems = _validation(choice, limit, narrowed)
+    validation, _, problems = _validation(choice, limit, narrowed, False)
     return validation, problems
 
 
 def _validation(
-    choice: DataChoice, limit: int, narrowed: Callable[[Dataset], Dataset]
+    choice: DataChoice, limit: int, narrowed: Callable[[Dataset], Dataset], boxes: bool
 ) -> tuple[Subset | None, Inspected | None, tuple[str, ...]]:
+    """Open and read samples for validation; those with boxes alone, which measure no mask, are not among them."""
     path, split = choice.valid or choice.path, choice.valid_split
     if choice.valid is None and choice.dataset is None and split in _USUAL and split not in splits_of(path):
         return None, None, ()
-    dataset = narrowed(open_split(choice, path, split))
-    found = inspect(dataset, spread(tuple(range(len(dataset))), limit))
-    return Subset(dataset, found.usable), found, (*problems_of(dataset), *found.problems)
+    dataset = narrowed(open_split(choice, path, split, boxes=boxes))
+    found = inspect(dataset, spread(tuple(range(len(dataset))), limit), boxes=boxes)
+    usable = tuple(index for index in found.usable if not found.counts[index].boxes)
+    if found.usable and not usable:
+        return None, None, problems_of(dataset)
+    return Subset(dataset, usable), found, (*problems_of(dataset), *found.problems)
 
 
 def _warn(found: Inspected, checked: Inspected | None) -> None:

@@ -178,6 +178,20 @@ def test_one_file_may_have_masks_and_boxes(trunk: Path, tmp_path: Path) -> None:
     assert len(data.sample.indices) == 8
 
 
+def test_a_part_for_validation_is_cut_to_images_with_masks(trunk: Path, tmp_path: Path) -> None:
+    file = write_boxes(tmp_path / "boxes", 6, masks=3)
+    splits = {"train": ["0", "5"], "val": ["1", "2", "3", "4"]}
+    (file.parent / "splits.json").write_text(json.dumps(splits))
+    model = recipe().method.open(trunk, Schedule(steps=1, batch=1, lr=0.1))
+    with pytest.warns(WordmaskWarning, match=TOLD):
+        data = open_samples(file.parent, recipe(valid_every=2), model)
+    assert data.validation is not None
+    assert [data.validation.dataset[index].key for index in data.validation.indices] == ["1", "2"]
+    (file.parent / "splits.json").write_text(json.dumps({**splits, "val": ["3", "4"]}))
+    with pytest.warns(WordmaskWarning, match=TOLD):
+        assert open_samples(file.parent, recipe(valid_every=2), model).validation is None
+
+
 def test_every_batch_has_its_share_of_each_set() -> None:
     place = mixed_epochs((5, 3), (2, 1), seed=0)
     drawn = [place(number) for number in range(15)]
