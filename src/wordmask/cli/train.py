@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from wordmask.training.recipe import Recipe
 
 RECIPE_HELP = "Recipe, such as finetune; --list shows all its values."
-DATA_HELP = "A CSV table, a COCO JSON file, a folder with images, labels and classes.json, or the folder of --dataset."
+DATA_HELP = (
+    "A CSV table, a COCO JSON file, a folder with images, labels and classes.json, or the folder of --dataset. "
+    "The recipes pmp and compact also train on boxes without masks: weak.json, or COCO JSON."
+)
 DATASET_HELP = "Name of a data set that wordmask reads, such as coco-stuff-171."
 VALID_HELP = "Other data for validation, in one of the same shapes. Default: the val part, or some images held out."
 IMAGES_HELP = "Folder that the file names in a COCO JSON file start from."
