@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Activation", "Packable", "PackedLinear", "can_pack_linears", "pack_linears"]
+__all__ = ["Activation", "Packable", "PackedConvolution", "PackedLinear", "can_pack_linears", "pack_linears"]
 
 Activation = Literal["none", "relu", "swish", "gelu"]
 """Activations that oneDNN can fuse; `swish` is SiLU, `gelu` the exact one."""
@@ -53,6 +53,34 @@ class PackedLinear(nn.Module):
         return out
 
 
+class PackedConvolution(nn.Module):
+    """`relu(convolution(maps))` for inference: no gradient, not in `state_dict`, not moved by `to`.
+
+    The products are bit-identical to those of torch's convolution, which repacks its weights in every call.
+
+    Args:
+        convolution: The layer whose weights and bias are taken, as in `PackedLinear`.
+    """
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        assert not isinstance(convolution.padding, str)
+        assert convolution.bias is not None
+        self._shape = [[*convolution.padding], [*convolution.stride], [*convolution.dilation], convolution.groups]
+        self._bias = convolution.bias.detach()
+        self._weight: Tensor = torch.ops.mkldnn._reorder_convolution_weight(convolution.weight.detach(), *self._shape)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PackedConvolution:
+        return self
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Maps (B, C, h, w) -> (B, D, h, w)."""
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            maps, self._weight, self._bias, *self._shape, "relu", [], None
+        )
+        return out
+
+
 def can_pack_linears(device: torch.device, dtype: torch.dtype) -> bool:
     """Return whether `PackedLinear` works: torch has these (private) operations, and the CPU supports them.
 
@@ -69,6 +97,7 @@ def can_pack_linears(device: torch.device, dtype: torch.dtype) -> bool:
             linear.bias.copy_(torch.linspace(-1, 1, 8))
             rows = torch.linspace(-1, 1, 32, dtype=dtype).view(2, 16)
             close = _TOLERANCES[dtype]
+            _ = torch.ops.mkldnn._reorder_convolution_weight, torch.ops.mkldnn._convolution_pointwise
             return torch.allclose(PackedLinear(linear, "swish")(rows), F.silu(linear(rows)), rtol=close, atol=close)
     except (AttributeError, RuntimeError):
         return False

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wordmask.backbones.packed_linear import Activation, PackedConvolution, PackedLinear
+
 
 class PlainHead(nn.ConvTranspose2d):
     """Linear map from a token to its square of logits.
@@ -44,13 +46,37 @@ class RefinedHead(nn.Sequential):
             nn.ReLU(),
             nn.ConvTranspose2d(channels // 2, 1, side, stride=side),
         )
+        self._packed: tuple[PackedConvolution, PackedLinear, PackedLinear] | None = None
 
     def forward(self, cells: Tensor) -> Tensor:
         """Cells (P, h, w, D) -> logits (P, h * patch, w * patch)."""
+        if self._packed is not None:
+            return self._from_packed(cells, *self._packed)
         mixed = F.relu(self[0](cells.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
         coarse = F.relu(transposed_convolution(mixed, self[2]))  # (P, h, w, side, side, D / 2)
         fine = transposed_convolution(coarse, self[4])[..., 0]  # (P, h, w, side, side, side, side)
         return join_twice(fine)
+
+    def pack_linears(self) -> None:
+        """Use packed weights from now on (see `packed_linear`)."""
+        mixing = self[0]
+        assert isinstance(mixing, nn.Conv2d)
+        self._packed = (PackedConvolution(mixing), _packed(self[2], "relu"), _packed(self[4], "none"))
+
+    def _from_packed(
+        self, cells: Tensor, mixing: PackedConvolution, coarsely: PackedLinear, finely: PackedLinear
+    ) -> Tensor:
+        mixed = mixing(cells.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        coarse = _in_squares(coarsely(mixed), self[2])  # (P, h, w, side, side, D / 2)
+        return join_twice(_in_squares(finely(coarse), self[4])[..., 0])
+
+
+def _packed(convolution: nn.Module, activation: Activation) -> PackedLinear:
+    """A transposed convolution with kernel = stride as a packed linear layer to kernel * kernel * outputs."""
+    weight, bias = _as_linear(convolution)
+    linear = nn.Linear(weight.shape[1], len(weight), device="meta", dtype=weight.dtype)
+    linear.weight, linear.bias = nn.Parameter(weight.contiguous()), nn.Parameter(bias)
+    return PackedLinear(linear, activation)
 
 
 def build_head(channels: int, patch: int, *, refined: bool) -> nn.Module:
@@ -60,12 +86,22 @@ def build_head(channels: int, patch: int, *, refined: bool) -> nn.Module:
 
 def transposed_convolution(cells: Tensor, convolution: nn.Module) -> Tensor:
     """Apply a transposed convolution with kernel = stride to cells (..., D) -> (..., kernel, kernel, outputs)."""
+    return _in_squares(F.linear(cells, *_as_linear(convolution)), convolution)
+
+
+def _in_squares(flat: Tensor, convolution: nn.Module) -> Tensor:
+    """Values (..., kernel * kernel * outputs) as (..., kernel, kernel, outputs)."""
+    weight = convolution.weight
+    assert isinstance(weight, Tensor)
+    return flat.view(*flat.shape[:-1], *weight.shape[2:], weight.shape[1])
+
+
+def _as_linear(convolution: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weight (kernel * kernel * outputs, D) and bias of the linear map that a transposed convolution does."""
     weight, bias = convolution.weight, convolution.bias
     assert isinstance(weight, Tensor)
     assert isinstance(bias, Tensor)
-    _, channels, height, width = weight.shape
-    flat = F.linear(cells, weight.permute(2, 3, 1, 0).flatten(0, 2), bias.repeat(height * width))
-    return flat.view(*cells.shape[:-1], height, width, channels)
+    return weight.permute(2, 3, 1, 0).flatten(0, 2), bias.repeat(weight.shape[2] * weight.shape[3])
 
 
 def join_twice(squares: Tensor) -> Tensor:
