@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from wordmask.ops import geometry
 from wordmask.ops.geometry import Placement, letterbox, reach, restore, restore_window, squash
 
 SIZES = [(1, 1), (1, 5000), (5000, 1), (7, 5), (88, 88), (89, 87), (352, 352), (480, 641)]
@@ -91,6 +92,23 @@ def test_a_window_equals_the_whole_bit_for_bit() -> None:
         x0, x1 = sorted(rng.choice(174, 2, replace=False).tolist())
         y0, y1 = sorted(rng.choice(112, 2, replace=False).tolist())
         np.testing.assert_array_equal(restore_window(values, placement, (x0, y0, x1, y1)), whole[y0:y1, x0:x1])
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_strips_and_one_piece_are_the_formula_bit_for_bit(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    values: np.ndarray = _noise(22, 30).astype(kind)
+    placement, window = letterbox((111, 173), (176, 240)), (7, 3, 170, 101)
+    rows, columns = (
+        one.part(*ends) for one, ends in zip(geometry.axes(placement, (22, 30)), ((3, 101), (7, 170)), strict=True)
+    )
+    left = values[:, columns.first].astype(np.float32)
+    wide = left + (values[:, columns.second] - left) * columns.weight
+    expected = wide[rows.first] + rows.weight[:, None] * (wide[rows.second] - wide[rows.first])
+    whole = restore_window(values, placement, window)
+    monkeypatch.setattr(geometry, "WHOLE_PIXELS", 0)
+    for got in (whole, restore_window(values, placement, window)):
+        assert got.dtype == np.float32
+        np.testing.assert_array_equal(got, expected.astype(np.float32))
 
 
 def test_reach_holds_every_pixel_above_and_is_tight() -> None:

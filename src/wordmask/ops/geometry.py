@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import cv2
 import numpy as np
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ AXES_KEPT = 64
 """Axes that are kept between calls; one of a 12-megapixel image takes about 80 KB."""
 STRIP_PIXELS = 32_768
 """Pixels that strips of several runs have at most; their float32 values and differences stay in the cache."""
+
+
+WHOLE_PIXELS = 2**18
+"""Pixels (1 MiB) up to which a window is interpolated in one piece."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,9 @@ def restore(values: NDArray[np.float32], placement: Placement) -> NDArray[np.flo
 def restore_window(values: NDArray[np.float32], placement: Placement, window: Window) -> NDArray[np.float32]:
     """Return `restore(values, placement)[y0:y1, x0:x1]` without making the rest."""
     x0, y0, x1, y1 = window
+    if 0 < (x1 - x0) * (y1 - y0) <= WHOLE_PIXELS:
+        rows, columns = axes(placement, np.shape(values))
+        return _interpolated(values, rows.part(y0, y1), columns.part(x0, x1))
     result = np.empty((y1 - y0, x1 - x0), dtype=np.float32)
     for top, strip in restored_strips(values, placement, window):
         result[top - y0 : top - y0 + len(strip)] = strip
@@ -108,7 +116,7 @@ def restored_strips(
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Yield `(y, rows)` that make up a window from top to bottom, each small enough to stay in the cache.
 
-    All restoring goes through here, so a window's values equal those of the whole map bit for bit.
+    A window's values equal those of the whole map bit for bit.
     """
     x0, y0, x1, y1 = window
     rows, columns = axes(placement, np.shape(values))
@@ -134,20 +142,51 @@ def interpolated_strips(
         return
     top = int(rows.first.min())
     used = values[top : int(rows.second.max()) + 1]
-    left = used.take(columns.first, axis=1).astype(np.float32, copy=False)
-    wide = left + (used.take(columns.second, axis=1) - left) * columns.weight  # (h, x1 - x0)
+    wide = _widened(used, columns)  # (h, x1 - x0)
     for start, stop in _joined(rows.edges, wide.shape[1]):
         weight = rows.weight[start:stop, None]
         if rows.first[start] == rows.first[stop - 1] and rows.second[start] == rows.second[stop - 1]:
             base = wide[rows.first[start] - top]
             yield start, base + weight * (wide[rows.second[start] - top] - base)
         else:
-            bases = wide.take(rows.first[start:stop] - top, axis=0)
-            steps = wide.take(rows.second[start:stop] - top, axis=0)
-            steps -= bases
-            steps *= weight
-            steps += bases
-            yield start, steps
+            yield start, _between(wide, rows.first[start:stop] - top, rows.second[start:stop] - top, weight)
+
+
+def _interpolated(values: NDArray[np.floating[Any]], rows: Axis, columns: Axis) -> NDArray[np.float32]:
+    """Return the pixels of two axes that are not empty, in one piece."""
+    top = int(rows.first.min())
+    wide = _widened(values[top : int(rows.second.max()) + 1], columns)
+    pixels = _between(wide, rows.first - top, rows.second - top, rows.weight[:, None])
+    return pixels.astype(np.float32, copy=False)
+
+
+def _between(
+    values: NDArray[np.floating[Any]], first: NDArray[np.intp], second: NDArray[np.intp], weight: NDArray[np.float32]
+) -> NDArray[np.floating[Any]]:
+    """Interpolate between rows of values (N, w): (n, w)."""
+    base = values.take(first, axis=0)
+    steps = values.take(second, axis=0)
+    steps -= base
+    steps *= weight
+    steps += base
+    return steps
+
+
+def _widened(values: NDArray[np.floating[Any]], columns: Axis) -> NDArray[np.floating[Any]]:
+    """Interpolate rows `(h, w)` along one axis: `(h, x1 - x0)`, float32 but for float64 values.
+
+    Whole rows of the transposed map are read: a fifth of the time that reading its columns one by one takes.
+    """
+    exact = values if values.dtype == np.float64 else values.astype(np.float32, copy=False)
+    return _turned(_between(_turned(exact), columns.first, columns.second, columns.weight[:, None]))
+
+
+def _turned(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Transpose a map `(h, w)`; OpenCV does so in a quarter of NumPy's time."""
+    if values.dtype != np.float32:
+        return np.ascontiguousarray(values.T)
+    turned: NDArray[np.float32] = np.asarray(cv2.transpose(values), dtype=np.float32)
+    return turned
 
 
 def _joined(edges: NDArray[np.intp], width: int) -> Iterator[tuple[int, int]]:

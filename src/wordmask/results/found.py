@@ -126,8 +126,9 @@ class Found:
         dense = self.heatmap_logits
         if dense is None:
             return ()
-        parts = masks.components(self.packed, min_area_ratio=MIN_AREA_RATIO)
-        return tuple(Instance(part, dense.mean_probability(part)) for part in parts)
+        whole, parts = dense.parts(self.threshold, min_area_ratio=MIN_AREA_RATIO)
+        vars(self).setdefault("packed", whole)  # interpolated for it as well
+        return tuple(Instance(part, score) for part, score in parts)
 
     @property
     def area(self) -> int:

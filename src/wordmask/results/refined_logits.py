@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from wordmask.ops import masks
 from wordmask.ops.crops import view_axes
-from wordmask.ops.geometry import interpolated_strips, reach
+from wordmask.ops.geometry import interpolated_strips
 from wordmask.ops.probability import logit, sigmoid
 from wordmask.results.mask_logits import MaskLogits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from wordmask.ops.crops import CropView
@@ -61,19 +60,25 @@ class RefinedLogits(MaskLogits):
     def probabilities(self) -> NDArray[np.float32]:
         """Return float32 `(H, W)` in [0, 1] at input size; computed at every call."""
         height, width = self.size
-        return sigmoid(self._window((0, 0, width, height)))
+        return sigmoid(self.restored((0, 0, width, height)))
 
     def packed(self, threshold: float) -> PackedMask:
         """Return the mask of the pixels whose probability exceeds `threshold`."""
         cut = logit(threshold)
-        windows = [patch.window for patch in self.patches]
-        coarse = reach(self.values > cut, self.placement)
-        windows += [] if coarse is None else [coarse]
-        if not windows:
+        window = self.reach(cut)
+        if window is None:
             return masks.empty(self.size)
+        return masks.pack(self.restored(window) > cut, size=self.size, offset=window[:2])
+
+    def reach(self, cut: float) -> Window | None:
+        """Return a window `(x0, y0, x1, y1)` outside which no logit exceeds `cut`, or None."""
+        coarse = super().reach(cut)
+        windows = [patch.window for patch in self.patches] + ([] if coarse is None else [coarse])
+        if not windows:
+            return None
         x0, y0 = (min(window[side] for window in windows) for side in (0, 1))
         x1, y1 = (max(window[side] for window in windows) for side in (2, 3))
-        return masks.pack(self._window((x0, y0, x1, y1)) > cut, size=self.size, offset=(x0, y0))
+        return x0, y0, x1, y1
 
     def strips(self, window: Window) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Yield `(y, logits)` with logits `(rows, x1 - x0)` that cover `window` (x0, y0, x1, y1) from top to bottom."""
@@ -84,12 +89,9 @@ class RefinedLogits(MaskLogits):
                 _overwrite(rows, patch, (x0, y, x1, y + len(rows)))
             yield y, rows
 
-    def _window(self, window: Window) -> NDArray[np.float32]:
-        """Logits `(y1 - y0, x1 - x0)`."""
-        x0, y0, x1, y1 = window
-        values = np.empty((y1 - y0, x1 - x0), dtype=np.float32)
-        for y, strip in super().strips(window):
-            values[y - y0 : y - y0 + len(strip)] = strip
+    def restored(self, window: Window) -> NDArray[np.float32]:
+        """Return the logits `(y1 - y0, x1 - x0)` of a window."""
+        values = super().restored(window)
         for patch in self.patches:
             _overwrite(values, patch, window)
         return values
