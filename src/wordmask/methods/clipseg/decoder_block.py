@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wordmask.backbones.packed_linear import PackedLinear
-from wordmask.ops.attention import CACHED_SCORES, attend_unshifted
 from wordmask.ops.feed_forward import TILE, feed_forward
 
 
@@ -18,16 +17,12 @@ class SelfAttention(nn.Module):
         channels: Channels D, a multiple of `heads`.
         heads: Number of heads.
         dropout: Dropout rate of attention weights in training.
-
-    Attributes:
-        is_for_inference: Whether it is used for inference on a CPU alone, which may then be faster.
     """
 
     def __init__(self, channels: int, heads: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.is_for_inference = False
         self.in_proj_weight = nn.Parameter(torch.empty(3 * channels, channels))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * channels))
         self.out_proj = nn.Linear(channels, channels)
@@ -42,18 +37,10 @@ class SelfAttention(nn.Module):
             qkv = qkv.float()  # faster with 16 channels a head (`benchmarks/attention.py`), and rounds less
         qkv = qkv.view(prompts, length, 3, self.heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each (P, heads, L, D / heads)
-        attended = self._attend(query, key, value)
+        rate = self.dropout if self.training else 0.0
+        attended = F.scaled_dot_product_attention(query, key, value, dropout_p=rate)
         out: Tensor = self.out_proj(attended.transpose(1, 2).reshape(prompts, length, channels).to(tokens.dtype))
         return out
-
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Softmax attention of (P, heads, L, D / heads)."""
-        if self.is_for_inference and query.dtype == torch.float32 and query.shape[2] ** 2 <= CACHED_SCORES:
-            attended = attend_unshifted(query, key, value)
-            if attended is not None:
-                return attended
-        rate = self.dropout if self.training else 0.0
-        return F.scaled_dot_product_attention(query, key, value, dropout_p=rate)
 
 
 class DecoderBlock(nn.Module):
@@ -88,7 +75,6 @@ class DecoderBlock(nn.Module):
         assert isinstance(self.linear1, nn.Linear)
         assert isinstance(self.linear2, nn.Linear)
         self.linear1, self.linear2 = PackedLinear(self.linear1, "relu"), PackedLinear(self.linear2)
-        self.self_attn.is_for_inference = True
 
     def _feed_forward(self, tokens: Tensor) -> Tensor:
         up, down = self.linear1, self.linear2
