@@ -3,12 +3,15 @@
     python scripts/embedded/make_embedded.py images --data ../shared/data --out runs/embedded
     python scripts/embedded/make_embedded.py teachers --teachers ../shared/teachers --out runs/embedded
     python scripts/embedded/make_embedded.py train --data ../shared/data --out runs/embedded --device cuda
+    python scripts/embedded/make_embedded.py train --start runs/embedded/run/last --out runs/embedded --device cuda
     python scripts/embedded/make_embedded.py garments --data ../shared/data --out runs/embedded
     python scripts/embedded/make_embedded.py calibrate --data ../shared/data --out runs/embedded
     python scripts/embedded/make_embedded.py presence --data ../shared/data --out runs/embedded
     python scripts/embedded/make_embedded.py card --out runs/embedded
 
-`text` trains a new text encoder; without it that of the embedded weights is kept. `teachers` needs `ai-edge-litert`.
+`train --start` goes on from weights, with more everyday images, half of them mixed from two; the stages after it then
+take `--model runs/embedded/further/last`. `text` trains a new text encoder; without it that of the embedded weights is
+kept. `teachers` needs `ai-edge-litert`.
 `--steps`, `--batch` and `--small` make a short trial on a CPU. `card` reads what `wordmask evaluate` measured.
 """
 
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -53,6 +57,13 @@ COUNTS = {
     "objects": 6,
 }  # fmt: skip
 """Images of each label space in a batch of 224."""
+FURTHER = {
+    "everyday": 142, "celebamask": 28, "camvid": 14, "carparts": 12, "clothing": 12, "facade": 6, "windows": 5,
+    "objects": 5,
+}  # fmt: skip
+"""The same where training goes on from weights."""
+CUT_MIXED = {"everyday": 0.5}
+"""Share of images that get a rectangle of another one, where training goes on from weights."""
 SCALES = {"celebamask": (0.55, 1.05), "camvid": (0.4, 1.0), "facade": (0.4, 1.0), "carparts": (0.5, 1.05)}
 GROUP_ODDS = {7: 2.5, 8: 2.5, 9: 1.0, 10: 1.0, 11: 0.6}
 """How often images of coco, pascal, people and everyday with and without boxes are drawn beside one another."""
@@ -63,7 +74,9 @@ GARMENT_LOGIT = 4.5
 """Target of the presence logit of garments on fashion photographs."""
 STAGES = ("images", "teachers", "text", "train", "garments", "calibrate", "presence", "card")
 STEPS = 4061
-"""Steps of the weights that ship: 558 s on one H100, 909,664 images."""
+"""Steps from random weights: 558 s on one H100, 909,664 images."""
+FURTHER_STEPS = 3733
+"""Steps of the weights that ship from there on: 655 s on one H100, 836,192 images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +87,7 @@ class EmbeddedImages(Settings):
     prepared: str = ""
     device: str = "cpu"
     small: bool = False
+    further: bool = False
 
     repeats: ClassVar[bool] = False
 
@@ -82,8 +96,10 @@ class EmbeddedImages(Settings):
     ) -> TrainingData:  # fmt: skip
         """Load the images and join them with teachers; what the files hold is what `images` and `teachers` wrote."""
         assert isinstance(model, CompactTrainable)
-        counts = {k: max(1, round(n * schedule.batch / sum(COUNTS.values()))) for k, n in COUNTS.items()}
-        maker = self.maker(model.embed, counts, seed=schedule.seed)
+        shares = FURTHER if self.further else COUNTS
+        counts = {k: max(1, round(n * schedule.batch / sum(shares.values()))) for k, n in shares.items()}
+        changes = {"cut_mixed": CUT_MIXED} if self.further else {}
+        maker = self.maker(model.embed, counts, seed=schedule.seed, **changes)
         images, bank = maker.data, maker.bank
         teachers = self._teachers(counts["everyday"], sum(counts.values()), images.spaces[0].labels)
         model.prepare(len(bank.names), teachers)
@@ -138,7 +154,10 @@ def everyday_mixing(images: LabelledImages, counts: dict[str, int], **changes: A
 def feature_teachers(
     folder: Path, everyday: int, labels: tuple[str, ...], *, device: str = "cpu"
 ) -> dict[str, FeatureTeacher]:
-    """The two networks by Google, where `teachers` wrote them, for the first `everyday` images of a batch."""
+    """The two networks by Google, where `teachers` wrote them, for the first `everyday` images of a batch.
+
+    The one of 20 names answers the last five eighths of these, those that are mixed among them.
+    """
     values = (0, *(labels.index("couch" if n == "sofa" else n) + 1 for n in FACTS["voc20"]))
     half = torch.float16 if device == "cuda" else torch.float32
     networks = {
@@ -149,7 +168,7 @@ def feature_teachers(
     features = {}
     if "deeplab" in networks:
         deep = networks["deeplab"]
-        rows = slice(0, everyday * 5 // 8)
+        rows = slice(everyday - everyday * 5 // 8, everyday)
         features["deeplab"] = FeatureTeacher(lambda x: tuple(deep(x.to(half))), 256, "coarse", 1.34, 16, values, rows)
     if "mnv2" in networks:
         tags, rows = networks["mnv2"], slice(0, everyday)
@@ -165,17 +184,23 @@ def every(images: LabelledImages, stride: int) -> LabelledImages:
 
 def embedded_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe of the weights that ship."""
-    recipe = compact()
-    steps, at = args.steps, args.steps / STEPS
+    recipe, further = compact(), args.start is not None
+    whole = FURTHER_STEPS if further else STEPS
+    steps = args.steps or whole
+    at = steps / whole
+    sizes = ((0, 256), (1570, 320)) if further else ((0, 192), (1700, 256), (3210, 320))
     changes = {
-        "steps": steps, "batch": args.batch, "decay_from": round(1200 * at), "valid_every": 0, "save_every": 500,
-        "sizes": tuple((round(n * at), s) for n, s in ((0, 192), (1700, 256), (3210, 320))), "warm_up": min(200, steps),
-        "precision": "bf16" if args.device == "cuda" else "no",
+        "steps": steps, "batch": args.batch, "decay_from": round((325 if further else 1200) * at), "valid_every": 0,
+        "save_every": 500, "sizes": ((0, 96),) if args.small else tuple((round(n * at), s) for n, s in sizes),
+        "warm_up": min(150 if further else 200, steps), "precision": "bf16" if args.device == "cuda" else "no",
     }  # fmt: skip
-    if args.small:
-        changes |= {"sizes": ((0, 96),)}
+    if further:
+        schedule = recipe.schedule
+        changes |= {"lr": 0.55 * schedule.lr, "muon_lr": 0.55 * schedule.muon_lr, "seed": 1}
     recipe = with_changes(recipe, changes)
-    prepared = EmbeddedImages(data=str(args.data), prepared=str(args.out), device=args.device, small=bool(args.small))
+    prepared = EmbeddedImages(
+        data=str(args.data), prepared=str(args.out), device=args.device, small=bool(args.small), further=further
+    )
     return replace(recipe, name="embedded", data=prepared)
 
 
@@ -203,7 +228,21 @@ def make_teachers(args: argparse.Namespace) -> None:
 def make_weights(args: argparse.Namespace) -> None:
     """Train; the run's folder holds the weights under `last`."""
     device = None if args.device == "cuda" else "cpu"
-    train(embedded_recipe(args), DataChoice(args.data / "pascal"), args.out / "run", device=device, probe=None)
+    model = None if args.start is None else without_pooled_presence(args.start, args.out / "start")
+    run, data = args.out / ("run" if model is None else "further"), DataChoice(args.data / "pascal")
+    train(embedded_recipe(args), data, run, model=model, device=device, probe=None)
+
+
+def without_pooled_presence(folder: Path, out: Path) -> Path:
+    """Copy weights without the presence heads that the stage `presence` adds: they are trained after the masks."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folder, out, dirs_exist_ok=True)
+    weights, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text())
+    config["network"]["pooled_presence"] = 0
+    save_file({k: v for k, v in weights.items() if "decoder.pooled." not in k}, out / "model.safetensors")
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return out
 
 
 def raise_garments(args: argparse.Namespace) -> None:
@@ -286,7 +325,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--model", type=Path, help="folder to calibrate; default: the run's")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--start", type=Path, help="folder of weights that `train` goes on from; the run is `further`")
+    parser.add_argument("--steps", type=int, help="of a trial; default: as the weights that ship")
     parser.add_argument("--batch", type=int, default=224)
     parser.add_argument("--quality", type=int, default=90, help="WebP quality of the stored images")
     parser.add_argument("--batches", type=int, default=48, help="batches that the stage garments reads")

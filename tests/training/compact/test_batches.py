@@ -168,3 +168,14 @@ def test_the_files_lie_in_parts(tmp_path: Path) -> None:
     writer.save(tmp_path, parts=3)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["facts.json.z", "images0.bin", "images1.bin", "images2.bin"]
     assert load_labelled_images([tmp_path]).sizes.tolist() == [[32, 32]]
+
+
+def test_mixed_images_are_asked_for_names_of_both(images: LabelledImages) -> None:
+    both = 0
+    for step in range(8):
+        maker, batch = ask(images, step, cut_mixed={"things": 1.0})
+        dog, eye = (maker.bank.names.index(n) for n in ("dog", "left eye"))
+        boxed = (batch.names == dog) & (batch.boxed > 0) & (batch.inside.flatten(2).sum(2) > 0)
+        drawn = (batch.names == eye) & (batch.targets.flatten(2).sum(2) > 0)
+        both += int((boxed.any(1) & drawn.any(1)).sum())
+    assert both

@@ -132,9 +132,11 @@ def sample_maps(maps: Tensor, index: Tensor, sizes: Tensor, warp: Warp, size: in
     return torch.where(inside, values, torch.full_like(values, fill))
 
 
-def random_rectangles(count: int, size: int, chance: float, generator: torch.Generator) -> Tensor:
-    """Bool (B, size, size): a rectangle of 0.15 to 0.45 of the side in some of the images."""
-    sides = uniform(0.15, 0.45, (count, 2), generator) * size
+def random_rectangles(
+    count: int, size: int, chance: float, generator: torch.Generator, *, extent: tuple[float, float] = (0.15, 0.45)
+) -> Tensor:
+    """Bool (B, size, size): a rectangle of so much of the side in some of the images."""
+    sides = uniform(*extent, (count, 2), generator) * size
     start = torch.rand((count, 2), generator=generator, device=generator.device) * (size - sides)
     line = torch.arange(size, device=generator.device)
     spans = [(line >= start[:, i, None]) & (line < (start + sides)[:, i, None]) for i in (0, 1)]

@@ -6,7 +6,7 @@ images of a set drawn by their repeat factors, prompts by the rarity of their na
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -23,8 +23,9 @@ from wordmask.training.compact.augment import (
     sample_pixels,
     uniform,
 )
+from wordmask.training.compact.cut_mixed import CutMix, Known, Regions, Scene
 from wordmask.training.compact.label_space import COVERED, UNCLEAR, UNKNOWN
-from wordmask.training.compact.labelled_images import BY_BOXES, BY_PIXELS, BY_TAG
+from wordmask.training.compact.labelled_images import BOXED, BY_BOXES, BY_PIXELS, BY_TAG
 from wordmask.training.compact.mixing import (
     CompactBatch,
     Mixing,
@@ -42,16 +43,6 @@ CELLS = 1024
 """Cells of each image on which names compete."""
 VISIBLE = 12
 """Cells of two pixels of a name that a crop must show for the name to be there."""
-
-
-class _Scene(NamedTuple):
-    """Warped images with their maps."""
-
-    pixels: Tensor  # (B, 3, S, S)
-    labels: Tensor  # uint8 (B, S / 2, S / 2)
-    boxes: Tensor  # uint8 (B, S / 2, S / 2)
-    flip: Tensor  # bool (B,)
-    whole: Tensor  # bool (B,), most of the image is shown
 
 
 class BatchMaker:
@@ -108,6 +99,7 @@ class BatchMaker:
         self.paste_all = torch.tensor([s.paste_all for s in data.spaces], device=self.device)
         self.far_nouns = bool((bank.far >= 0).all())
         self._plan_pasting(names)
+        self.cut_mix = CutMix(names, self.order, self.counts, mixing.cut_mixed, self.device)
 
     def _plan_pasting(self, names: list[str]) -> None:
         """Which rows of a batch get something pasted, from images of which spaces, on images of which."""
@@ -174,13 +166,16 @@ class BatchMaker:
             scene.boxes[moved] = 0
             present[moved], absent[moved] = 0, self.elsewhere[self.space[moved]]
             self._paste(scene, cut, size, generator)
+        known, regions = Known(slots, present, absent), None
+        if len(self.cut_mix):
+            scene, known, regions = self.cut_mix(scene, known, generator)
         hidden = random_rectangles(len(index), size // 2, self.mixing.hidden, generator)
         labels = torch.where(hidden, UNKNOWN, scene.labels)
         boxes = torch.where(hidden, 0, scene.boxes)
         grey = colour_statistics(self.device)[0]
         cover = hidden.repeat_interleave(2, 1).repeat_interleave(2, 2)[:, None]
         pixels = change_colours(torch.where(cover, grey, scene.pixels), generator)
-        return self._ask(pixels, labels, boxes, hidden, slots, absent, present, scene.whole, generator)
+        return self._ask(pixels, labels, boxes, hidden, known, regions, scene.whole, generator)
 
     def _draw(self, spaces: list[int], counts: list[int], odds: list[Tensor], generator: torch.Generator) -> Tensor:
         """Image numbers, so many of each space."""
@@ -191,7 +186,7 @@ class BatchMaker:
         ]
         return torch.cat(picks) if picks else torch.zeros(0, dtype=torch.long, device=self.device)
 
-    def _warp(self, base: Tensor, size: int, generator: torch.Generator) -> _Scene:
+    def _warp(self, base: Tensor, size: int, generator: torch.Generator) -> Scene:
         """Show each image through a random window, around something labelled in most cases."""
         data, count = self.data, len(base)
         sizes = data.sizes[base]
@@ -210,7 +205,7 @@ class BatchMaker:
         boxes = sample_maps(data.boxes, base, sizes, warp, size, 2, 0)
         labels = torch.where(flip[:, None, None], self._flipped_labels(labels, data.space[base]), labels)
         extent = warp.matrix[:, 1].norm(dim=1) * size
-        return _Scene(pixels, labels, boxes, flip, extent > 0.92 * sizes.amax(1))
+        return Scene(pixels, labels, boxes, flip, extent > 0.92 * sizes.amax(1))
 
     def _flipped_labels(self, labels: Tensor, space: Tensor) -> Tensor:
         table = self.flip_labels[space]
@@ -221,7 +216,7 @@ class BatchMaker:
         other = torch.gather(self.flip_names[self.space], 1, slots.clamp(min=0))
         return torch.where(flip[:, None] & (slots >= 0), other, slots)
 
-    def _paste(self, scene: _Scene, cut: Tensor, size: int, generator: torch.Generator) -> None:
+    def _paste(self, scene: Scene, cut: Tensor, size: int, generator: torch.Generator) -> None:
         """Put something labelled in the images `cut` on the scene's rows `cut_rows`, in place."""
         data, rows = self.data, self.cut_rows
         count, sizes, space = len(cut), data.sizes[cut], self.space[rows]
@@ -266,23 +261,23 @@ class BatchMaker:
         labels: Tensor,
         boxes: Tensor,
         hidden: Tensor,
-        slots: Tensor,
-        absent: Tensor,
-        present: Tensor,
+        known: Known,
+        regions: Regions | None,
         whole: Tensor,
         generator: torch.Generator,
     ) -> CompactBatch:
         """Choose prompts and make the targets of each cell for them."""
+        slots, present, absent = known
         count, names, asked = len(pixels), self.most_names, self.mixing.prompts
         flat = labels.flatten(1).long()
         areas = torch.zeros(count, 256, device=self.device)
         areas.scatter_add_(1, flat, torch.ones_like(flat, dtype=torch.float32))
         by_pixels = torch.bmm(self.covers[self.space], areas[:, :, None])[:, :, 0]  # (B, P)
-        bits = torch.arange(slots.shape[1], device=self.device, dtype=torch.uint8)
-        planes = (boxes[:, None] >> bits[None, :, None, None]) & 1  # (B, 8, S / 2, S / 2)
+        bits = torch.arange(slots.shape[1], device=self.device, dtype=boxes.dtype)
+        planes = (boxes[:, None] >> bits[None, :, None, None]) & 1  # (B, 8 or 16, S / 2, S / 2)
         visible = planes.flatten(2).sum(2, dtype=torch.float32)
         by_boxes = torch.zeros(count, names + 1, device=self.device)
-        by_boxes.scatter_(1, torch.where(slots < 0, names, slots), visible)
+        by_boxes.scatter_add_(1, torch.where(slots < 0, names, slots), visible)
         by_boxes = by_boxes[:, :names]
         there = torch.where(by_pixels >= VISIBLE, BY_PIXELS, torch.where(by_boxes >= 2 * VISIBLE, BY_BOXES, 0))
         there = torch.where((there == 0) & (present == BY_TAG) & whole[:, None], BY_TAG, there)
@@ -315,7 +310,7 @@ class BatchMaker:
         sure = torch.where(far_now, torch.where(self.real_ground, 1.0, 0.4)[:, None], sure)
         how = torch.where(is_there, torch.gather(there, 1, row), 0)
         return self._targets(
-            pixels, labels, flat, planes, hidden, slots, absent, row, name, how, sure, far_now, generator
+            pixels, labels, flat, planes, hidden, slots, absent, regions, row, name, how, sure, far_now, generator
         )
 
     def _gumbel(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -330,6 +325,7 @@ class BatchMaker:
         hidden: Tensor,
         slots: Tensor,
         absent: Tensor,
+        regions: Regions | None,
         row: Tensor,
         name: Tensor,
         how: Tensor,
@@ -346,11 +342,15 @@ class BatchMaker:
         unknown = (labels == UNKNOWN)[:, None]
         is_there = (how > 0)[:, :, None, None]
         covered = (code == COVERED) & is_there
-        bit = (slots[:, None] == row[:, :, None]) & (how > 0)[:, :, None] & (slots[:, None] >= 0)  # (B, K, 8)
+        bit = (slots[:, None] == row[:, :, None]) & (how > 0)[:, :, None] & (slots[:, None] >= 0)  # (B, K, 8 or 16)
         boxed = bit.any(2)
-        plane = torch.gather(planes, 1, bit.int().argmax(2)[:, :, None, None].expand(-1, -1, side, side))
-        inside = (plane > 0) & boxed[:, :, None, None]
+        inside = torch.zeros_like(covered)
+        for own, shown in zip(torch.split(bit, BOXED, 2), torch.split(planes, BOXED, 1), strict=True):
+            plane = torch.gather(shown, 1, own.int().argmax(2)[:, :, None, None].expand(-1, -1, side, side))
+            inside |= (plane > 0) & own.any(2)[:, :, None, None]
         known = (~unknown & (code != UNCLEAR)) | (boxed[:, :, None, None] & ~inside & ~hidden[:, None])
+        if regions is not None:
+            known &= regions.certain(row)
         positive_weight = torch.where(known | covered, 1.0, 0.0) * (how != BY_TAG)[:, :, None, None]
         certain = (sure >= 0.9)[:, :, None, None]
         open_ = ~hidden[:, None] & ((code != UNCLEAR) | (unknown & certain))
@@ -362,7 +362,7 @@ class BatchMaker:
         weight = F.avg_pool2d(weight, 2)
         target = (target / weight.clamp(min=1e-6)).clamp(0, 1)
         presence_weights = torch.where(how == BY_TAG, 0.6, torch.where(how > 0, 1.0, sure))
-        classes, allowed = self._classes(labels, flat, absent)
+        classes, allowed = self._classes(labels, flat, absent, regions)
         cells = (classes[0].numel(), (count, min(CELLS, classes[0].numel())))
         return CompactBatch(
             [],
@@ -385,13 +385,16 @@ class BatchMaker:
             self.balance,
         )
 
-    def _classes(self, labels: Tensor, flat: Tensor, absent: Tensor) -> tuple[Tensor, Tensor]:
+    def _classes(self, labels: Tensor, flat: Tensor, absent: Tensor, regions: Regions | None) -> tuple[Tensor, Tensor]:
         """Label values (B, h, w) at the masks' stride, -1 = unknown, and which compete (B, V + 1)."""
         count = len(labels)
         classes = labels[:, 1::2, 1::2].long()
         drop = (classes == UNKNOWN) | ((classes == 0) & ~(self.real_ground | self.joint)[:, None, None])
         drop |= (classes == 0) & self.moved[:, None, None]
-        classes = torch.where(drop, -1, classes)
         told = F.pad(absent[:, : self.most_labels] >= 0.5, (1, 0), value=True)
         shown = torch.zeros(count, 256, device=self.device).scatter_(1, flat, 1.0)[:, : self.most_labels + 1] > 0
+        if regions is not None:
+            named = F.pad(shown[:, 1:], (0, self.most_names - self.most_labels))
+            drop |= (classes == 0) & regions.unclear(named)[:, 1::2, 1::2]
+        classes = torch.where(drop, -1, classes)
         return classes, self.labels_of[self.space] & (~self.joint[:, None] | told | shown)

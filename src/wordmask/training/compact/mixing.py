@@ -32,6 +32,8 @@ class Mixing:
         far: how often a noun far in meaning from the space is asked for as absent.
         pasteable: labels of the first space that are things to paste; None: all.
         real_ground: spaces where the label 0 is known to be none of the names.
+        cut_mixed: label space -> how often a rectangle of another image of the space is put on an image, with its
+            labels and boxes (CutMix, Yun et al., arXiv 1905.04899).
         open_names: spaces whose label maps leave names open: an image's names are those that are labelled on it or
             known to be absent.
     """
@@ -48,6 +50,7 @@ class Mixing:
     far: float = 0.15
     pasteable: tuple[str, ...] | None = None
     real_ground: tuple[str, ...] = ()
+    cut_mixed: dict[str, float] = field(default_factory=dict)
     open_names: tuple[str, ...] = ()
 
 
