@@ -82,6 +82,7 @@ class CompactData(Settings):
         crop: Least extent of a window, as a fraction of the image's longer side.
         pasted: How often an object of another image is pasted.
         hidden: How often a rectangle of an image is hidden.
+        mixed: How often a rectangle of another image of the set is put on an image, with its labels and boxes (CutMix).
         side: Longer side that images are resized to once, in pixels, at most.
         device: Where batches are made: "cpu" or "cuda".
         holdout: Part of the images that is held out for validation where there are no others.
@@ -95,6 +96,7 @@ class CompactData(Settings):
     crop: float = 0.5
     pasted: float = 0.25
     hidden: float = 0.2
+    mixed: float = 0.0
     side: int = 384
     device: str = "cpu"
     holdout: float = 0.1
@@ -104,7 +106,7 @@ class CompactData(Settings):
         "prompts": (1, 64),
         "positives": (1, 64),
         "crop": (0.05, 1),
-        **dict.fromkeys(("pasted", "hidden"), (0, 1)),
+        **dict.fromkeys(("pasted", "hidden", "mixed"), (0, 1)),
         "side": (32, 4096),
         "holdout": (0, 0.9),
         "valid_limit": (1, 10**6),
@@ -161,5 +163,6 @@ class CompactData(Settings):
             positives=min(self.positives, fewest),
             hidden=self.hidden,
             pasted=dict.fromkeys(names, self.pasted),
+            cut_mixed=dict.fromkeys(names, self.mixed),
             open_names=tuple(names),
         )
