@@ -33,7 +33,7 @@ from wordmask.training.recipes.compact import CompactMethod
 from wordmask.training.schedule import Schedule, lr_scale
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts" / "embedded"))
-from make_embedded import EmbeddedImages, every, everyday_mixing, feature_teachers
+from make_embedded import EmbeddedImages, everyday_mixing, feature_teachers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -201,7 +201,7 @@ def load(start: Any, args: argparse.Namespace) -> tuple[LabelledImages, PhraseBa
     if not file.exists():
         torch.save(EmbeddedImages(data=str(args.data), prepared=str(args.out)).load(start.embed), file)
     images, bank = torch.load(file, weights_only=False, mmap=True)
-    return every(images, args.every), bank
+    return images.every(args.every), bank
 
 
 def main() -> None:

@@ -19,10 +19,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import torch
@@ -37,6 +36,7 @@ from wordmask.settings import Settings
 from wordmask.training.compact.batches import BatchMaker
 from wordmask.training.compact.labelled_images import LabelledImages, load_labelled_images
 from wordmask.training.compact.mixing import Mixing
+from wordmask.training.compact.own_presence import raise_presence, save_presence_head, without_pooled_presence
 from wordmask.training.compact.phrase_bank import PhraseBank, build_bank
 from wordmask.training.compact.teachers import FeatureTeacher, Teachers
 from wordmask.training.compact.text_stage import train_text_encoder
@@ -121,7 +121,7 @@ class EmbeddedImages(Settings):
         """Load the prepared images, and embed the phrases that name what they show."""
         images = load_labelled_images([Path(self.prepared) / "images"])
         if self.small:
-            images = every(images, 16)
+            images = images.every(16)
         names = sorted({n for s in images.spaces for n in s.names})
         targets = PhraseTargets(Path(self.data) / "names", FACTS, names)
         clothes = next(s for s in images.spaces if s.name == "clothing").labels
@@ -176,12 +176,6 @@ def feature_teachers(
     return features
 
 
-def every(images: LabelledImages, stride: int) -> LabelledImages:
-    """Every so many of the images, for a trial."""
-    tensors = {f.name: getattr(images, f.name)[::stride].clone() for f in fields(images) if f.name != "spaces"}
-    return LabelledImages(images.spaces, **tensors)
-
-
 def embedded_recipe(args: argparse.Namespace) -> Recipe:
     """The recipe of the weights that ship."""
     recipe, further = compact(), args.start is not None
@@ -233,62 +227,21 @@ def make_weights(args: argparse.Namespace) -> None:
     train(embedded_recipe(args), data, run, model=model, device=device, probe=None)
 
 
-def without_pooled_presence(folder: Path, out: Path) -> Path:
-    """Copy weights without the presence heads that the stage `presence` adds: they are trained after the masks."""
-    from safetensors.torch import load_file, save_file
-
-    shutil.copytree(folder, out, dirs_exist_ok=True)
-    weights, config = load_file(folder / "model.safetensors"), json.loads((folder / "config.json").read_text())
-    config["network"]["pooled_presence"] = 0
-    save_file({k: v for k, v in weights.items() if "decoder.pooled." not in k}, out / "model.safetensors")
-    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    return out
-
-
 def raise_garments(args: argparse.Namespace) -> None:
     """Fine-tune the presence head to raise the logits of garments on fashion photographs and keep all others.
 
     Their labels are not exhaustive, so absent names are uncertain and the presence of garments in the image stays low:
     a threshold chosen on everyday images would empty a fifth of the masks.
     """
-    import torch.nn.functional as F
-    from safetensors.torch import load_file, save_file
-
     folder = args.model or args.out / "run/last"
     segmenter: Any = load_compact(folder)
-    head = segmenter.model.network.decoder.presence
-    rows = read_presence(segmenter.model, args)
-    before = rows.answers.clone()
-    garments = rows.is_clothing[:, None].expand_as(before)
-    optimiser = torch.optim.AdamW(head.requires_grad_(True).parameters(), 5e-4, weight_decay=0)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(1500):
-        pick = torch.randint(len(before), (96,), generator=generator)
-        answer = head(rows.pooled[pick])[..., 0]
-        there = garments[pick] & (rows.there[pick] == 1)
-        change = (answer - before[pick]).pow(2)
-        loss = 4 * (change * ~garments[pick]).mean() + 0.15 * (change * (garments[pick] & ~there)).mean()
-        loss = loss + 1.5 * (F.softplus(2 * (GARMENT_LOGIT - answer)) * there).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    weights = load_file(folder / "model.safetensors")
-    for name, value in head.state_dict().items():
-        weights[f"decoder.presence.{name}"] = value.half().contiguous()
-    save_file(weights, folder / "model.safetensors")
+    head, *rows = read_presence(segmenter.model, args)
+    raise_presence(head, *rows, logit=GARMENT_LOGIT)
+    save_presence_head(folder, head)
 
 
-class PresenceRows(NamedTuple):
-    """Inputs and logits of the presence head for N images with K prompts."""
-
-    pooled: torch.Tensor  # (N, K, channels)
-    answers: torch.Tensor  # (N, K)
-    there: torch.Tensor  # (N, K)
-    is_clothing: torch.Tensor  # (N,)
-
-
-def read_presence(model: Any, args: argparse.Namespace) -> PresenceRows:
-    """Run the network over training batches and keep inputs and logits of the presence head."""
+def read_presence(model: Any, args: argparse.Namespace) -> tuple[Any, ...]:
+    """Return the presence head and, for training batches, its inputs, its logits, what is there, what is clothing."""
     data = EmbeddedImages(data=str(args.data), prepared=str(args.out), small=args.small)
     maker = data.maker(model.embed_texts, {k: max(1, n // 8) for k, n in COUNTS.items()}, prompts=14, hidden=0.0)
     head, read, rest = model.network.decoder.presence, [], []
@@ -299,7 +252,7 @@ def read_presence(model: Any, args: argparse.Namespace) -> PresenceRows:
             _, answer = model.network.decoder(model.network.encode(batch.pixels), batch.vectors)
         rest.append((answer, batch.presence, batch.space == maker.space_index["clothing"]))
     hook.remove()
-    return PresenceRows(torch.cat(read), *(torch.cat(column) for column in zip(*rest, strict=True)))
+    return (head, torch.cat(read), *(torch.cat(column) for column in zip(*rest, strict=True)))
 
 
 def calibrate(args: argparse.Namespace) -> None:

@@ -68,6 +68,11 @@ class LabelledImages:
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if f.name != "spaces"}
         return LabelledImages(self.spaces, **moved)
 
+    def every(self, stride: int) -> LabelledImages:
+        """Every so many of the images."""
+        fewer = {f.name: getattr(self, f.name)[::stride].clone() for f in fields(self) if f.name != "spaces"}
+        return LabelledImages(self.spaces, **fewer)
+
     def __len__(self) -> int:
         return len(self.images)
 
