@@ -51,7 +51,7 @@ def raise_presence(
         loss = 4 * (change * ~wanted[pick]).mean() + 0.15 * (change * (wanted[pick] & ~up)).mean()
         loss = loss + 1.5 * (F.softplus(2 * (logit - answer)) * up).mean()
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
 
 
