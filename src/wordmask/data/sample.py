@@ -50,7 +50,7 @@ class Query:
         label: What scores are grouped by: a class name, or an id of its own for sets without classes.
         instances: The objects one by one, where the data set has them; otherwise (). Connected parts of a mask are not
             instances.
-        boxes_only: Whether the data set has boxes and no masks.
+        boxes_only: Whether its objects have boxes and no masks.
     """
 
     prompt: Prompt
