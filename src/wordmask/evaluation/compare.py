@@ -93,7 +93,8 @@ def _folders(models: Sequence[EvaluatedModel], folder: Path) -> list[Path]:
     names = [model.name for model in models]
     if len(models) < 2 or len({(m.name, m.checksum, m.revision) for m in models}) < len(models):
         got = f"the models {', '.join(quote(name) for name in names)}" if names else "no model"
-        raise DataError(sentence(got, "two or more that differ", "name each model once"))
+        again = "name each model once (run/best is the start of a run that found nothing better: use run/last)"
+        raise DataError(sentence(got, "two or more that differ", again))
     stems = [f"{model.name}-{(model.checksum or '')[:8]}" for model in models]
     return [folder / "models" / stem for stem in file_names(stems, suffix="")]
 
