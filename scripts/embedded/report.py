@@ -125,12 +125,14 @@ A small network that segments what a phrase, an example image or both name. {par
 in fp16; it ships with the package. Trained from random weights on the images below, beside its text encoder, which was
 trained towards CLIP ViT-B/32 text vectors and stays as it was in the edition before.
 
-How: `scripts/embedded/make_embedded.py` (4,061 steps of 224 images on one H100, 558 s; one seed). Teachers: the edition
-before (masks of faces, clothes, cars, streets, facades), DeepLabV3-MobileNetV2 and MobileNetV2 by Google (features,
-label maps of 20 names; Apache-2.0). No weight of theirs is in this file. The presence of garments on fashion images was
-then raised (stage `garments`), and four small heads of presence were trained on 2,155 whole training images asked for
-whole vocabularies, the rest frozen (stage `presence`). The run used an earlier state of these stages: images in WebP of
-quality 50, and a schedule by the clock; the same commands make weights of the same kind, not the same bits.
+How: `scripts/embedded/make_embedded.py`, two runs on one H100 (one seed): 4,061 steps of 224 images from random weights
+in 558 s, then 3,733 further steps in 655 s with more everyday images, half of them mixed from two (CutMix; `train
+--start`). Teachers: the edition before each run (masks of faces, clothes, cars, streets, facades),
+DeepLabV3-MobileNetV2 and MobileNetV2 by Google (features, label maps of 20 names; Apache-2.0). No weight of theirs is
+in this file. The presence of garments on fashion images was then raised (stage `garments`), and four small heads of
+presence were trained on 3,546 whole training images asked for whole vocabularies, the rest frozen (stage `presence`).
+The runs used images in WebP of quality 50, schedules by the clock and a batched Muon, and the second trained the
+teachers' heads alone in its first 60 steps; the same commands make weights of the same kind, not the same bits.
 
 Left and right of faces and cars are the subject's own.
 
