@@ -17,7 +17,7 @@ import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,9 +27,13 @@ from torch import Tensor
 import wordmask
 from wordmask.methods.pmp.embedded.config import DecoderConfig
 from wordmask.methods.pmp.embedded.features import ProposalFeatures
-from wordmask.methods.pmp.embedded.network import ProposalNetwork
+from wordmask.methods.pmp.embedded.network import ProposalNetwork, QueryState
+from wordmask.methods.pmp.text_query_attention import Memories, PromptGuidance, PromptTokens
 from wordmask.training.pmp.losses import ProposalLosses, proposal_losses
 from wordmask.training.pmp.targets import ProposalTargets
+
+if TYPE_CHECKING:
+    from wordmask.training.pmp.matching import Matches
 
 BATCH, PROMPTS, LR, POINTS = 8, 2, 1e-3, 384
 SIDE = 128
@@ -47,6 +51,11 @@ class Arm:
         start: Arm that its weights come from; "" for random ones.
         dual: Whether every step has an unprompted pass, too.
         closed: Whether the gates stay at 0: prompts are told, and nothing comes of it.
+        quarters: Quarters of the steps that it is trained for.
+        named: Whether the proposal is chosen by its name, too, as the host's is.
+        tokens: Names that are read for a prompt, itself and others of the image's set, all targets; 0: the whole set.
+        told: Whether the prompt is told apart from the other names.
+        instances: Whether targets are instances, where the data mark them, and instances are scored.
     """
 
     guided: bool = True
@@ -56,18 +65,63 @@ class Arm:
     start: str = ""
     dual: bool = False
     closed: bool = False
+    quarters: int = 4
+    named: bool = False
+    tokens: int = 1
+    told: bool = False
+    instances: bool = False
 
 
 ARMS = {
-    "host": Arm(guided=False, attention=False),
-    "host-on": Arm(guided=False, attention=False, start="host"),
-    "pmp-tuned": Arm(start="host", dual=True),
+    "host": Arm(guided=False, attention=False, quarters=3),
+    "host-on": Arm(guided=False, attention=False, start="host", quarters=1),
+    "pmp-tuned": Arm(start="host", dual=True, quarters=1),
     "pmp": Arm(),
     "placebo": Arm(shuffled=True),
     "closed": Arm(closed=True),
     "query": Arm(attention=False, own=True),
     "query-pmp": Arm(own=True),
+    "pmp-named": Arm(named=True),
+    "names": Arm(named=True, tokens=8),
+    "names-told": Arm(named=True, tokens=8, told=True),
+    "host-inst": Arm(guided=False, attention=False, instances=True),
+    "pmp-inst": Arm(instances=True),
+    "names-inst": Arm(named=True, tokens=8, instances=True),
+    "names-query": Arm(own=True, named=True, tokens=8),
+    "names-set": Arm(start="names", quarters=0, named=True, tokens=0),
 }
+
+
+class VocabularyNetwork(ProposalNetwork):
+    """Queries read several names for each prompt: phrases are `(B, K, T, text)`, the prompt's own first.
+
+    Args:
+        config: Of the network.
+        told: Whether the prompt is told apart from the other names, by learned embeddings of two kinds of tokens.
+    """
+
+    def __init__(self, config: DecoderConfig, told: bool) -> None:
+        super().__init__(config)
+        self.guidance = PromptGuidance(
+            text_channels=config.text,
+            channels=config.channels,
+            layers=config.layers,
+            heads=config.heads,
+            gate=1.0,
+            kinds=told,
+        )
+
+    def _initial(self, phrases: Tensor | None, images: int) -> tuple[Tensor, Tensor]:
+        return super()._initial(None if phrases is None else phrases[:, :, 0], images)
+
+    def _text(self, phrases: Tensor | None) -> Memories | None:
+        assert phrases is not None
+        assert self.guidance is not None
+        tokens = phrases.flatten(0, 1)
+        kinds = torch.ones(tokens.shape[:2], dtype=torch.long)
+        kinds[:, 0] = 0
+        memories: Memories | None = self.guidance(PromptTokens(tokens, kinds=kinds))
+        return memories
 
 
 class Data:
@@ -90,6 +144,10 @@ class Data:
                     {**row, "names": [row["names"][k] for k in taken], "taken": taken, "all": row["names"]}
                 )
         self.vectors: dict[str, Tensor] = dict(zip(content["names"], content["vectors"], strict=True))
+        self.sets: dict[str, list[str]] = {
+            group: sorted({name for row in self.rows if row["set"] == group for name in row["names"]})
+            for group in sorted({row["set"] for row in self.rows})
+        }
         self.random = np.random.default_rng(seed)
 
     def features(self, chosen: list[int]) -> ProposalFeatures:
@@ -105,10 +163,29 @@ class Data:
         bits = np.unpackbits(row["masks"], count=len(row["all"]) * SIDE * SIDE)
         return torch.from_numpy(bits.reshape(-1, SIDE, SIDE)[row["taken"]].astype(bool))
 
+    def parts(self, index: int) -> list[Tensor]:
+        """Return bool `(n, SIDE, SIDE)` for each name: its instances; n = 0 where they are not marked."""
+        row = self.rows[index]
+        bits = np.unpackbits(row["instances"], count=sum(row["counts"]) * SIDE * SIDE)
+        parts = np.split(bits.reshape(-1, SIDE, SIDE).astype(bool), np.cumsum(row["counts"])[:-1])
+        return [torch.from_numpy(parts[k]) for k in row["taken"]]
+
+    def wanted(self, index: int, instances: bool) -> list[Tensor]:
+        """Return targets bool `(n, SIDE, SIDE)` for each name: its mask, or its instances where they are marked."""
+        masks = list(self.masks(index).unsqueeze(1))
+        if not instances:
+            return masks
+        return [part if len(part) else mask for part, mask in zip(self.parts(index), masks, strict=True)]
+
     def other(self, name: str) -> str:
         """Return another name."""
         names = [n for n in self.vectors if n != name]
         return names[int(self.random.integers(len(names)))]
+
+    def vocabulary(self, name: str, group: str, count: int) -> list[str]:
+        """Return a name and others of its set, drawn at random, up to `count` in all; 0: the whole set."""
+        others = [other for other in self.sets[group] if other != name]
+        return [name, *(others[k] for k in self.random.permutation(len(others)))][: count or len(self.sets[group])]
 
 
 def is_unseen(name: str, every: int) -> bool:
@@ -131,38 +208,71 @@ def guided_loss(
     network: ProposalNetwork, data: Data, chosen: list[int], features: ProposalFeatures, arm: Arm
 ) -> Tensor:
     """Return the loss of PROMPTS prompts for each image."""
-    names, masks = [], []
+    asked = []
     for i in chosen:
-        every = data.masks(i)
-        for k in data.random.integers(len(every), size=PROMPTS).tolist():
-            names.append(data.rows[i]["names"][k])
-            masks.append(every[k : k + 1])
-    asked = [data.other(name) if arm.shuffled else name for name in names]
-    phrases = torch.stack([data.vectors[name] for name in asked]).view(len(chosen), PROMPTS, -1)
-    state = network(features, phrases)
-    losses, _ = proposal_losses(
+        names = data.rows[i]["names"]
+        asked += [(i, names[k]) for k in data.random.integers(len(names), size=PROMPTS).tolist()]
+    read = [vocabulary(data, name, data.rows[i]["set"], arm) for i, name in asked]
+    found, masks = [], []
+    for (i, name), names in zip(asked, read, strict=True):
+        every = data.rows[i]["names"]
+        present = [name] if arm.tokens == 1 else [other for other in names if other in every]
+        wanted = data.wanted(i, arm.instances)
+        masks.append(torch.cat([wanted[every.index(other)] for other in present]))
+        found.append([other for other in present for _ in wanted[every.index(other)]])
+    state = network(features, stacked(data.vectors, read, len(chosen)))
+    losses, matches = proposal_losses(
         network, features, state, targets(masks, whole=arm.own), weights=ProposalLosses(points=POINTS)
     )
-    return torch.stack(list(losses.values())).sum()
+    loss = torch.stack(list(losses.values())).sum()
+    if not arm.named:
+        return loss
+    names = sorted({name for i in chosen for name in data.rows[i]["names"]}.union(*read))
+    return loss + name_loss(network, data, state, matches, names, found)
 
 
-def host_loss(network: ProposalNetwork, data: Data, chosen: list[int], features: ProposalFeatures) -> Tensor:
+def vocabulary(data: Data, name: str, group: str, arm: Arm) -> list[str]:
+    """Return the names that are read for a prompt."""
+    if arm.shuffled:
+        return [data.other(name)]
+    return [name] if arm.tokens == 1 else data.vocabulary(name, group, arm.tokens)
+
+
+def stacked(vectors: dict[str, Tensor], read: list[list[str]], images: int) -> Tensor:
+    """Return phrases `(images, K, text)`, or `(images, K, T, text)` where several names are read for each."""
+    phrases = torch.stack([torch.stack([vectors[name] for name in names]) for names in read])
+    return phrases.view(images, -1, *phrases.shape[1 + (phrases.shape[1] == 1) :])
+
+
+def host_loss(network: ProposalNetwork, data: Data, chosen: list[int], features: ProposalFeatures, arm: Arm) -> Tensor:
     """Return the loss of one unprompted pass, with the names of its proposals."""
     state = network(features, None)
-    masks = [data.masks(i) for i in chosen]
+    wanted = [data.wanted(i, arm.instances) for i in chosen]
+    masks = [torch.cat(parts) for parts in wanted]
     losses, matches = proposal_losses(
         network, features, state, targets(masks, whole=False), weights=ProposalLosses(points=POINTS)
     )
-    names = sorted({name for i in chosen for name in data.rows[i]["names"]})
+    found = [
+        [name for name, part in zip(data.rows[i]["names"], parts, strict=True) for _ in part]
+        for i, parts in zip(chosen, wanted, strict=True)
+    ]
+    names = sorted({name for row in found for name in row})
+    return torch.stack(list(losses.values())).sum() + name_loss(network, data, state, matches, names, found)
+
+
+def name_loss(
+    network: ProposalNetwork, data: Data, state: QueryState, matches: Matches, names: list[str], found: list[list[str]]
+) -> Tensor:
+    """Return the loss of the names of matched proposals; `found` has those of the targets of each row."""
     phrases = torch.stack([data.vectors[name] for name in names])
-    logits = network.name_logits(state.queries[:, 0], phrases.expand(len(chosen), -1, -1)).float()
+    logits = network.name_logits(state.queries.flatten(0, 1), phrases.expand(len(found), -1, -1)).float()
     wanted = torch.zeros_like(logits)
     last = matches.outputs == len(state.heads) - 1
     for row, query, target in torch.stack([matches.rows, matches.queries, matches.targets], 1)[last].tolist():
-        wanted[row, query, names.index(data.rows[chosen[row]]["names"][target])] = 1
+        wanted[row, query, names.index(found[row][target])] = 1
     matched = wanted.any(-1, keepdim=True)
     each = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    return torch.stack(list(losses.values())).sum() + 2 * (each * matched).sum() / matched.sum().clamp(min=1) / 4
+    return 2 * (each * matched).sum() / matched.sum().clamp(min=1) / 4
 
 
 def trained(network: ProposalNetwork, data: Data, arm: Arm, steps: int) -> float:
@@ -180,7 +290,7 @@ def trained(network: ProposalNetwork, data: Data, arm: Arm, steps: int) -> float
             if arm.guided:
                 losses.append(guided_loss(network, data, chosen, features, arm))
             if arm.dual or not arm.guided:
-                losses.append(host_loss(network, data, chosen, features))
+                losses.append(host_loss(network, data, chosen, features, arm))
         optimiser.zero_grad()
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, 2.0)
@@ -189,29 +299,45 @@ def trained(network: ProposalNetwork, data: Data, arm: Arm, steps: int) -> float
 
 
 @torch.inference_mode()
-def scored(network: ProposalNetwork, data: Data, arm: Arm) -> list[list[float]]:
-    """Return a row for each image and name: image, area, best IoU, IoU of the chosen proposal, of the own query."""
+def scored(network: ProposalNetwork, data: Data, arm: Arm, known: Data) -> list[list[float]]:
+    """Return a row for each image and name, or instance: image, area, best IoU, IoU of chosen, IoU of the own query.
+
+    One proposal is chosen for a name, or as many as it has instances; those not told apart are left out. Names that are
+    read beside the prompt are drawn from those of the set in `known`, the training data.
+    """
     rows = []
     for i in range(len(data.rows)):
-        features, masks = data.features([i]), data.masks(i)[:, ::2, ::2].flatten(1).float()
-        names = data.rows[i]["names"]
-        asked = [data.other(name) if arm.shuffled else name for name in names]
-        phrases = torch.stack([data.vectors[name] for name in asked])[None]
-        with torch.autocast("cpu", torch.bfloat16):
-            state = network(features, phrases if arm.guided else None)
-            last = state.heads[-1]
-            found = last.logits(network.mask_features.grid(features).flatten(2), None)[0] > 0  # (K, N, cells)
-            quality = last.quality[0].float().sigmoid()
-            if not arm.guided:
-                names_of = network.name_logits(state.queries[:, 0], phrases)[0].float().sigmoid()  # (N, K)
-                found, quality = found.expand(len(names), -1, -1), quality[0] * names_of.T
-        bits = found.float()
-        both = (bits * masks.unsqueeze(1)).sum(-1)
-        ious = both / (bits.sum(-1) + masks.sum(-1, keepdim=True) - both).clamp(min=1)  # (K, N)
-        chosen = ious.gather(1, quality.argmax(1, keepdim=True))[:, 0]
-        for k in range(len(names)):
-            rows.append([i, masks[k].mean().item(), ious[k].max().item(), chosen[k].item(), ious[k, -1].item()])
+        found, scores = proposed(network, data, i, arm, known)
+        for k, parts in enumerate(data.parts(i) if arm.instances else data.masks(i).unsqueeze(1)):
+            if not len(parts):
+                continue
+            masks, bits = parts[:, ::2, ::2].flatten(1).float(), found[k].float()
+            both = masks @ bits.T
+            ious = both / (masks.sum(-1, keepdim=True) + bits.sum(-1) - both).clamp(min=1)  # (n, N)
+            chosen = scores[k].argsort(descending=True, stable=True)[: len(parts)]
+            columns = masks.mean(1), ious.amax(1), ious[:, chosen].amax(1), ious[:, -1]
+            rows += [[i, *row] for row in torch.stack(columns, 1).tolist()]
     return rows
+
+
+def proposed(network: ProposalNetwork, data: Data, i: int, arm: Arm, known: Data) -> tuple[Tensor, Tensor]:
+    """Return proposals bool `(K, N, cells)` for the names of an image, and scores `(K, N)` by which they are chosen."""
+    features, names = data.features([i]), data.rows[i]["names"]
+    vectors = known.vectors | data.vectors
+    read = [vocabulary(known if arm.tokens != 1 else data, name, data.rows[i]["set"], arm) for name in names]
+    phrases = torch.stack([vectors[name] for name in names])[None]
+    with torch.autocast("cpu", torch.bfloat16):
+        state = network(features, stacked(vectors, read, 1) if arm.guided else None)
+        last = state.heads[-1]
+        found = last.logits(network.mask_features.grid(features).flatten(2), None)[0] > 0
+        quality = last.quality[0].float().sigmoid()
+        if not arm.guided:
+            names_of = network.name_logits(state.queries[:, 0], phrases)[0].float().sigmoid()  # (N, K)
+            found, quality = found.expand(len(names), -1, -1), quality[0] * names_of.T
+        elif arm.named:
+            names_of = network.name_logits(state.queries[0], phrases[0].unsqueeze(1)).float().sigmoid()  # (K, N, 1)
+            quality = quality * names_of[..., 0]
+    return found, quality
 
 
 def main() -> None:
@@ -239,20 +365,18 @@ def main() -> None:
 
 
 def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, valid: Data) -> None:
-    """Train and score one arm: `host` for 3/4 of the steps, arms that start from it for the rest, others for all."""
+    """Train and score one arm: `host` for 3/4 of the steps, arms that start from it for the rest, most for all."""
     arm = ARMS[name]
     torch.manual_seed(seed)
     queries = asked.queries - arm.own  # the prompt's own query is one of them
-    network = ProposalNetwork(
-        DecoderConfig(queries=queries, guided=arm.attention, prompt_query=arm.own, dense=False, names=True)
-    )
+    config = DecoderConfig(queries=queries, guided=arm.attention, prompt_query=arm.own, dense=False, names=True)
+    network = ProposalNetwork(config) if arm.tokens == 1 else VocabularyNetwork(config, arm.told)
     network.memory.load_state_dict(product.memory.state_dict())
     network.mask_features.load_state_dict(product.mask_features.state_dict())
-    steps = 3 * asked.steps // 4 if name == "host" else asked.steps
+    steps = arm.quarters * asked.steps // 4
     if arm.start:
-        steps = asked.steps // 4
         network.load_state_dict(torch.load(path.with_name(f"{arm.start}-{asked.queries}-{seed}.pt")), strict=False)
-        for layer in network.guidance.attentions if network.guidance is not None else ():
+        for layer in network.guidance.attentions if network.guidance is not None and arm.dual else ():
             torch.nn.init.zeros_(layer.gate)
     network.requires_grad_(True)
     network.memory.requires_grad_(False)
@@ -261,7 +385,7 @@ def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, 
         torch.nn.init.zeros_(layer.gate).requires_grad_(False)
     data = Data(asked.train, seed, every=asked.unseen)
     seconds = trained(network, data, arm, steps)
-    rows = scored(network.eval(), valid, arm)
+    rows = scored(network.eval(), valid, arm, data)
     torch.save(network.state_dict(), path.with_suffix(".pt"))
     best, chosen = (sum(row[k] for row in rows) / len(rows) for k in (2, 3))
     content = {"arm": name, "queries": asked.queries, "seed": seed, "steps": steps, "seconds": seconds, "rows": rows}

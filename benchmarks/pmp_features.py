@@ -54,7 +54,7 @@ def main() -> None:
 
 @torch.inference_mode()
 def encoded(sample: Sample, name: str, model: ProposalModel) -> dict[str, Any]:
-    """Return the features of one image in float16, and packed masks of 128 x 128 cells by name."""
+    """Return the features of one image in float16, and packed masks of 128 x 128 cells by name and by instance."""
     pixels = resize(load_image(sample.image).pixels, (SIDE, SIDE)).astype(np.float32) / 255
     values = (pixels - np.asarray(model.mean, np.float32)) / np.asarray(model.std, np.float32)
     features = model.encode_pixels(torch.from_numpy(values).permute(2, 0, 1)[None]).proposals
@@ -65,10 +65,22 @@ def encoded(sample: Sample, name: str, model: ProposalModel) -> dict[str, Any]:
         "key": sample.key,
         "names": list(masks),
         "masks": np.packbits(np.array(list(masks.values()), np.bool_)),
+        **marked(sample, list(masks)),
         "memories": [memory[0].half() for memory in features.memories],
         "fine": features.fine[0].half(),
         "mixed": features.mixed[0].half(),
     }
+
+
+def marked(sample: Sample, names: list[str]) -> dict[str, Any]:
+    """Return the number of marked instances of each name, 0 where they are not told apart, and their packed masks."""
+    found: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for query in sample.queries:
+        if query.label in found and not any(one.crowd or one.mask is None for one in query.instances):
+            parts = [small(one.mask.full()) for one in query.instances if one.mask is not None and one.mask.area]
+            found[query.label] = [part for part in parts if part.sum() >= LEAST]
+    every = [part for name in names for part in found[name]]
+    return {"counts": [len(found[name]) for name in names], "instances": np.packbits(np.array(every, np.bool_))}
 
 
 def small(mask: np.ndarray) -> np.ndarray:

@@ -16,6 +16,8 @@ import numpy as np
 DRAWS = 1000
 SIZES = (("below 1 %", 0.0, 0.01), ("1 to 10 %", 0.01, 0.1), ("above 10 %", 0.1, 1.1))
 RECALL, CHOSEN, OWN = 2, 3, 4
+WITH_OWN = ("query", "query-pmp", "names-query")
+PLOTTED = ("host", "host-on", "pmp", "placebo", "closed", "pmp-tuned", "query", "query-pmp")
 
 
 def main() -> None:
@@ -32,7 +34,8 @@ def main() -> None:
     print("| queries | arm | seeds | recall | chosen | chosen against host trained on | by seed | own query | s |")
     print("|---|---|---|---|---|---|---|---|---|")
     for (queries, arm), found in sorted(runs.items()):
-        against = runs.get((queries, "host-on")) or runs.get((queries, "host"), [])
+        bases = ("host-inst",) if arm.endswith("-inst") else ("host-on", "host")
+        against = next((runs[queries, base] for base in bases if (queries, base) in runs), [])
         print(line(queries, arm, found, against))
     print("\n| queries | arm | " + " | ".join(f"recall {name}" for name, _, _ in SIZES) + " |\n|---|---|---|---|---|")
     for (queries, arm), found in sorted(runs.items()):
@@ -49,7 +52,7 @@ def main() -> None:
 def summary(run: dict[str, Any]) -> dict[str, Any]:
     """Return the means of one run: recall, IoU of the chosen proposal and of the prompt's own query, fractions."""
     recall, chosen, own = np.array(run["rows"])[:, [RECALL, CHOSEN, OWN]].mean(0).round(4).tolist()
-    shown = own if run["arm"].startswith("query") else None
+    shown = own if run["arm"] in WITH_OWN else None
     return {key: run[key] for key in ("queries", "arm", "seed")} | {
         "recall": recall,
         "chosen": chosen,
@@ -70,7 +73,7 @@ def line(queries: int, arm: str, found: list[dict[str, Any]], against: list[dict
         difference = paired(pairs, CHOSEN) + "; recall " + paired(pairs, RECALL)
         by_seed = ", ".join(f"{gain(run, other):+.3f}" for run, other in pairs)
     seconds = np.mean([run["seconds"] for run in found])
-    shown = f"{own:.3f}" if arm.startswith("query") else ""
+    shown = f"{own:.3f}" if arm in WITH_OWN else ""
     return (
         f"| {queries} | {arm} | {len(found)} | {recall:.3f} | {chosen:.3f} | {difference} | {by_seed} | {shown} "
         f"| {seconds:.0f} |"
@@ -107,7 +110,7 @@ def plot(runs: dict[tuple[int, str], list[dict[str, Any]]], path: Path) -> None:
 
     figure, axes = pyplot.subplots(1, 2, figsize=(8, 3.2), sharey=True)
     for axis, column, title in zip(axes, (RECALL, CHOSEN), ("best proposal", "chosen proposal"), strict=True):
-        for arm in sorted({arm for _, arm in runs}):
+        for arm in sorted({arm for _, arm in runs}.intersection(PLOTTED)):
             points = sorted(
                 (q, [np.array(r["rows"])[:, column].mean() for r in rs]) for (q, a), rs in runs.items() if a == arm
             )
