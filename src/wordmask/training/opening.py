@@ -125,6 +125,9 @@ def _validation(
     found = inspect(dataset, spread(tuple(range(len(dataset))), limit), boxes=boxes)
     usable = tuple(index for index in found.usable if not found.counts[index].boxes)
     if found.usable and not usable:
+        if choice.valid is not None:
+            got = f"boxes without masks alone in {show(choice.valid)}"
+            raise DataError(sentence(got, "masks to validate on", "choose data with masks, or leave the option out"))
         return None, None, problems_of(dataset)
     return Subset(dataset, usable), found, (*problems_of(dataset), *found.problems)
 

@@ -20,6 +20,7 @@ from wordmask.ops.masks import pack
 from wordmask.prompts import TextPrompt
 from wordmask.training.data import DataChoice, Subset
 from wordmask.training.loop import StepReport
+from wordmask.training.opening import open_training_data
 from wordmask.training.order import mixed_epochs
 from wordmask.training.pmp.centre_losses import INSIDE, centre_losses, centre_targets
 from wordmask.training.pmp.instance_crops import InstanceAugmentation, InstanceSet
@@ -190,6 +191,12 @@ def test_a_part_for_validation_is_cut_to_images_with_masks(trunk: Path, tmp_path
     (file.parent / "splits.json").write_text(json.dumps({**splits, "val": ["3", "4"]}))
     with pytest.warns(WordmaskWarning, match=TOLD):
         assert open_samples(file.parent, recipe(valid_every=2), model).validation is None
+
+
+def test_boxes_alone_are_no_validation_data(masks: Path, boxes: Path) -> None:
+    choice = DataChoice(masks, valid=boxes)
+    with pytest.raises(DataError, match="expected masks to validate on"):
+        open_training_data(choice, validate=True, holdout=0.5, limit=9, seed=0, skip_bad=False, boxes=True)
 
 
 def test_every_batch_has_its_share_of_each_set() -> None:
