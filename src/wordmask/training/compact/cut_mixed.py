@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from wordmask.training.compact.augment import random_rectangles, uniform
-from wordmask.training.compact.label_space import UNKNOWN
 from wordmask.training.compact.labelled_images import BOXED, BY_BOXES, BY_PIXELS
 
 if TYPE_CHECKING:
@@ -129,5 +128,5 @@ def _put(values: Tensor, rows: Tensor, new: Tensor) -> Tensor:
 
 def _surer(one: Tensor, other: Tensor) -> Tensor:
     """Of two sources of the knowledge that a name is there: label map, then boxes, then a tag, then none."""
-    rank = [torch.where(x == 0, UNKNOWN, x) for x in (one, other)]
-    return torch.where(rank[0] <= rank[1], one, other)
+    both = torch.minimum(one, other)  # the surer source has the smaller number, but for 0
+    return torch.where(both == 0, torch.maximum(one, other), both)
