@@ -132,7 +132,7 @@ class EmbeddedImages(Settings):
         """The shipped weights for masks of all but everyday images; two networks by Google for those."""
         dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
         before: Any = load_compact(WEIGHTS / "compact", device=self.device, dtype=dtype)
-        features = feature_teachers(Path(self.prepared), everyday, labels, device=self.device)
+        features = feature_teachers(Path(self.prepared), everyday, labels, device=self.device, mixed=self.further)
         return Teachers([before.model], slice(everyday, batch), features)
 
 
@@ -152,11 +152,11 @@ def everyday_mixing(images: LabelledImages, counts: dict[str, int], **changes: A
 
 
 def feature_teachers(
-    folder: Path, everyday: int, labels: tuple[str, ...], *, device: str = "cpu"
+    folder: Path, everyday: int, labels: tuple[str, ...], *, device: str = "cpu", mixed: bool = False
 ) -> dict[str, FeatureTeacher]:
     """The two networks by Google, where `teachers` wrote them, for the first `everyday` images of a batch.
 
-    The one of 20 names answers the last five eighths of these, those that are mixed among them.
+    The one of 20 names answers five eighths of these: the last ones, which may be `mixed`, or the first.
     """
     values = (0, *(labels.index("couch" if n == "sofa" else n) + 1 for n in FACTS["voc20"]))
     half = torch.float16 if device == "cuda" else torch.float32
@@ -168,7 +168,8 @@ def feature_teachers(
     features = {}
     if "deeplab" in networks:
         deep = networks["deeplab"]
-        rows = slice(everyday - everyday * 5 // 8, everyday)
+        many = everyday * 5 // 8
+        rows = slice(everyday - many, everyday) if mixed else slice(0, many)
         features["deeplab"] = FeatureTeacher(lambda x: tuple(deep(x.to(half))), 256, "coarse", 1.34, 16, values, rows)
     if "mnv2" in networks:
         tags, rows = networks["mnv2"], slice(0, everyday)
