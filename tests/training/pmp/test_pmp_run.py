@@ -77,6 +77,38 @@ def test_training_gives_a_model_that_loads_and_goes_on(table: Path, trunk: Path,
     assert any({"centre_heat", "centre_offset", "score"} <= set(line) for line in lines)
 
 
+def test_features_of_the_trunk_are_cached_and_a_full_cache_changes_nothing(
+    table: Path, trunk: Path, tmp_path: Path
+) -> None:
+    torch.set_num_threads(1)
+    cached, cache = recipe(variants=1), tmp_path / "cache"
+
+    def run(name: str, changed: Recipe, folder: Path | None = cache) -> dict[str, torch.Tensor]:
+        train(changed, DataChoice(table), tmp_path / name, model=trunk, probe=None, feature_cache=folder)
+        return load_file(tmp_path / name / "last/model.safetensors")
+
+    first = run("first", cached)
+    files = sorted(path.stat().st_mtime_ns for path in cache.rglob("*.safetensors"))
+    assert len(files) == 6  # one window of each image, whatever is asked of it
+    again = run("again", cached)
+    assert sorted(path.stat().st_mtime_ns for path in cache.rglob("*.safetensors")) == files
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    plain = run("plain", cached, None)
+    assert max((plain[name].float() - value.float()).abs().max().item() for name, value in first.items()) < 0.02
+    with pytest.raises(TrainingError, match=r"^Got a feature cache for images that are augmented anew"):
+        run("anew", recipe())
+
+
+def test_the_window_of_a_variant_does_not_follow_the_phrases_of_an_epoch(table: Path, trunk: Path) -> None:
+    chosen = recipe(variants=1, crop=0.1)
+    model = chosen.method.open(trunk, chosen.schedule)
+    made = chosen.data.open(DataChoice(table), model, chosen.schedule, skip_bad=False, scratch=table.parent).train
+    for index in range(len(made)):
+        drawn = [made[Place(epoch, index)] for epoch in range(8)]
+        assert len({sample.phrases for sample in drawn}) > 1
+        assert len({sample.pixels.tobytes() for sample in drawn}) == 1
+
+
 def test_other_models_and_sides_are_refused(trunk: Path) -> None:
     with pytest.raises(TrainingError, match="multiple of 32"):
         recipe(side=100).method.open(trunk, Schedule(steps=1, batch=1, lr=0.1))

@@ -18,7 +18,6 @@ from wordmask.training.augmentation import (
     Augmentation,
     Augmented,
     AugmentedSet,
-    choose_window,
     collate,
     cut_mask,
     cut_window,
@@ -146,10 +145,11 @@ class InstanceSet(AugmentedSet):
     ) -> AugmentedInstances:
         settings, size, half = self.settings, (side, side), (side // 2, side // 2)
         chosen = _draw(sample, settings.prompts, settings.negatives, random)
-        masks = [np.zeros(sample.size, np.bool_) if query is None else query.mask for _, query in chosen]
+        masks = [_mask(query, sample.size) for _, query in chosen]
         known = np.ones(sample.size, np.bool_) if sample.ignored is None else ~sample.ignored.full()
-        window = choose_window(masks[0], settings.crop, self.square, random if variant is None else variant)
+        shown = masks[0] if variant is None else _mask(_draw(sample, 1, settings.negatives, variant)[0][1], sample.size)
         random = random if variant is None else variant
+        window = self.window(shown, random)
         pixels = cut_window(load_image(sample.image).pixels, window, size, self._fill)
         planes = np.stack([cut_mask(plane, window, size) for plane in (*masks, known)])
         whole = [instances_of(query) for _, query in chosen]
@@ -164,6 +164,10 @@ class InstanceSet(AugmentedSet):
         return AugmentedInstances(
             sample.key, pixels, phrases, planes[:-1].copy(), planes[-1].copy(), instances=tuple(parts), boxed=boxed
         )
+
+
+def _mask(query: Query | None, size: Size) -> NDArray[np.bool_]:
+    return np.zeros(size, np.bool_) if query is None else query.mask
 
 
 def instances_of(query: Query | None) -> list[NDArray[np.bool_]] | None:
