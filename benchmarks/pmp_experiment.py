@@ -5,7 +5,7 @@
 
 All arms read the same frozen pixel features (`benchmarks/pmp_features.py`); only queries, layers and heads are trained.
 `benchmarks/pmp_table.py` makes tables of the results. With `--unseen 4`, a quarter of the names is left out of the
-training of the decoder (the trunk knows them), and only masks of these names are scored.
+training of the decoder (the trunk knows them), and masks of these names are scored; "seen" has those of the others.
 """
 
 from __future__ import annotations
@@ -357,14 +357,15 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     segmenter: Any = wordmask.load(asked.model, device="cpu", dtype="float32")
     valid = Data(asked.valid, every=asked.unseen, held_out=True)
+    seen = Data(asked.valid, every=asked.unseen) if asked.unseen else None
     for seed in map(int, asked.seeds.split(",")):
         for name in asked.arms.split(","):
             path = asked.out / f"{name}-{asked.queries}-{seed}.json"
             if not path.exists():
-                run(name, seed, path, asked, segmenter.model.network, valid)
+                run(name, seed, path, asked, segmenter.model.network, valid, seen)
 
 
-def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, valid: Data) -> None:
+def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, valid: Data, seen: Data | None) -> None:
     """Train and score one arm: `host` for 3/4 of the steps, arms that start from it for the rest, most for all."""
     arm = ARMS[name]
     torch.manual_seed(seed)
@@ -385,11 +386,11 @@ def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, 
         torch.nn.init.zeros_(layer.gate).requires_grad_(False)
     data = Data(asked.train, seed, every=asked.unseen)
     seconds = trained(network, data, arm, steps)
-    rows = scored(network.eval(), valid, arm, data)
+    rows, others = (scored(network.eval(), one, arm, data) if one else [] for one in (valid, seen))
     torch.save(network.state_dict(), path.with_suffix(".pt"))
     best, chosen = (sum(row[k] for row in rows) / len(rows) for k in (2, 3))
-    content = {"arm": name, "queries": asked.queries, "seed": seed, "steps": steps, "seconds": seconds, "rows": rows}
-    path.write_text(json.dumps(content), encoding="utf-8")
+    facts = {"arm": name, "queries": asked.queries, "seed": seed, "steps": steps, "seconds": seconds}
+    path.write_text(json.dumps(facts | {"rows": rows, "seen": others}), encoding="utf-8")
     print(f"{path.stem}: recall {best:.3f}, selected {chosen:.3f}, {seconds:.0f} s", flush=True)
 
 

@@ -25,11 +25,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--seen", action="store_true", help="of runs with unseen names, score those that were trained")
     parser.add_argument("--out", type=Path, help="JSON file for the means of every run")
     asked = parser.parse_args()
     runs: dict[tuple[int, str], list[dict[str, Any]]] = defaultdict(list)
     for path in sorted(asked.folder.glob("*.json")):
         run = json.loads(path.read_text(encoding="utf-8"))
+        run["rows"] = run["seen" if asked.seen else "rows"]
         runs[run["queries"], run["arm"]].append(run)
     print("| queries | arm | seeds | recall | chosen | chosen against host trained on | by seed | own query | s |")
     print("|---|---|---|---|---|---|---|---|---|")
