@@ -35,8 +35,7 @@ from wordmask.training.pmp.targets import ProposalTargets
 if TYPE_CHECKING:
     from wordmask.training.pmp.matching import Matches
 
-BATCH, PROMPTS, LR, POINTS = 8, 2, 1e-3, 384
-SIDE = 128
+BATCH, PROMPTS, LR, POINTS, SIDE = 8, 2, 1e-3, 384, 128
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,7 @@ def guided_loss(
     asked = []
     for i in chosen:
         names = data.rows[i]["names"]
-        asked += [(i, names[k]) for k in data.random.integers(len(names), size=PROMPTS).tolist()]
+        asked += [(i, names[k]) for k in data.random.integers(len(names), size=PROMPTS)]
     read = [vocabulary(data, name, data.rows[i]["set"], arm) for i, name in asked]
     found, masks = [], []
     for (i, name), names in zip(asked, read, strict=True):
@@ -322,8 +321,7 @@ def scored(network: ProposalNetwork, data: Data, arm: Arm, known: Data) -> list[
 
 def proposed(network: ProposalNetwork, data: Data, i: int, arm: Arm, known: Data) -> tuple[Tensor, Tensor]:
     """Return proposals bool `(K, N, cells)` for the names of an image, and scores `(K, N)` by which they are chosen."""
-    features, names = data.features([i]), data.rows[i]["names"]
-    vectors = known.vectors | data.vectors
+    features, names, vectors = data.features([i]), data.rows[i]["names"], known.vectors | data.vectors
     read = [vocabulary(known if arm.tokens != 1 else data, name, data.rows[i]["set"], arm) for name in names]
     phrases = torch.stack([vectors[name] for name in names])[None]
     with torch.autocast("cpu", torch.bfloat16):
@@ -360,18 +358,22 @@ def main() -> None:
     seen = Data(asked.valid, every=asked.unseen) if asked.unseen else None
     for seed in map(int, asked.seeds.split(",")):
         for name in asked.arms.split(","):
-            path = asked.out / f"{name}-{asked.queries}-{seed}.json"
-            if not path.exists():
+            if not (path := asked.out / f"{name}-{asked.queries}-{seed}.json").exists():
                 run(name, seed, path, asked, segmenter.model.network, valid, seen)
+
+
+def untrained(arm: Arm, queries: int) -> ProposalNetwork:
+    """Return the network of an arm; the prompt's own query is one of its queries."""
+    own = arm.own
+    config = DecoderConfig(queries=queries - own, guided=arm.attention, prompt_query=own, dense=False, names=True)
+    return ProposalNetwork(config) if arm.tokens == 1 else VocabularyNetwork(config, arm.told)
 
 
 def run(name: str, seed: int, path: Path, asked: Any, product: ProposalNetwork, valid: Data, seen: Data | None) -> None:
     """Train and score one arm: `host` for 3/4 of the steps, arms that start from it for the rest, most for all."""
     arm = ARMS[name]
     torch.manual_seed(seed)
-    queries = asked.queries - arm.own  # the prompt's own query is one of them
-    config = DecoderConfig(queries=queries, guided=arm.attention, prompt_query=arm.own, dense=False, names=True)
-    network = ProposalNetwork(config) if arm.tokens == 1 else VocabularyNetwork(config, arm.told)
+    network = untrained(arm, asked.queries)
     network.memory.load_state_dict(product.memory.state_dict())
     network.mask_features.load_state_dict(product.mask_features.state_dict())
     steps = arm.quarters * asked.steps // 4

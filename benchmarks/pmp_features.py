@@ -54,18 +54,21 @@ def main() -> None:
 
 @torch.inference_mode()
 def encoded(sample: Sample, name: str, model: ProposalModel) -> dict[str, Any]:
-    """Return the features of one image in float16, and packed masks of 128 x 128 cells by name and by instance."""
+    """Return the features of one image in float16, packed masks of 128 x 128 cells, and dense logits by name."""
     pixels = resize(load_image(sample.image).pixels, (SIDE, SIDE)).astype(np.float32) / 255
     values = (pixels - np.asarray(model.mean, np.float32)) / np.asarray(model.std, np.float32)
-    features = model.encode_pixels(torch.from_numpy(values).permute(2, 0, 1)[None]).proposals
+    trunk = model.encode_pixels(torch.from_numpy(values).permute(2, 0, 1)[None])
+    features = trunk.proposals
     masks = {query.label: small(query.mask) for query in sample.queries if query.packed.area}
     masks = {label: mask for label, mask in masks.items() if mask.sum() >= LEAST}
+    dense = model.decode(trunk, model.embed_texts(list(masks))).logits.half() if masks else torch.zeros(0)
     return {
         "set": name,
         "key": sample.key,
         "names": list(masks),
         "masks": np.packbits(np.array(list(masks.values()), np.bool_)),
         **marked(sample, list(masks)),
+        "dense": dense,
         "memories": [memory[0].half() for memory in features.memories],
         "fine": features.fine[0].half(),
         "mixed": features.mixed[0].half(),
