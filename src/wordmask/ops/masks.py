@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -137,24 +137,28 @@ def components(mask: PackedMask, *, min_area_ratio: float = 0.0) -> tuple[Packed
     """
     if not mask.area:
         return ()
-    crop = mask.crop()
-    count, labels = cv2.connectedComponents(crop.view(np.uint8), connectivity=8)
-    if count == 2:
+    outlines = _outlines(mask.crop())
+    if len(outlines) == 1:
         return (mask,)
-    parts = dict(_parts(mask, crop, labels))
+    parts = dict(_parts(mask, outlines))
     least = min_area_ratio * max(part.area for part in parts.values())
     chosen = [index for index in sorted(parts) if parts[index].area >= least]
     return tuple(parts[index] for index in sorted(chosen, key=lambda index: -parts[index].area))
 
 
-def _parts(mask: PackedMask, crop: NDArray[np.bool_], labels: NDArray[Any]) -> Iterator[tuple[int, PackedMask]]:
-    """Yield each label with its part; the outlines tell where it is, since OpenCV's own statistics take far longer."""
+def _outlines(crop: NDArray[np.bool_]) -> list[NDArray[np.int32]]:
+    """Return the outer outline of every part, points `(n, 1, 2)` as (x, y): they count parts faster than labels do."""
     outlines, tree = cv2.findContours(crop.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    for outline, (_, _, _, parent) in zip(outlines, np.asarray(tree)[0].tolist(), strict=True):
-        if parent >= 0:
-            continue  # a hole
+    parents = np.asarray(tree)[0, :, 3].tolist()
+    return [np.asarray(outline) for outline, parent in zip(outlines, parents, strict=True) if parent < 0]  # no holes
+
+
+def _parts(mask: PackedMask, outlines: list[NDArray[np.int32]]) -> Iterator[tuple[int, PackedMask]]:
+    """Yield each label with its part; the outlines tell where it is, since OpenCV's own statistics take far longer."""
+    _, labels = cv2.connectedComponents(mask.crop().view(np.uint8), connectivity=8)
+    for outline in outlines:
         x, y, width, height = cv2.boundingRect(outline)
-        first_x, first_y = np.asarray(outline)[0, 0].tolist()
+        first_x, first_y = outline[0, 0].tolist()
         index = int(labels[first_y, first_x])
         part: NDArray[np.bool_] = labels[y : y + height, x : x + width] == index
         yield index, pack(part, size=mask.size, offset=(mask.window[0] + x, mask.window[1] + y))

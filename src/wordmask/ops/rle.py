@@ -90,6 +90,8 @@ def compress(counts: NDArray[np.int64]) -> str:
         left >>= 5
         more = more & (left != np.where(low & 0x10, -1, 0))
         groups[:, place] = (low | np.where(more, 0x20, 0)) + 48
+        if not more.any():
+            break
     return groups[used].tobytes().decode("ascii")
 
 
