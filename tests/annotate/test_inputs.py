@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from wordmask.annotate.labelled import LabelledSet
 from wordmask.annotate.models import JobModel
 from wordmask.annotate.ontology import Concept, Ontology, parse_prompt
 from wordmask.annotate.preview import spread, write_preview
+from wordmask.data.registry import open_data
 from wordmask.errors import DataError, ImageError, MissingExtraError
 
 
@@ -66,6 +68,27 @@ def test_yolo_brings_its_labels_along(tmp_path: Path) -> None:
     (tmp_path / "labels" / "train" / "0001.txt").write_text("7 0 0 1\n")
     with pytest.raises(DataError, match="line 1"):
         expand_inputs([str(tmp_path / "data.yaml")])
+
+
+def test_an_exported_coco_file_brings_its_images_and_labels_along(tmp_path: Path) -> None:
+    paths = write_images(tmp_path / "in" / "sub", 2)
+    run(tmp_path / "in", tmp_path / "out")
+    with Journal(journal_path(tmp_path / "out")) as journal:
+        export_all(LabelledSet(journal), tmp_path / "out", ["coco"])
+    file = tmp_path / "out" / "coco" / "annotations.json"
+    inputs = expand_inputs([str(file)])
+    assert [Path(source.uri).resolve() for source in inputs.images] == paths
+    assert [one.name for labels in inputs.labels.values() for one in labels] == ["bright", "bright"]
+    assert [len(open_data(file)[index].queries) for index in range(2)] == [1, 1]
+
+
+@pytest.mark.parametrize("missing", ["fsspec", "s3fs"])
+def test_a_missing_library_of_an_address_is_told(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if missing != "fsspec":
+        pytest.importorskip("fsspec")
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError, match=rf"'s3://bucket/folder'.*{missing}.*'\.\[remote\]'"):
+        expand_inputs(["s3://bucket/folder"])
 
 
 @pytest.mark.parametrize("scheme", ["memory", "file"])

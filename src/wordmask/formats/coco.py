@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from wordmask.formats.named_mask import AnnotatedImage
 
 _GENERATOR = "wordmask"
+EXPORTER = "wordmask annotate"
+"""Generator of what a job exports: read by its image root, and never added to."""
 
 
 def image_root(path: Path) -> Path | None:
@@ -35,7 +37,7 @@ def image_root(path: Path) -> Path | None:
         with path.open(encoding="utf-8") as file:
             head = file.read(4096)
         info, _ = json.JSONDecoder().raw_decode(head, len(start) if head.startswith(start) else len(head))
-        return path.parent / info["image_root"] if info["generator"] == _GENERATOR else None
+        return path.parent / info["image_root"] if info["generator"] in (_GENERATOR, EXPORTER) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

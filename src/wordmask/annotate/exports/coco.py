@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wordmask import __version__
 from wordmask.annotate.exports.base import ExportOptions, ReadBack, relative_root, scores_of
 from wordmask.annotate.splits import split_of_images
+from wordmask.formats.coco import EXPORTER
 from wordmask.ops.masks import pack
 from wordmask.ops.rle import decode
 
@@ -24,7 +25,7 @@ def info_of(labelled: LabelledSet, folder: Path) -> dict[str, Any]:
     """Return COCO's `info`, which pycocotools needs, with the folder that file names start from."""
     return {
         "description": "Masks of phrases",
-        "generator": "wordmask annotate",
+        "generator": EXPORTER,
         "version": __version__,
         "image_root": relative_root(labelled, folder),
     }
