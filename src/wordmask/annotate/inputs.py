@@ -117,7 +117,8 @@ def _remote(address: str) -> list[ImageSource]:
     try:
         import fsspec
     except ImportError as error:
-        raise MissingExtraError(sentence(f"the address {quote(address)}", "fsspec", installing("remote"))) from error
+        got = f"the address {quote(address)}, which takes the library fsspec"
+        raise MissingExtraError(sentence(got, "it to be installed", installing("remote"))) from error
     scheme = address.partition("://")[0]
     try:
         system, path = fsspec.core.url_to_fs(address)
@@ -128,7 +129,8 @@ def _remote(address: str) -> list[ImageSource]:
         else:
             found = {path: system.info(path)}
     except ImportError as error:
-        raise MissingExtraError(sentence(f"the address {quote(address)}", str(error), installing("remote"))) from error
+        got = f"the address {quote(address)}, for which fsspec takes another library ({error})"
+        raise MissingExtraError(sentence(got, "it to be installed", installing("remote"))) from error
     except (OSError, ValueError) as error:
         got = f"the address {quote(address)} ({' '.join(str(error).split())[:80]})"
         raise ImageError(sentence(got, "a file, a folder or a glob that can be read", "check it")) from error
