@@ -72,15 +72,20 @@ def test_the_command_writes_thresholds_into_the_ontology(tmp_path: Path, monkeyp
     from tests.training.inputs import write_labels
 
     data = write_labels(tmp_path / "data", 6)
-    names = [name for name in json.loads((data / "classes.json").read_text()).values() if isinstance(name, str)]
-    (tmp_path / "concepts.yaml").write_text(f"bright: {names[0]}\n")
+    ontology = tmp_path / "concepts.yaml"
+    ontology.write_text("red: red\nblue: blue\n")
     monkeypatch.setattr("wordmask.api.load", lambda *_, **__: BrightnessSegmenter())
-    words = ["--data", str(data), "--ontology", str(tmp_path / "concepts.yaml"), "--exhaustive", "--fpr", "0.3"]
-    done = CliRunner().invoke(app, ["calibrate", *words])
+    words = ["--data", str(data), "--ontology", str(ontology), "--fpr", "0.3"]
+    before = CliRunner().invoke(app, ["calibrate", *words])
+    assert before.exit_code == 0, before.output
+    assert "its threshold stays" in before.output
+    assert "--exhaustive" in before.output
+    assert ontology.read_text() == "red: red\nblue: blue\n"
+    done = CliRunner().invoke(app, ["calibrate", *words, "--exhaustive"])
 
     assert done.exit_code == 0, done.output
-    assert "needs 7 images" in done.output or "% sure (" in done.output or "no image without it" in done.output
-    assert read_ontology(tmp_path / "concepts.yaml").names == ("bright",)
+    assert "at most 30% needs 7 images without it, there are 2" in done.output
+    assert {one.name: one.presence for one in read_ontology(ontology).concepts} == {"red": 0.020001, "blue": 0.020001}
 
 
 def test_the_riskiest_image_comes_first_and_corrections_take_the_models_place(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _DATA = "Labelled images in any shape that wordmask train takes; absent classes must be known (see --exhaustive)."
 _JOB = "Instead of --data: a job with reviewed images (wordmask export JOB --corrected ...)."
 _ONTOLOGY = "File of the classes; thresholds are written back into it."
+_MISSING = "Give images that do not show them; with --exhaustive, what is not marked in an image is absent from it."
 _EXHAUSTIVE = "Classes that are not marked in an image of --data are absent from it."
 
 
@@ -55,13 +56,15 @@ def calibrate(
             if one.absent:
                 about = one.to_json(fpr=fpr, confidence=confidence, method=method)
                 concepts = concepts.changed(name, presence=one.threshold, calibration=about)
-        write_ontology(concepts, ontology)
+        is_changed = any(one.absent for one in fitted.values())
+        if is_changed:
+            write_ontology(concepts, ontology)
         if as_json:
             typer.echo(json.dumps({name: vars(one) for name, one in fitted.items()}, ensure_ascii=False))
             return
         for name, one in fitted.items():
             typer.echo(_line(name, one, fpr, confidence))
-        typer.echo(f"Wrote {ontology}")
+        typer.echo(f"Wrote {ontology}" if is_changed else f"{ontology} is as it was. {_MISSING}")
 
 
 def _of_job(job: Path) -> tuple[dict[str, Evidence], str]:
@@ -92,7 +95,7 @@ def _line(name: str, one: Fitted, fpr: float, confidence: float) -> str:
     from wordmask.annotate.calibration import needed
 
     if not one.absent:
-        return f"{name}: no image without it, so nothing was changed; give some"
+        return f"{name}: no image is known not to show it; its threshold stays"
     of = "images without any class" if one.pooled else "images without it"
     recall = f", finds it in {one.recall:.0%} of {one.shown} images" if one.shown else ", no image with it"
     held = f"{name}: presence {one.threshold:.3f}{recall}; at most {one.bound:.1%} false masks, {confidence:.0%} sure"
