@@ -151,7 +151,8 @@ def _answer(
         import ray.data
         from ray.data.checkpoint import CheckpointConfig
     except ImportError as error:
-        raise MissingExtraError(sentence("the engine ray", "Ray", installing("ray"))) from error
+        got = "the engine ray, which takes the library Ray"
+        raise MissingExtraError(sentence(got, "it to be installed", installing("ray"))) from error
     if not ray.is_initialized():
         _start(ray)
     context = ray.data.DataContext.get_current()
