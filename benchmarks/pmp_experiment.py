@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pmp_networks import PositionedNetwork, VocabularyNetwork
 from torch import Tensor
 
 import wordmask
 from wordmask.methods.pmp.embedded.config import DecoderConfig
 from wordmask.methods.pmp.embedded.features import ProposalFeatures
 from wordmask.methods.pmp.embedded.network import ProposalNetwork, QueryState
-from wordmask.methods.pmp.text_query_attention import Memories, PromptGuidance, PromptTokens
 from wordmask.training.pmp.losses import ProposalLosses, proposal_losses
 from wordmask.training.pmp.targets import ProposalTargets
 
@@ -55,6 +55,7 @@ class Arm:
         tokens: Names that are read for a prompt, itself and others of the image's set, all targets; 0: the whole set.
         told: Whether the prompt is told apart from the other names.
         instances: Whether targets are instances, where the data mark them, and instances are scored.
+        position: Where in a layer the queries attend to the prompt, one of the library's `POSITIONS`.
     """
 
     guided: bool = True
@@ -69,6 +70,7 @@ class Arm:
     tokens: int = 1
     told: bool = False
     instances: bool = False
+    position: str = "post_sa"
 
 
 ARMS = {
@@ -77,6 +79,9 @@ ARMS = {
     "pmp-tuned": Arm(start="host", dual=True, quarters=1),
     "pmp": Arm(),
     "placebo": Arm(shuffled=True),
+    "pmp-pre": Arm(position="pre"),
+    "pmp-post-ca": Arm(position="post_ca"),
+    "pmp-post-ffn": Arm(position="post_ffn"),
     "closed": Arm(closed=True),
     "query": Arm(attention=False, own=True),
     "query-pmp": Arm(own=True),
@@ -89,38 +94,6 @@ ARMS = {
     "names-query": Arm(own=True, named=True, tokens=8),
     "names-set": Arm(start="names", quarters=0, named=True, tokens=0),
 }
-
-
-class VocabularyNetwork(ProposalNetwork):
-    """Queries read several names for each prompt: phrases are `(B, K, T, text)`, the prompt's own first.
-
-    Args:
-        config: Of the network.
-        told: Whether the prompt is told apart from the other names, by learned embeddings of two kinds of tokens.
-    """
-
-    def __init__(self, config: DecoderConfig, told: bool) -> None:
-        super().__init__(config)
-        self.guidance = PromptGuidance(
-            text_channels=config.text,
-            channels=config.channels,
-            layers=config.layers,
-            heads=config.heads,
-            gate=1.0,
-            kinds=told,
-        )
-
-    def _initial(self, phrases: Tensor | None, images: int) -> tuple[Tensor, Tensor]:
-        return super()._initial(None if phrases is None else phrases[:, :, 0], images)
-
-    def _text(self, phrases: Tensor | None) -> Memories | None:
-        assert phrases is not None
-        assert self.guidance is not None
-        tokens = phrases.flatten(0, 1)
-        kinds = torch.ones(tokens.shape[:2], dtype=torch.long)
-        kinds[:, 0] = 0
-        memories: Memories | None = self.guidance(PromptTokens(tokens, kinds=kinds))
-        return memories
 
 
 class Data:
@@ -366,6 +339,8 @@ def untrained(arm: Arm, queries: int) -> ProposalNetwork:
     """Return the network of an arm; the prompt's own query is one of its queries."""
     own = arm.own
     config = DecoderConfig(queries=queries - own, guided=arm.attention, prompt_query=own, dense=False, names=True)
+    if arm.position != "post_sa":
+        return PositionedNetwork(config, arm.position)
     return ProposalNetwork(config) if arm.tokens == 1 else VocabularyNetwork(config, arm.told)
 
 
