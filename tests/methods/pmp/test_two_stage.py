@@ -193,6 +193,27 @@ def test_scorers_differ_and_say_what_they_are_made_of(two_stage: TwoStageSegment
     assert "score" in found.explain()
 
 
+def test_an_empty_mask_does_not_make_a_prompt_present(
+    two_stage: TwoStageSegmenter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = changed(two_stage, scorer="crops")
+    decode = segmenter.model.decode
+
+    def emptied(*args: Any) -> Any:
+        masks, states = decode(*args)
+        masks[-1][0, 1:] = -20.0
+        return masks, states
+
+    monkeypatch.setattr(segmenter.model, "decode", emptied)
+    (found,) = segmenter.segment(random_image(), "cat", presence_threshold=0.0)
+    best, *others = found.candidates
+    assert np.asarray(best.region.mask.values).max() > 0
+    assert found.presence == best.scores["score"] > 0
+    assert {one.scores["score"] for one in others} == {0.0}
+    assert max(one.scores["objectness"] * one.scores["host"] ** 0.4 for one in others) > found.presence
+    assert [region.score for region in found.regions or ()] == [found.presence]
+
+
 def test_examples_are_scored_by_themselves(two_stage: TwoStageSegmenter) -> None:
     one, other = (two_stage.segment(random_image(), ["hair", example(seed=seed)]) for seed in (1, 2))
     first, second = (found.heatmap_logits for found in (one[0], other[0]))
