@@ -52,16 +52,19 @@ def main() -> None:
 
 
 def summary(run: dict[str, Any]) -> dict[str, Any]:
-    """Return the means of one run: recall, IoU of the chosen proposal and of the prompt's own query, fractions."""
+    """Return the means of one run: recall, IoU of the chosen proposal and of its own query, of seen names, too."""
     recall, chosen, own = np.array(run["rows"])[:, [RECALL, CHOSEN, OWN]].mean(0).round(4).tolist()
-    shown = own if run["arm"] in WITH_OWN else None
-    return {key: run[key] for key in ("queries", "arm", "seed")} | {
+    facts = {key: run[key] for key in ("queries", "arm", "seed")} | {
         "recall": recall,
         "chosen": chosen,
-        "own": shown,
+        "own": own if run["arm"] in WITH_OWN else None,
         "seconds": round(run["seconds"], 1),
         "pairs": len(run["rows"]),
     }
+    if run.get("seen"):
+        means = np.array(run["seen"])[:, [RECALL, CHOSEN]].mean(0).round(4).tolist()
+        facts |= dict(zip(("seen_recall", "seen_chosen"), means, strict=True))
+    return facts
 
 
 def line(queries: int, arm: str, found: list[dict[str, Any]], against: list[dict[str, Any]]) -> str:
