@@ -155,9 +155,16 @@ class Data:
         return names[int(self.random.integers(len(names)))]
 
     def vocabulary(self, name: str, group: str, count: int) -> list[str]:
-        """Return a name and others of its set, drawn at random, up to `count` in all; 0: the whole set."""
+        """Return a name and others of its set, drawn at random, `count` in all; 0: the whole set.
+
+        Where names are held out, a set may have fewer: then names of other sets, all absent, fill up.
+        """
         others = [other for other in self.sets[group] if other != name]
-        return [name, *(others[k] for k in self.random.permutation(len(others)))][: count or len(self.sets[group])]
+        drawn = [others[k] for k in self.random.permutation(len(others))]
+        if len(drawn) < count - 1:
+            more = sorted({other for names in self.sets.values() for other in names}.difference(others, [name]))
+            drawn += [more[k] for k in self.random.permutation(len(more))]
+        return [name, *drawn][: count or len(self.sets[group])]
 
 
 def is_unseen(name: str, every: int) -> bool:
