@@ -56,7 +56,7 @@ class Asked(NamedTuple):
     label: str
     true: list[tuple[Mask, bool]]
     found: Found
-    drawn: bool
+    present: bool
     ignored: Mask | None
 
     @property
@@ -100,8 +100,8 @@ def entries_of(sample: Sample, image: str, segmenter: Any) -> Iterator[tuple[str
             for kind, entry in entries_of_masks(scored, asked, own, pixels):
                 nothing = replace(entry, scores=[], areas=[], ious=entry.ious[:0])
                 for presence in PRESENCES:
-                    drawn = bool(asked.true) if presence == "known" else asked.drawn
-                    shown = drawn and (presence == "product" or bool(asked.true))
+                    wanted = bool(asked.true) if presence == "known" else asked.present
+                    shown = wanted and (presence == "product" or bool(asked.true))
                     yield f"{mask}, {presence}, {kind}", entry if shown else nothing
 
 
@@ -120,7 +120,7 @@ def answers(sample: Sample, segmenter: Any) -> Iterator[Asked]:
 
 def masks_of(asked: Asked, image: Any) -> dict[str, Scored]:
     """Return scored masks by their kind; all are empty for an absent name that is not drawn."""
-    if not (asked.true or asked.drawn):
+    if not (asked.true or asked.present):
         return {key: [] for key in MASKS}
     products = {"parts": instances(asked.whole, asked.ignored), "pmp": instances(asked.found, asked.ignored)}
     refined = embedded_refiner().refine(asked.whole, wordmask.images.load_image(image))
