@@ -60,11 +60,11 @@ def rescore(run: dict[str, object], path: Path, parts: dict[str, Data], known: D
         content = run | {part: rows[way] for part, rows in found.items()}
         (out / way / path.name).write_text(json.dumps(content), encoding="utf-8")
     rows = torch.tensor(found["rows"][WAYS[0]])
-    print(f"{path.stem}: chosen by {WAYS[0]} {rows[:, 3].mean():.3f}, dense mask {rows[:, 4].mean():.3f}", flush=True)
+    print(f"{path.stem}: chosen by {WAYS[0]} {rows[:, 3].mean():.3f}, dense mask {rows[:, 5].mean():.3f}", flush=True)
 
 
 def scored(network: ProposalNetwork, data: Data, arm: Arm, known: Data) -> dict[str, list[list[float]]]:
-    """Return, for each way, a row for each image and name: image, area, best IoU, IoU of chosen, of the dense mask."""
+    """Return rows as `pmp_experiment.scored` does for each way of choosing, and last the IoU of the dense mask."""
     rows: dict[str, list[list[float]]] = {way: [] for way in WAYS}
     for i, row in enumerate(data.rows):
         bits, own = proposed(network, data, i, arm, known)
@@ -76,7 +76,7 @@ def scored(network: ProposalNetwork, data: Data, arm: Arm, known: Data) -> dict[
             facts = [i, float(mask.mean()), float(ious.max())]
             for way in WAYS:
                 picked = float(ious[chosen[way].argmax()])
-                rows[way].append([*facts, picked, float(overlap((told > 0).float()[None], mask))])
+                rows[way].append([*facts, picked, float(ious[-1]), float(overlap((told > 0).float()[None], mask))])
     return rows
 
 
