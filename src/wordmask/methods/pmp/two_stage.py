@@ -59,14 +59,14 @@ class ScoredMasks:
         masks: float `(Q, h, w)` logits over the whole canvas.
         scores: float `(Q, K + O)` of the prompts and of the names that compete with them.
         parts: What the scores are made of, each `(Q, K + O)` or `(Q,)`.
-        drawn: float `(Q, K + O)`, the scores, 0 for masks without a pixel above the mask threshold: where CLIP sees no
+        nonempty: float `(Q, K + O)`, the scores, 0 for masks without a pixel above the threshold: where CLIP sees no
             crop it counts as 1, and an empty mask would decide that a prompt is present.
     """
 
     masks: Tensor
     scores: Tensor
     parts: dict[str, Tensor]
-    drawn: Tensor
+    nonempty: Tensor
 
 
 class TwoStageSegmenter(MethodRunner[Asked]):
@@ -139,7 +139,7 @@ class TwoStageSegmenter(MethodRunner[Asked]):
         scored = self.score(encoded, masks[-1][0], states[-1][0], plan.vocabulary)
         yield everything, scored
         if plan.mode == "shortlist":
-            best = scored.drawn[:, : len(plan.prompts)].amax(dim=0)
+            best = scored.nonempty[:, : len(plan.prompts)].amax(dim=0)
             order = best.argsort(descending=True, stable=True)[: self.model.settings.shortlist]
             yield from self._one_by_one(encoded, plan.vocabulary, sorted(order.tolist()))
 
@@ -213,9 +213,9 @@ class TwoStageSegmenter(MethodRunner[Asked]):
         settings = self.model.settings
         chosen = self._chosen(scored, places, len(plan.prompts))
         maps = semantic_maps(scored.scores[:, list(places)], scored.masks).clamp(SURE, 1 - SURE).logit()
-        masks, values = _numpy(scored.masks), {"score": _numpy(scored.drawn)}
+        masks, values = _numpy(scored.masks), {"score": _numpy(scored.nonempty)}
         values |= {name: _numpy(part) for name, part in scored.parts.items()}
-        order = scored.drawn.argsort(dim=0, descending=True, stable=True)[: settings.candidates].cpu().numpy()
+        order = scored.nonempty.argsort(dim=0, descending=True, stable=True)[: settings.candidates].cpu().numpy()
         for place, heat in zip(places, _numpy(maps), strict=True):
             wanted = list(dict.fromkeys([*chosen.get(place, []), *order[:, place].tolist()]))
             own = {  # prompts share the values of a mask
@@ -240,17 +240,17 @@ class TwoStageSegmenter(MethodRunner[Asked]):
         settings = self.model.settings
         if settings.policy == "panoptic":
             segments = panoptic_segments(
-                scored.drawn, scored.masks, threshold=settings.region_threshold, overlap=settings.overlap,
+                scored.nonempty, scored.masks, threshold=settings.region_threshold, overlap=settings.overlap,
                 allowed=asked,
             )  # fmt: skip
             return {place: [one.query for one in segments if one.name == place] for place in places}
-        good = scored.drawn >= scored.drawn.amax(dim=0).clamp(max=settings.region_threshold)  # (Q, K + O)
-        good &= scored.drawn > 0
+        good = scored.nonempty >= scored.nonempty.amax(dim=0).clamp(max=settings.region_threshold)  # (Q, K + O)
+        good &= scored.nonempty > 0
         chosen = {}
         for place in places:
             queries = torch.nonzero(good[:, place]).flatten()
             if len(queries) > 1:
-                queries = queries[distinct(scored.masks[queries], scored.drawn[queries, place], settings.nms)]
+                queries = queries[distinct(scored.masks[queries], scored.nonempty[queries, place], settings.nms)]
             chosen[place] = queries.tolist()
         return chosen
 
